@@ -1,0 +1,72 @@
+# Volley's commands. `make` alone lists them.
+VENV := .venv
+PY := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+MESSAGES ?= 40000
+WORKERS ?= 2
+KB ?= 20
+SMTP ?=
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: setup ## set everything up, run Volley and print its address
+	@$(PY) -m config.run
+
+test: setup-dev ## set up, check style and types, run every test
+	ruff check .
+	ruff format --check .
+	lint-imports
+	djlint templates --lint --quiet
+	mypy .
+	$(PY) -m pytest -n auto --dist worksteal -p no:cacheprovider
+
+setup: $(VENV)/.base $(VENV)/.assets
+
+setup-dev: setup $(VENV)/.dev
+
+$(VENV)/.base: requirements.txt
+	@echo "Setting up Python packages ..."
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.base
+	@echo "Setting up test tools ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.assets: package-lock.json package.json $(VENV)/.base
+	@echo "Setting up front-end packages ..."
+	@npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+demo-data: setup ## fill a workspace with believable contacts and campaigns
+	@$(PY) -m config.run --once "manage.py demo_data"
+
+shell: setup ## a Python shell with everything loaded
+	@$(PY) -m config.run --once "manage.py shell"
+
+bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB=
+	@$(PY) -m config.run --once "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
+
+bench-plan: setup ## measure planning: freeze a million recipients into the ledger
+	@$(PY) -m config.run --once "-m bench.plan"
+
+lint: setup-dev ## style, types, imports between the rooms
+	ruff check . && ruff format --check . && lint-imports && djlint templates --lint --quiet && mypy .
+
+format: setup-dev ## rewrite code and templates in the house style
+	ruff check --fix . ; ruff format . ; djlint templates --reformat --quiet
+
+lock: setup-dev ## pin every requirement with its hashes
+	$(PY) -m pip install --quiet uv
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 requirements.in -o requirements.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+tail: ## the ten largest files and functions
+	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
+	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
+
+.PHONY: help run test setup setup-dev demo-data shell bench-send bench-plan lint format lock tail
+.DEFAULT_GOAL := help

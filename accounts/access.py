@@ -1,0 +1,54 @@
+"""Who may open a page: the one decorator that every view inside the workspace wears."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django_htmx.middleware import HtmxDetails
+
+from accounts.errors import Refusal
+from accounts.models import Membership, Role, User, Workspace
+
+P = ParamSpec("P")
+
+
+class WorkspaceRequest(HttpRequest):
+    """A request of a member: the workspace and the membership are there, the user is signed in."""
+
+    workspace: Workspace
+    membership: Membership
+    user: User
+    htmx: HtmxDetails
+
+
+class NotAllowed(Refusal):
+    code = "not_allowed"
+    status = 403
+
+
+def needs(role: Role) -> Callable[[Callable[Concatenate[WorkspaceRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
+    """Let only members with this role or a higher one into the view.
+
+    The anonymous are sent to the sign-in page, those without a workspace to the page that makes one.
+    Raises: NotAllowed (403): the role does not suffice.
+    """
+
+    def decorate(view: Callable[Concatenate[WorkspaceRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if request.membership is None:
+                return redirect("workspace_new")
+            held = Role(request.membership.role)
+            if not held.may(role):
+                raise NotAllowed(f"This needs the role “{role.label}”; yours is “{held.label}”. An admin can change it under Settings › People.")
+            return view(request, *args, **kwargs)
+
+        guarded.needed_role = role  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate

@@ -1,0 +1,7 @@
+"""How signing up works here: allauth asks this."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    pass

@@ -1,0 +1,92 @@
+"""What every room's views share: a page or its part by the htmx target, and keyset pages."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+Row = TypeVar("Row", bound=Model)
+PAGE_SIZE = 50  # rows
+
+
+def render_part(
+    request: HttpRequest, page: str, part: str, context: dict[str, Any], *, target: str, status: int = 200
+) -> HttpResponse:
+    """Render the part alone when htmx asks for its target, else the whole page that includes it."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    wanted = htmx and not htmx.history_restore_request and _id_of(htmx.target) == target
+    return render(request, part if wanted else page, context, status=status)
+
+
+def _id_of(htmx_target: str | None) -> str:
+    """htmx 4 sends the target as `tag#id`, htmx 2 as the id alone."""
+    return (htmx_target or "").rsplit("#", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Rows in order, and the cursors of the pages beside it ("" where there is none)."""
+
+    rows: list[Row]
+    next: str
+    previous: str
+
+
+def page_of(rows: QuerySet[Row], *, order: str, cursor: str = "", size: int = PAGE_SIZE) -> Page[Row]:
+    """Read one keyset page: as quick at the end of a million rows as at the start, and never a COUNT.
+
+    order: a column, "-" before it for descending; must not hold NULL; ties are broken by the key.
+    cursor: from `Page.next` or `Page.previous`; anything else gives the first page.
+    """
+    column, descending = order.lstrip("-"), order.startswith("-")
+    backwards, place = _parse(cursor)
+    upwards = descending if backwards else not descending
+    found = _read(rows, column, place, upwards=upwards, size=size)
+    if place and not found:  # the page beyond an end, or a cursor that is none
+        backwards, place = False, None
+        found = _read(rows, column, None, upwards=not descending, size=size)
+    more, shown = len(found) > size, found[:size]
+    if backwards:
+        shown.reverse()
+    before, after = (more, True) if backwards else (place is not None, more)
+    return Page(
+        shown,
+        next=_cursor("n", column, shown[-1]) if after and shown else "",
+        previous=_cursor("p", column, shown[0]) if before and shown else "",
+    )
+
+
+def _read(
+    rows: QuerySet[Row], column: str, place: tuple[Any, Any] | None, *, upwards: bool, size: int
+) -> list[Row]:
+    step, sign = ("gt", "") if upwards else ("lt", "-")
+    order = [f"{sign}{column}"] if column in ("pk", "id") else [f"{sign}{column}", f"{sign}pk"]
+    if place:
+        value, pk = place
+        beyond = Q(**{f"{column}__{step}": value}) | Q(**{column: value, f"pk__{step}": pk})
+        try:
+            rows = rows.filter(Q(**{f"{column}__{step}e": value}) & beyond)
+        except (ValueError, TypeError, ValidationError):
+            return []
+    return list(rows.order_by(*order)[: size + 1])
+
+
+def _cursor(direction: str, column: str, row: Model) -> str:
+    place = json.dumps([getattr(row, column), row.pk], default=str)
+    return direction + base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _parse(cursor: str) -> tuple[bool, tuple[Any, Any] | None]:
+    try:
+        value, pk = json.loads(base64.urlsafe_b64decode(cursor[1:] + "=" * (-len(cursor[1:]) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        return False, None
+    if not isinstance(pk, int) or not isinstance(value, str | int | float) or "\0" in str(value):
+        return False, None
+    return cursor.startswith("p"), (value, pk)

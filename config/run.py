@@ -1,0 +1,84 @@
+"""`make run`: start what is needed, prepare it, and hand over to the process manager.
+
+With `--once "manage.py shell"` the servers are started if they are down, the one command runs, and what
+was started here is stopped again.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from config import embedded
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--once", metavar="COMMAND", help="run one Python command instead of Volley")
+    once = parser.parse_args().once
+    os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, _interrupt)
+    started = _start_services(shared=once is not None)
+    try:
+        _prepare()
+        return subprocess.call([sys.executable, *shlex.split(once)]) if once else _run()
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for stop in reversed(started):
+            stop()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _start_services(*, shared: bool) -> list:  # type: ignore[type-arg]
+    """Start what no URL names. Gives what stops the services again, those already running left out."""
+    stops = []
+    if not os.environ.get("DATABASE_URL"):
+        running = (embedded.VAR / "postgres" / "postmaster.pid").exists()
+        print("Starting PostgreSQL ...", flush=True)
+        embedded.start_postgres()
+        if not (shared and running):
+            stops.append(embedded.stop_postgres)
+    if not os.environ.get("REDIS_URL"):
+        print("Starting Redis ...", flush=True)
+        redis = embedded.start_redis()
+        if redis:
+            stops.append(lambda: (redis.terminate(), redis.wait()))
+    return stops
+
+
+def _prepare() -> None:
+    """Bring the schema and the static files up to date; both are quick when nothing changed."""
+    for step in (["migrate", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"]):
+        subprocess.run([sys.executable, "manage.py", *step], check=True)
+
+
+def _run() -> int:
+    port = os.environ.get("PORT", "8000")
+    processes = "all=1,send=" + os.environ.get("SEND_WORKERS", str(os.cpu_count() or 1))
+    print(
+        f"\n  Volley runs at http://127.0.0.1:{port}/\n"
+        "  Sign in there, or create an account: the first page shows how.\n"
+        f"  Mail it sends lands in the local inbox: http://127.0.0.1:{port}/inbox/\n"
+        "  `make demo-data` fills a workspace to look around in. Ctrl-C stops everything.\n",
+        flush=True,
+    )
+    honcho = subprocess.Popen([Path(sys.executable).parent / "honcho", "start", "-c", processes])
+    while True:
+        try:
+            return honcho.wait()
+        except KeyboardInterrupt:
+            honcho.terminate()  # a terminal's Ctrl-C has reached it too; twice is harmless
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Every setting, from the environment; works with nothing set. What never differs is a constant where it is used."""
+
+import os
+import secrets
+from pathlib import Path
+
+import psycopg.conninfo
+
+from config import embedded, env
+
+# --- Where things are ---------------------------------------------------------------------------------
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = embedded.VAR
+VAR.mkdir(parents=True, exist_ok=True)
+
+
+def _own_secret() -> str:
+    """A key made on the first run and kept, so that sessions and signed links outlive a restart."""
+    path = VAR / "secret-key"
+    if not path.exists():
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        try:
+            os.link(fresh, path)  # atomic: of processes that start together one wins
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text()
+
+
+# --- Security -----------------------------------------------------------------------------------------
+# Signs sessions and links. Set it where several hosts serve one installation.
+SECRET_KEY = env.text("SECRET_KEY") or _own_secret()
+# Older keys that still verify links, comma-separated, newest first.
+SECRET_KEY_FALLBACKS = [key for key in env.text("SECRET_KEY_FALLBACKS").split(",") if key]
+DEBUG = env.flag("DEBUG", default=False)
+# The address people and mail programs reach Volley at; links in mail begin with it.
+PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{env.number('PORT', 8000)}").rstrip("/")
+_https = PUBLIC_URL.startswith("https://")
+ALLOWED_HOSTS = env.text("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]," + PUBLIC_URL.split("//")[1].split(":")[0]).split(",")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
+# --- Parts --------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "config",
+    "campaigns",
+    "delivery",
+    "contacts",
+    "accounts",
+    "allauth",
+    "allauth.account",
+    "anymail",
+    "django_htmx",
+    "django_rq",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "accounts.middleware.workspace",
+    "config.middleware.refusals",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context.shell",
+            ],
+            "builtins": ["django.contrib.humanize.templatetags.humanize", "config.templatetags.volley"],
+        },
+    }
+]
+
+# --- Data ---------------------------------------------------------------------------------------------
+_database = psycopg.conninfo.conninfo_to_dict(env.text("DATABASE_URL") or embedded.database_url())
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _database.get("dbname", "volley"),
+        "USER": _database.get("user", ""),
+        "PASSWORD": _database.get("password", ""),
+        "HOST": _database.get("host", ""),
+        "PORT": str(_database.get("port", "")),
+        "CONN_MAX_AGE": 600,  # seconds; web threads and workers live long
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            key: value for key, value in _database.items() if key not in ("dbname", "user", "password", "host", "port")
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
+FILES = VAR / "files"  # uploaded imports; every host that runs bulk workers needs to see it
+MEDIA_ROOT = FILES
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # bytes of a form without its files; a pasted newsletter fits
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20  # bytes; larger files go to disk while they arrive
+
+# --- Queue: it carries "work on X", never truth -------------------------------------------------------
+# A worker listens on one queue: RQ is only then safe between taking and starting a job.
+_queue = {"URL": REDIS_URL, "SERIALIZER": "json", "DEFAULT_TIMEOUT": 3600, "DEFAULT_RESULT_TTL": 0, "DEFAULT_FAILURE_TTL": 7 * 86400}
+RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
+RQ = {"DEFAULT_RESULT_TTL": 0}
+
+# --- People -------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "UserAttributeSimilarityValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+
+# --- Mail of Volley's own (password resets, invitations) ----------------------------------------------
+# The local inbox: an SMTP server that keeps what it gets and shows it at /inbox/. For a first run only.
+INBOX = env.flag("VOLLEY_INBOX", default=not env.text("DATABASE_URL"))
+INBOX_HOST = "127.0.0.1"
+INBOX_PORT = env.number("INBOX_PORT", 1025)
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
+EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Volley <volley@localhost>")
+
+# --- Static files -------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    ("tabler", BASE_DIR / "node_modules/@tabler/core/dist"),
+    ("tabler-icons", BASE_DIR / "node_modules/@tabler/icons-webfont/dist"),
+    ("chartjs", BASE_DIR / "node_modules/chart.js/dist"),
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.storage.StaticStorage"},
+}
+
+# --- Language and time: stored in UTC, shown in the workspace's zone ------------------------------------
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_THOUSAND_SEPARATOR = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {"rq.worker": {"level": "WARNING"}, "rq": {"level": "WARNING"}, "mail.log": {"level": "WARNING"}},
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,190 @@
+"""Sending accounts, mailings and the ledger: one row a recipient, before anything is sent."""
+
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Workspace
+from contacts.models import Contact, ScopedQuerySet
+
+
+class SendingAccount(models.Model):
+    """A way out: an SMTP server or an ESP, with its limits. Secrets are encrypted at rest."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="sending_accounts")
+    name = models.CharField(max_length=120)
+    # "inbox", "smtp", or the name of an anymail backend: "mailgun", "amazon_ses", …
+    provider = models.CharField(max_length=30)
+    settings: Any = models.JSONField(default=dict)  # host, port, security, user name, region: nothing secret
+    secrets = models.BinaryField(default=bytes)  # delivery.secrets: MultiFernet over JSON
+    rate_per_second = models.FloatField(null=True, blank=True)  # messages; None: as fast as it takes them
+    lanes = models.PositiveSmallIntegerField(default=4)  # connections at once in each worker
+    is_default = models.BooleanField(default=False)
+    # Set aside after an error that concerns the account (authentication, blocked); "" is in use.
+    stopped_reason = models.TextField(blank=True)
+    tested_at = models.DateTimeField(null=True, blank=True)
+    test_said = models.TextField(blank=True)  # "" after a good test
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)  # lanes kept open notice a change by it
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace"], condition=models.Q(is_default=True), name="one_default_account"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MailingState(models.TextChoices):
+    SENDING = "sending", "Sending"
+    PAUSED = "paused", "Paused"
+    FINISHED = "finished", "Finished"
+    CANCELED = "canceled", "Canceled"
+
+
+MAILING_ALLOWED: dict[MailingState, frozenset[MailingState]] = {
+    MailingState.SENDING: frozenset({MailingState.PAUSED, MailingState.FINISHED, MailingState.CANCELED}),
+    MailingState.PAUSED: frozenset({MailingState.SENDING, MailingState.FINISHED, MailingState.CANCELED}),
+    MailingState.FINISHED: frozenset(),
+    MailingState.CANCELED: frozenset(),
+}
+
+
+class Mailing(models.Model):
+    """The unit of delivery: frozen content, a frozen audience in the ledger, an account, counters."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="mailings")
+    name = models.CharField(max_length=150)
+    state = models.CharField(max_length=10, choices=MailingState.choices, default=MailingState.SENDING)
+    state_reason = models.TextField(blank=True)
+    account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
+    # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
+    content: Any = models.JSONField()
+    # The lists it is sent to: whoever leaves them before their batch is skipped.
+    list_ids = ArrayField(models.BigIntegerField(), default=list)
+    is_test = models.BooleanField(default=False)  # a test send: no consent needed, not in anybody's statistics
+    batch_size = models.PositiveIntegerField(default=500)
+    # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
+    total_count = models.PositiveIntegerField(default=0)
+    accepted_count = models.PositiveIntegerField(default=0)
+    rejected_count = models.PositiveIntegerField(default=0)
+    skipped_count = models.PositiveIntegerField(default=0)
+    in_doubt_count = models.PositiveIntegerField(default=0)
+    canceled_count = models.PositiveIntegerField(default=0)
+    unsubscribed_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    progress_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The sweeper's question: what is in the air?
+            models.Index(fields=["id"], condition=models.Q(state="sending"), name="mailing_sending_idx"),
+            models.Index(fields=["workspace", "-id"], name="mailing_newest_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BatchState(models.TextChoices):
+    READY = "ready", "Ready"
+    LEASED = "leased", "Leased"
+    DONE = "done", "Done"
+
+
+class Batch(models.Model):
+    """A range of recipients' numbers: what one job works on, under a lease."""
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="batches")
+    first_number = models.PositiveIntegerField()
+    last_number = models.PositiveIntegerField()
+    state = models.CharField(max_length=6, choices=BatchState.choices, default=BatchState.READY)
+    due_at = models.DateTimeField(default=timezone.now)  # later while its deferred recipients wait
+    lease = models.UUIDField(null=True, blank=True)  # new at each claim; a stale holder's settlement finds no row
+    leased_until = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mailing", "first_number"], name="batches_do_not_overlap")
+        ]
+        indexes = [
+            # Claiming the oldest ready batch of a mailing.
+            models.Index(fields=["mailing", "due_at", "id"], condition=models.Q(state="ready"), name="batch_ready_idx"
+            ),
+            # The sweeper: whose lease ran out?
+            models.Index(fields=["leased_until"], condition=models.Q(state="leased"), name="batch_leased_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing_id}: {self.first_number}-{self.last_number}"
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", "Waiting"
+    DEFERRED = "deferred", "Will be retried"
+    ACCEPTED = "accepted", "Accepted"
+    REJECTED = "rejected", "Rejected"
+    SKIPPED = "skipped", "Skipped"
+    IN_DOUBT = "in_doubt", "In doubt"
+    CANCELED = "canceled", "Canceled"
+
+
+OPEN_STATES = (DeliveryState.PENDING, DeliveryState.DEFERRED)
+
+
+class Delivery(models.Model):
+    """One recipient of one mailing: the ledger. The number is its place in the sending order, from 1."""
+
+    pk = models.CompositePrimaryKey("mailing_id", "number")
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    number = models.PositiveIntegerField()
+    # Null once the contact is erased, and in a test send to somebody who is no contact.
+    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, related_name="deliveries", db_index=False)
+    email = models.EmailField(max_length=254)
+    state = models.CharField(max_length=8, choices=DeliveryState.choices, default=DeliveryState.PENDING)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True)  # of a deferred one
+    settled_at = models.DateTimeField(null=True, blank=True)
+    code = models.CharField(max_length=12, default="", blank=True)  # "550 5.1.1", or the reason of a skip
+    server_said = models.CharField(max_length=500, default="", blank=True)
+    provider_id = models.CharField(max_length=200, default="", blank=True)  # the ESP's own id of the message
+
+    class Meta:
+        constraints = [
+            # Nobody gets a mailing twice, whatever lists they are on. Null contacts (test sends) do not collide.
+            models.UniqueConstraint(fields=["contact", "mailing"], name="one_delivery_per_contact")
+        ]
+        indexes = [
+            # The report's list of those who were not reached; accepted ones are found by number.
+            models.Index(fields=["mailing", "state", "number"], condition=~models.Q(state__in=["pending", "accepted"]),
+                name="delivery_exception_idx",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing_id}/{self.number}"
+
+
+class InboxMessage(models.Model):
+    """A message that the local SMTP inbox took; for a first run and for tests of one's own, never for strangers' mail."""
+
+    envelope_from = models.CharField(max_length=320)
+    envelope_to = models.CharField(max_length=320)
+    subject = models.CharField(max_length=1000)
+    source = models.BinaryField()
+    received_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,2 @@
+// Starts every small behaviour; each lives in its own module and is bound by a data attribute.
+import "./theme-toggle.js";

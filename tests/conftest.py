@@ -1,0 +1,60 @@
+"""What every test may ask for: the people, their workspace, and a browser's client signed in as one of them."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import Role
+from tests.people import a_person, a_workspace
+
+
+@pytest.fixture(autouse=True)
+def plain_settings(settings, tmp_path):
+    """No hashed file names, quick passwords, uploads that go away, Redis apart from other test workers."""
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.MEDIA_ROOT = tmp_path / "files"
+
+
+@pytest.fixture
+def workspace(db):
+    return a_workspace()
+
+
+@pytest.fixture
+def alice(workspace):
+    return a_person("alice@acme.example", name="Alice", workspace=workspace, role=Role.OWNER)
+
+
+@pytest.fixture
+def ada(workspace):
+    return a_person("ada@acme.example", name="Ada", workspace=workspace, role=Role.ADMIN)
+
+
+@pytest.fixture
+def bob(workspace):
+    return a_person("bob@acme.example", name="Bob", workspace=workspace, role=Role.MARKETER)
+
+
+@pytest.fixture
+def carol(workspace):
+    return a_person("carol@acme.example", name="Carol", workspace=workspace, role=Role.VIEWER)
+
+
+@pytest.fixture
+def mallory(db):
+    return a_person("mallory@elsewhere.example", name="Mallory", workspace=a_workspace("Elsewhere"), role=Role.OWNER)
+
+
+@pytest.fixture
+def sign_in():
+    """sign_in(alice) gives a client signed in as Alice."""
+
+    def make(person):
+        client = Client()
+        client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return make
