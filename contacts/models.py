@@ -205,8 +205,10 @@ class Import(models.Model):
     encoding = models.CharField(max_length=20)
     delimiter = models.CharField(max_length=1)
     has_header = models.BooleanField(default=True)
+    notation = models.CharField(max_length=2, default="us")  # of numbers and dates: see `contacts.importing.values`
     mapping: Any = models.JSONField(default=list)  # one entry a column: "" (left out), "email", "first_name", …, "attribute:KEY"
     lists = models.ManyToManyField(List, blank=True, related_name="+")
+    list_count = models.PositiveSmallIntegerField(default=0)  # as chosen; fewer in `lists` means one was deleted
     consent_note = models.CharField(max_length=200, blank=True)
     # Counts of rows; total is 0 until the file was read once.
     total_count = models.PositiveIntegerField(default=0)
@@ -214,6 +216,9 @@ class Import(models.Model):
     created_count = models.PositiveIntegerField(default=0)
     updated_count = models.PositiveIntegerField(default=0)
     refused_count = models.PositiveIntegerField(default=0)
+    repeated_count = models.PositiveIntegerField(default=0)  # rows whose address stood further up in the file
+    held_count = models.PositiveIntegerField(default=0)  # people not subscribed again: unsubscribed or suppressed
+    extra_count = models.PositiveIntegerField(default=0)  # rows with more cells than there are columns
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -228,6 +233,17 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (ImportState.QUEUED, ImportState.RUNNING)
+
+    @property
+    def consent_source(self) -> str:
+        """What each new subscription's record of consent says."""
+        by = f" by {self.created_by}" if self.created_by else ""
+        note = f": {self.consent_note}" if self.consent_note else ""
+        return f"Import of {self.file_name}{by}{note}"[:200]
 
 
 class ImportRefusal(models.Model):

@@ -1,0 +1,141 @@
+"""Uploading a file, starting its import, cancelling it, and bringing back what fell silent."""
+
+import datetime
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from accounts.errors import WrongState
+from accounts.models import User, Workspace, record
+from accounts.queue import enqueue
+from contacts.importing import reader
+from contacts.importing.columns import key_of
+from contacts.importing.run import SILENT_SECONDS
+from contacts.models import CustomField, Import, ImportState, List
+
+JOB = "contacts.jobs.run_import"
+OPEN = (ImportState.QUEUED, ImportState.RUNNING)
+
+
+@dataclass(frozen=True)
+class NewField:
+    """A custom field that a column makes."""
+
+    label: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the person chose. columns: for each one a role as in `Import.mapping`, or the field it makes."""
+
+    reading: reader.Reading
+    columns: Sequence[str | NewField]
+    lists: Sequence[List] = ()
+    new_list: str = ""
+    consent_note: str = ""
+
+
+@transaction.atomic(durable=True)
+def upload(file: UploadedFile, *, workspace: Workspace, by: User) -> Import:
+    """Keep the file, with guesses at how it reads.
+
+    Raises: NotAFile: empty, not text, or without rows.
+    """
+    assert file.file is not None
+    reading = reader.guess(file.file)  # type: ignore[arg-type]
+    name = (file.name or "contacts.csv").replace("\0", "")[-255:]
+    run = Import(workspace=workspace, file_name=name, created_by=by, **_columns(reading))
+    file.seek(0)
+    run.file.save(f"{uuid.uuid4().hex}.csv", file, save=False)
+    run.save()
+    record(by, "import.uploaded", run)
+    return run
+
+
+@transaction.atomic(durable=True)
+def start(run: Import, plan: Plan, *, by: User) -> None:
+    """Queue the import with the columns, lists and consent that the person chose.
+
+    Raises: WrongState: it was started before.
+    """
+    now = timezone.now()
+    waiting = Import.objects.filter(pk=run.pk, state=ImportState.MAPPING)
+    if not waiting.update(state=ImportState.QUEUED, progress_at=now, consent_note=plan.consent_note):
+        raise WrongState("This import was started before. Upload the file again to import it once more.")
+    lists = [*plan.lists, *_new_list(run.workspace, plan.new_list, by)]
+    run.lists.set(lists)
+    mapping = _with_fields(run.workspace, plan.columns, by)
+    Import.objects.filter(pk=run.pk).update(mapping=mapping, list_count=len(lists), **_columns(plan.reading))
+    record(by, "import.started", run)
+    enqueue(JOB, queue="bulk", import_id=run.pk)
+
+
+@transaction.atomic(durable=True)
+def cancel(run: Import, *, by: User) -> None:
+    """Stop before the next chunk; what was taken stays, and the file is deleted.
+
+    Raises: WrongState: it has ended.
+    """
+    stopping = Import.objects.filter(pk=run.pk, state__in=(ImportState.MAPPING, *OPEN))
+    if not stopping.update(state=ImportState.CANCELED, finished_at=timezone.now()):
+        raise WrongState("This import has ended already.")
+    record(by, "import.canceled", run)
+    transaction.on_commit(lambda: run.file.storage.delete(run.file.name or ""), robust=True)
+
+
+def requeue_silent() -> int:
+    """Queue again what gave no sign of life for a minute: its job was lost, or its worker was killed.
+
+    Returns: how many. A run whose worker lives after all notices at its next chunk and leaves.
+    """
+    now = timezone.now()
+    before = now - datetime.timedelta(seconds=SILENT_SECONDS)
+    silent = Import.objects.filter(state__in=OPEN).alias(seen_at=Coalesce("progress_at", "created_at"))
+    count = 0
+    for pk in silent.filter(seen_at__lt=before).values_list("pk", flat=True):
+        with transaction.atomic():
+            again = silent.filter(pk=pk, seen_at__lt=before)
+            if again.update(state=ImportState.QUEUED, progress_at=now):
+                enqueue(JOB, queue="bulk", import_id=pk)
+                count += 1
+    return count
+
+
+def _columns(reading: reader.Reading) -> dict[str, str | bool]:
+    return {
+        "encoding": reading.encoding,
+        "delimiter": reading.delimiter,
+        "has_header": reading.has_header,
+        "notation": reading.notation,
+    }
+
+
+def _new_list(workspace: Workspace, name: str, by: User) -> list[List]:
+    if not name:
+        return []
+    made = List.objects.create(workspace=workspace, name=name)
+    record(by, "list.created", made)
+    return [made]
+
+
+def _with_fields(workspace: Workspace, columns: Sequence[str | NewField], by: User) -> list[str]:
+    """The columns' roles, the fields made that are new."""
+    taken = set(CustomField.objects.filter(workspace=workspace).values_list("key", flat=True))
+    roles = []
+    for column in columns:
+        if isinstance(column, NewField):
+            key = key_of(column.label, taken)
+            taken.add(key)
+            made = CustomField.objects.create(
+                workspace=workspace, key=key, label=column.label, type=column.type
+            )
+            record(by, "field.created", made)
+            column = f"attribute:{key}"
+        roles.append(column)
+    return roles

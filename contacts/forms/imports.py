@@ -1,0 +1,205 @@
+"""What a person chooses to import a file: the file, how it reads, what each column is, for which lists."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
+
+from accounts.forms import Styled
+from accounts.models import Workspace
+from contacts.actions.imports import NewField, Plan
+from contacts.importing.columns import Column
+from contacts.importing.reader import DELIMITERS, ENCODINGS, Reading
+from contacts.importing.values import NOTATIONS
+from contacts.models import CustomField, FieldType, Import, List
+
+SIZE_LIMIT: Final = 100 * 2**20  # bytes of a file
+DELIMITER_WORDS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+ROLES: Final = (
+    ("", "Leave out"),
+    ("email", "E-mail address"),
+    ("first_name", "First name"),
+    ("last_name", "Last name"),
+    ("name", "Full name"),
+)
+
+
+class UploadForm(Styled, forms.Form):
+    file = forms.FileField(
+        label="File",
+        max_length=255,
+        help_text=f"CSV, TSV or text of up to {SIZE_LIMIT // 2**20} MB, with an e-mail address in each row.",
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain"}),
+        error_messages={
+            "required": "Choose a file.",
+            "empty": "The file is empty. Export it again, or choose another one.",
+            "max_length": "The file's name is longer than 255 characters. Give it a shorter one.",
+        },
+    )
+
+    def clean_file(self) -> UploadedFile:
+        file: UploadedFile = self.cleaned_data["file"]
+        if (file.size or 0) > SIZE_LIMIT:
+            raise forms.ValidationError(
+                f"The file has {filesizeformat(file.size or 0)}; at most 100 MB can be imported at once. "
+                "Split it, or leave out columns that are not needed."
+            )
+        return file
+
+
+class ReadingForm(Styled, forms.Form):
+    """How the file is written. Guessed; the person corrects it and the preview follows."""
+
+    encoding = forms.ChoiceField(label="Characters", choices=list(ENCODINGS.items()))
+    delimiter = forms.ChoiceField(
+        label="Between cells", choices=[(DELIMITER_WORDS[sign], label) for sign, label in DELIMITERS.items()]
+    )
+    header = forms.ChoiceField(
+        label="First row", choices=[("yes", "Names the columns"), ("no", "Is a person already")]
+    )
+    notation = forms.ChoiceField(label="Numbers and dates", choices=list(NOTATIONS.items()))
+
+    @classmethod
+    def of(cls, run: Import, data: Mapping[str, Any]) -> "ReadingForm":
+        """What the data says, else what was guessed for the file."""
+        guessed = {
+            "encoding": run.encoding,
+            "delimiter": DELIMITER_WORDS[run.delimiter],
+            "header": "yes" if run.has_header else "no",
+            "notation": run.notation,
+        }
+        form = cls({name: data.get(name, guess) for name, guess in guessed.items()})
+        return form if form.is_valid() else cls.of(run, {})
+
+    def reading(self) -> Reading:
+        chosen = self.cleaned_data
+        sign = next(sign for sign, word in DELIMITER_WORDS.items() if word == chosen["delimiter"])
+        return Reading(chosen["encoding"], sign, chosen["header"] == "yes", chosen["notation"])
+
+
+class MappingForm(Styled, forms.Form):
+    """What each column is (`column_0`, `label_0`, …), the lists to fill, and the consent declared."""
+
+    lists = forms.ModelMultipleChoiceField(
+        label="Subscribe them to",
+        queryset=List.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    new_list = forms.CharField(label="A new list", max_length=120, required=False)
+    consent = forms.BooleanField(label="These people agreed to get mail from us", required=False)
+    consent_note = forms.CharField(
+        label="Where and when they agreed",
+        max_length=120,
+        required=False,
+        help_text="Kept with each subscription, such as “Newsletter form on our web site, 2023”.",
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        workspace: Workspace,
+        columns: list[Column],
+        reading: Reading,
+    ) -> None:
+        self.columns, self.workspace, self.reading = columns, workspace, reading
+        self.custom = list(CustomField.objects.of(workspace))
+        self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
+        super().__init__(data, use_required_attribute=False)
+        self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
+
+    def _column_fields(self) -> dict[str, forms.Field]:
+        choices = self._choices()
+        fields: dict[str, forms.Field] = {}
+        for column in self.columns:
+            fields[f"column_{column.index}"] = forms.ChoiceField(
+                label=f"Take “{column.label}” as", choices=choices, required=False, initial=column.guess
+            )
+            fields[f"label_{column.index}"] = forms.CharField(
+                label=f"Name of the field made from “{column.label}”",
+                max_length=80, required=False, initial=column.label,
+            )  # fmt: skip
+        return fields
+
+    def _choices(self) -> list[Any]:
+        own = [
+            (f"attribute:{field.key}", f"{field.label} ({field.get_type_display()})") for field in self.custom
+        ]
+        new = [(f"new:{kind.value}", f"New field: {kind.label}") for kind in FieldType]
+        return [*ROLES, *([("Your fields", own)] if own else []), ("A new field", new)]
+
+    def clean(self) -> dict[str, Any]:
+        roles = {column.index: self.cleaned_data.get(f"column_{column.index}", "") for column in self.columns}
+        self._check_roles(roles)
+        self._check_labels(roles)
+        self._check_lists()
+        return self.cleaned_data
+
+    def _check_roles(self, roles: dict[int, str]) -> None:
+        names = dict(ROLES) | {f"attribute:{field.key}": field.label for field in self.custom}
+        taken: set[str] = set()
+        for index, role in roles.items():
+            if role in taken:
+                self.add_error(
+                    f"column_{index}", f"Another column is “{names[role]}” already. Leave one of them out."
+                )
+            if role and not role.startswith("new:"):
+                taken.add(role)
+        if "email" not in taken:
+            raise forms.ValidationError("Choose the column that holds the e-mail addresses.")
+
+    def _check_labels(self, roles: dict[int, str]) -> None:
+        known = {field.label.casefold() for field in self.custom}
+        for index, role in roles.items():
+            if not role.startswith("new:"):
+                continue
+            label = self.cleaned_data.get(f"label_{index}", "")
+            if not label and f"label_{index}" not in self.errors:
+                self.add_error(f"label_{index}", "Name the new field, or leave the column out.")
+            elif label.casefold() in known:
+                self.add_error(
+                    f"label_{index}", f"A field “{label}” is there already. Choose it, or use another name."
+                )
+            known.add(label.casefold())
+
+    def _check_lists(self) -> None:
+        new_list = self.cleaned_data.get("new_list", "")
+        if new_list and List.objects.of(self.workspace).filter(name__iexact=new_list).exists():
+            self.add_error("new_list", f"A list “{new_list}” is there already. Tick it instead.")
+        if not (new_list or self.cleaned_data.get("lists")):
+            return
+        if not self.cleaned_data.get("consent"):
+            self.add_error(
+                "consent", "Only people who agreed may be subscribed. Confirm it, or choose no list."
+            )
+        if not self.cleaned_data.get("consent_note") and "consent_note" not in self.errors:
+            self.add_error(
+                "consent_note", "Say where and when they agreed; it is kept as the record of consent."
+            )
+
+    def plan(self) -> Plan:
+        data = self.cleaned_data
+        return Plan(
+            reading=self.reading,
+            columns=[self._role(column) for column in self.columns],
+            lists=list(data["lists"]),
+            new_list=data["new_list"],
+            consent_note=data["consent_note"],
+        )
+
+    def _role(self, column: Column) -> str | NewField:
+        role: str = self.cleaned_data[f"column_{column.index}"]
+        if not role.startswith("new:"):
+            return role
+        return NewField(self.cleaned_data[f"label_{column.index}"], role.removeprefix("new:"))
+
+    @property
+    def has_email_guess(self) -> bool:
+        return any(column.guess == "email" for column in self.columns)
+
+    def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
+        """(column, what it is, the new field's name) for the page."""
+        return [(each, self[f"column_{each.index}"], self[f"label_{each.index}"]) for each in self.columns]

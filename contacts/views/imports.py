@@ -1,0 +1,124 @@
+"""The import's pages: the list, upload, columns, progress and result."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.errors import Refusal
+from accounts.models import Role
+from accounts.pages import page_of, render_part
+from contacts.actions import imports as actions
+from contacts.forms.imports import MappingForm, ReadingForm, UploadForm
+from contacts.models import Import, ImportState
+from contacts.queries import imports as queries
+
+REFUSALS_SHOWN = 200  # rows of a page; the whole is a download
+
+
+@needs(Role.VIEWER)
+def index(request: WorkspaceRequest) -> HttpResponse:
+    search = request.GET.get("q", "").replace("\0", "").strip()
+    found = queries.recent(request.workspace, search)
+    page = page_of(found, order="-id", cursor=request.GET.get("cursor", ""))
+    return render_part(
+        request,
+        "contacts/imports.html",
+        "contacts/_imports.html",
+        {"page": page, "search": search},
+        target="imports",
+    )
+
+
+@needs(Role.MARKETER)
+def new(request: WorkspaceRequest) -> HttpResponse:
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if form.is_bound and form.is_valid():
+        try:
+            run = actions.upload(form.cleaned_data["file"], workspace=request.workspace, by=request.user)
+        except Refusal as refusal:
+            form.add_error("file", refusal.message)
+        else:
+            return redirect("import_map", run.pk)
+    return render(request, "contacts/import_new.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@needs(Role.MARKETER)
+def map_columns(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
+    posted = request.method == "POST"
+    if run.state != ImportState.MAPPING and not posted:
+        return redirect("import", run.pk)
+    reading_form = ReadingForm.of(run, request.POST if posted else request.GET)
+    form = _mapping_form(request, run, reading_form)
+    if posted and form.is_valid():
+        actions.start(run, form.plan(), by=request.user)
+        return redirect("import", run.pk)
+    context = {"run": run, "reading": reading_form, "form": form}
+    page, part = "contacts/import_map.html", "contacts/_import_columns.html"
+    return render_part(request, page, part, context, target="import-columns", status=422 if posted else 200)
+
+
+def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingForm) -> MappingForm:
+    reading = reading_form.reading()
+    columns = queries.columns(run, reading) if run.state == ImportState.MAPPING else []
+    data = request.POST if request.method == "POST" else None
+    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading)
+
+
+@needs(Role.VIEWER)
+def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    imports = Import.objects.of(request.workspace).select_related("created_by")
+    run = get_object_or_404(imports, pk=pk)
+    if run.state == ImportState.MAPPING and Role(request.membership.role).may(Role.MARKETER):
+        return redirect("import_map", run.pk)
+    context: dict[str, Any] = {"run": run, "pace": queries.pace(run), "lists": run.lists.all()}
+    if not run.is_open:
+        cursor = request.GET.get("cursor", "")
+        context["page"] = page_of(
+            queries.refusals(run), order="row_number", cursor=cursor, size=REFUSALS_SHOWN
+        )
+    return render_part(
+        request, "contacts/import.html", "contacts/_import_run.html", context, target="import-run"
+    )
+
+
+@needs(Role.MARKETER)
+@require_POST
+def cancel(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
+    actions.cancel(run, by=request.user)
+    messages.success(request, f"The import of {run.file_name} was canceled.")
+    return redirect("import", run.pk)
+
+
+@needs(Role.VIEWER)
+def refused(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
+    answer = StreamingHttpResponse(_csv_lines(run), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="refused-rows-{run.pk}.csv"'
+    return cast(HttpResponse, answer)
+
+
+class _Line:
+    """A file for csv.writer that gives each line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv_lines(run: Import) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    yield "\ufeff" + writer.writerow(["Row", "Reason", "Text"])
+    for number, reason, text in queries.refused_rows(run):
+        yield writer.writerow([number, _defused(reason), _defused(text)])
+
+
+def _defused(text: str) -> str:
+    """The text, never a formula: spreadsheets run what begins with one of these signs."""
+    return f"'{text}" if text.lstrip(' "').startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,136 @@
+"""The segments' pages: the list, the rule builder with its live count, one segment."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.errors import Refusal
+from accounts.models import Role
+from accounts.pages import page_of, render_part
+from contacts import segments
+from contacts.actions import segments as actions
+from contacts.forms.segments import NEW_RULE, SegmentForm, drawn, edited, rules_in
+from contacts.models import Segment
+from contacts.queries import segments as queries
+from contacts.segments.rules import RulesProblem, read
+from contacts.segments.vocabulary import Vocabulary
+
+BLANK = {"join": "and", "rules": [NEW_RULE]}
+
+
+@needs(Role.VIEWER)
+def index(request: WorkspaceRequest) -> HttpResponse:
+    words = request.GET.get("q", "").replace("\0", "").strip()
+    page = page_of(
+        queries.search(request.workspace, words), order="name", cursor=request.GET.get("cursor", "")
+    )
+    vocabulary = Vocabulary.of(request.workspace)
+    rows = [(segment, segments.in_words(segment.rules, vocabulary)) for segment in page.rows]
+    context = {"page": page, "rows": rows, "search": words}
+    return render_part(
+        request, "contacts/segments.html", "contacts/_segments.html", context, target="segments"
+    )
+
+
+@needs(Role.MARKETER)
+def new(request: WorkspaceRequest) -> HttpResponse:
+    return _build(request, None)
+
+
+@needs(Role.MARKETER)
+def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    return _build(request, get_object_or_404(Segment.objects.of(request.workspace), pk=pk))
+
+
+def _build(request: WorkspaceRequest, segment: Segment | None) -> HttpResponse:
+    """Draw the builder; redraw its rules after a press of a button (the "deed"); or save."""
+    stored = segment.rules if segment else BLANK
+    rules = rules_in(request.POST) if request.method == "POST" else stored
+    form = SegmentForm(request.POST or None, workspace=request.workspace, segment=segment)
+    if "deed" in request.POST:
+        form = SegmentForm(None, initial=request.POST, workspace=request.workspace, segment=segment)
+        return _builder(request, segment, form, edited(rules, request.POST["deed"]))
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect("segment", _save(request, segment, form.cleaned_data["name"], rules).pk)
+        except Refusal as refusal:
+            form.add_error(None if isinstance(refusal, RulesProblem) else "name", refusal.message)
+    return _builder(request, segment, form, rules, say_errors=request.method == "POST")
+
+
+def _save(request: WorkspaceRequest, segment: Segment | None, name: str, rules: dict[str, Any]) -> Segment:
+    if segment is None:
+        return actions.create(request.workspace, name=name, rules=rules, by=request.user)
+    actions.change(segment, name=name, rules=rules, by=request.user)
+    return segment
+
+
+def _builder(
+    request: WorkspaceRequest,
+    segment: Segment | None,
+    form: SegmentForm,
+    rules: Any,
+    *,
+    say_errors: bool = False,
+) -> HttpResponse:
+    group = drawn(rules, Vocabulary.of(request.workspace), say_errors=say_errors)
+    context = {"segment": segment, "form": form, "group": group}
+    page, part = "contacts/segment_edit.html", "contacts/_segment_rules.html"
+    return render_part(
+        request, page, part, context, target="segment-rules", status=422 if say_errors else 200
+    )
+
+
+@needs(Role.VIEWER)
+def count(request: WorkspaceRequest) -> HttpResponse:
+    """The live count: of the rules in a form (POST, changes nothing), or of a saved segment (?segment=)."""
+    context: dict[str, Any] = {"examples_on": request.method == "POST"}
+    try:
+        if request.method == "POST":
+            rules = Vocabulary.of(request.workspace).checked(read(rules_in(request.POST)))
+        else:
+            chosen = request.GET.get("segment", "")
+            pk = int(chosen) if chosen.isascii() and chosen.isdigit() else 0
+            rules = get_object_or_404(Segment.objects.of(request.workspace), pk=pk).rules
+        context["count"] = queries.count(rules, request.workspace)
+    except Refusal as refusal:
+        context["problem"] = refusal.message
+    return render(request, "contacts/_segment_count.html", context)
+
+
+@needs(Role.VIEWER)
+def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    segment = get_object_or_404(Segment.objects.of(request.workspace).select_related("workspace"), pk=pk)
+    context: dict[str, Any] = {"segment": segment}
+    context["words"] = segments.in_words(segment.rules, Vocabulary.of(request.workspace))
+    try:
+        context["page"] = queries.people(segment, cursor=request.GET.get("cursor", ""))
+    except queries.TakesTooLong as refusal:
+        context["problem"] = refusal.message
+    return render(request, "contacts/segment.html", context)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def duplicate(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    segment = get_object_or_404(Segment.objects.of(request.workspace).select_related("workspace"), pk=pk)
+    copy = actions.duplicate(segment, by=request.user)
+    messages.success(request, f"Copied as “{copy.name}”.")
+    return redirect("segment_edit", copy.pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    segment = get_object_or_404(Segment.objects.of(request.workspace), pk=pk)
+    try:
+        actions.delete(segment, by=request.user)
+    except actions.InUse as refusal:
+        messages.error(request, refusal.message)
+        return redirect("segment", pk)
+    messages.success(request, f"The segment “{segment.name}” was deleted. Its people stay.")
+    return redirect("segments")

@@ -1,0 +1,156 @@
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from contacts.models import CustomField, Import, ImportState, List
+
+FILES = Path(__file__).parent / "files"
+
+
+@pytest.fixture
+def uploaded(sign_in, bob):
+    """uploaded(content) gives (client of Bob, the import waiting for its columns)."""
+
+    def make(content, name="people.csv"):
+        client = sign_in(bob)
+        client.post(reverse("import_new"), {"file": SimpleUploadedFile(name, content)})
+        return client, Import.objects.latest("pk")
+
+    return make
+
+
+def chosen(client, run, **reading):
+    """What the page offers, as the form would send it."""
+    form = client.get(reverse("import_map", args=[run.pk]), reading).context["form"]
+    return {field.html_name: field.value() or "" for field in form if field.html_name != "lists"}
+
+
+def test_columns_are_guessed_by_header_and_by_value(uploaded):
+    client, run = uploaded((FILES / "excel_semicolon_cp1252.csv").read_bytes())
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    assert [(column.label, column.guess) for column in columns] == [
+        ("E-Mail", "email"),
+        ("Vorname", "first_name"),
+        ("Nachname", "last_name"),
+        ("Stadt", "new:text"),
+        ("Umsatz", "new:number"),
+        ("Kunde seit", "new:date"),
+    ]
+    assert columns[3].examples[:2] == ["Köln", "München"]
+
+
+def test_mailchimps_own_columns_are_left_out(uploaded):
+    client, run = uploaded((FILES / "mailchimp_export_utf8_bom.csv").read_bytes())
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    guesses = {column.label: column.guess for column in columns}
+    assert guesses["Email Address"] == "email"
+    assert guesses["First Name"] == "first_name"
+    assert guesses["Last Name"] == "last_name"
+    assert guesses["MEMBER_RATING"] == ""
+    assert guesses["Birthday"] == "new:text"
+
+
+def test_a_field_that_is_there_is_recognised(uploaded, workspace):
+    CustomField.objects.create(workspace=workspace, key="city", label="City", type="text")
+    client, run = uploaded(b"email,CITY\nanna@example.com,Paris\n")
+    assert chosen(client, run)["column_1"] == "attribute:city"
+
+
+def test_a_file_without_header_is_noticed(uploaded):
+    client, run = uploaded((FILES / "headerless.txt").read_bytes())
+    assert not run.has_header
+    assert chosen(client, run)["column_0"] == "email"
+
+
+def test_correcting_how_the_file_reads_redraws_the_columns_alone(uploaded):
+    client, run = uploaded(b"email;city\nanna@example.com;Paris\n")
+    page = reverse("import_map", args=[run.pk])
+    response = client.get(
+        page,
+        {"delimiter": "comma", "header": "no"},
+        headers={"HX-Request": "true", "HX-Target": "div#import-columns"},
+    )
+    assert "<html" not in response.text
+    assert "email;city" in response.text
+    run.refresh_from_db()
+    assert run.delimiter == ";"  # looking changes nothing
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "shift_jis", "gb18030", "mac_roman", "nonsense"])
+def test_no_choice_of_encoding_breaks_the_page(uploaded, encoding):
+    client, run = uploaded("email,city\nanna@example.com,München\n".encode("cp1252"))
+    assert client.get(reverse("import_map", args=[run.pk]), {"encoding": encoding}).status_code == 200
+
+
+def test_starting_makes_fields_and_the_list_and_queues_the_import(uploaded, workspace):
+    client, run = uploaded((FILES / "excel_semicolon_cp1252.csv").read_bytes())
+    data = chosen(client, run) | {"new_list": "Kunden", "consent": "on", "consent_note": "Shop checkout"}
+    response = client.post(reverse("import_map", args=[run.pk]), data)
+    assert response.url == reverse("import", args=[run.pk])
+    run.refresh_from_db()
+    assert run.state == ImportState.QUEUED
+    assert run.mapping == [
+        "email", "first_name", "last_name", "attribute:stadt", "attribute:umsatz", "attribute:kunde_seit",
+    ]  # fmt: skip
+    assert [each.name for each in run.lists.all()] == ["Kunden"]
+    assert dict(CustomField.objects.of(workspace).values_list("key", "type")) == {
+        "stadt": "text", "umsatz": "number", "kunde_seit": "date",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"column_0": ""}, "Choose the column that holds the e-mail addresses."),
+        ({"column_1": "email"}, "Another column is “E-mail address” already."),
+        ({"column_1": "new:text", "label_1": ""}, "Name the new field"),
+        ({"column_1": "attribute:nonsense"}, "Select a valid choice"),
+        ({"new_list": "Fans"}, "Only people who agreed"),
+        ({"new_list": "Fans", "consent": "on"}, "Say where and when they agreed"),
+        ({"new_list": "NEWS", "consent": "on", "consent_note": "x"}, "A list “NEWS” is there already"),
+        ({"new_list": "a\0b"}, "Null characters are not allowed"),
+    ],
+)
+def test_a_wrong_choice_keeps_what_was_chosen_and_starts_nothing(uploaded, workspace, change, message):
+    List.objects.create(workspace=workspace, name="News")
+    client, run = uploaded(b"email,city\nanna@example.com,Paris\n")
+    response = client.post(
+        reverse("import_map", args=[run.pk]), chosen(client, run) | {"label_1": "Town"} | change
+    )
+    assert response.status_code == 422
+    assert message in response.text
+    assert change.get("label_1", "Town") in response.text
+    run.refresh_from_db()
+    assert run.state == ImportState.MAPPING
+    assert not CustomField.objects.exists()
+
+
+def test_another_workspaces_list_cannot_be_chosen(uploaded, mallory):
+    theirs = List.objects.create(workspace=mallory.workspaces.get(), name="Theirs")
+    client, run = uploaded(b"email\nanna@example.com\n")
+    data = chosen(client, run) | {"lists": [theirs.pk], "consent": "on", "consent_note": "x"}
+    assert client.post(reverse("import_map", args=[run.pk]), data).status_code == 422
+
+
+def test_starting_twice_is_refused(uploaded):
+    client, run = uploaded(b"email\nanna@example.com\n")
+    data = chosen(client, run)
+    client.post(reverse("import_map", args=[run.pk]), data)
+    response = client.post(reverse("import_map", args=[run.pk]), data)
+    assert response.status_code in (409, 422)
+    assert client.get(reverse("import_map", args=[run.pk])).url == reverse("import", args=[run.pk])
+
+
+def test_the_viewer_may_not_and_mallory_finds_nothing(uploaded, sign_in, carol, mallory):
+    _client, run = uploaded(b"email\nanna@example.com\n")
+    page = reverse("import_map", args=[run.pk])
+    assert sign_in(carol).get(page).status_code == 403
+    assert sign_in(mallory).get(page).status_code == 404
+    assert sign_in(mallory).post(page).status_code == 404
+
+
+def test_no_column_of_addresses_is_said(uploaded):
+    client, run = uploaded(b"city,country\nParis,France\n")
+    assert "No column looks like e-mail addresses" in client.get(reverse("import_map", args=[run.pk])).text

@@ -1,0 +1,297 @@
+import datetime
+from pathlib import Path
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import OperationalError
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contacts.actions import imports as actions
+from contacts.importing import merge, reader
+from contacts.importing import run as running
+from contacts.importing.columns import guess_columns
+from contacts.jobs import run_import
+from contacts.models import (
+    Contact,
+    CustomField,
+    Import,
+    ImportRefusal,
+    ImportState,
+    List,
+    Subscription,
+    SubscriptionStatus,
+    Suppression,
+)
+
+FILES = Path(__file__).parent / "files"
+
+
+@pytest.fixture
+def an_import(workspace, bob):
+    """an_import(content, lists=[news], **changes) gives an import that is queued with the guessed columns."""
+
+    def make(content, *, lists=(), **changes):
+        if isinstance(content, str):
+            content = content.encode()
+        run = actions.upload(ContentFile(content, name="people.csv"), workspace=workspace, by=bob)
+        reading = reader.Reading(**{**actions._columns(reader.guess(ContentFile(content))), **changes})
+        with reader.opened(run.file) as raw:
+            columns = guess_columns(
+                *reader.header_and_sample(raw, reading), CustomField.objects.of(workspace), "us"
+            )
+        choices = [
+            actions.NewField(column.label, column.guess[4:])
+            if column.guess.startswith("new:")
+            else column.guess
+            for column in columns
+        ]
+        note = "web form" if lists else ""
+        actions.start(run, actions.Plan(reading, choices, lists=lists, consent_note=note), by=bob)
+        return run
+
+    return make
+
+
+@pytest.fixture
+def news(workspace):
+    return List.objects.create(workspace=workspace, name="News")
+
+
+def carried_out(run):
+    run_import(import_id=run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def counts(run):
+    return {
+        name: getattr(run, f"{name}_count")
+        for name in ("total", "done", "created", "updated", "refused", "repeated", "held", "extra")
+        if getattr(run, f"{name}_count")
+    }
+
+
+def test_mailchimps_export_is_taken_whole(an_import, news):
+    run = carried_out(an_import((FILES / "mailchimp_export_utf8_bom.csv").read_bytes(), lists=[news]))
+    assert run.state == ImportState.DONE
+    assert counts(run) == {"total": 500, "done": 500, "created": 500}
+    contact = Contact.objects.get(email="user0@example.com")
+    assert (contact.first_name, contact.last_name) == ("李", "Müller")
+    assert contact.attributes["birthday"] == "01/01"
+    subscription = contact.subscriptions.get()
+    assert subscription.status == SubscriptionStatus.SUBSCRIBED
+    assert subscription.consent_source == "Import of people.csv by Bob: web form"
+    assert subscription.consent_at == run.started_at
+    assert Contact.objects.sendable().count() == 500
+    assert not run.file.storage.exists(run.file.name)  # addresses do not lie about on a disk
+
+
+def test_excels_semicolons_commas_and_umlauts_are_understood(an_import):
+    run = carried_out(an_import((FILES / "excel_semicolon_cp1252.csv").read_bytes()))
+    assert counts(run) == {"total": 300, "done": 300, "created": 300}
+    contact = Contact.objects.get(email="kunde1@example.de")
+    assert (contact.first_name, contact.last_name) == ("José", "Weiß")
+    assert contact.attributes == {"stadt": "München", "umsatz": 13.01, "kunde_seit": "2023-02-02"}
+
+
+def test_utf16_with_tabs_is_taken(an_import):
+    assert counts(carried_out(an_import((FILES / "tabs_utf16.tsv").read_bytes())))["created"] == 200
+
+
+def test_a_file_without_header_loses_no_row(an_import):
+    assert counts(carried_out(an_import((FILES / "headerless.txt").read_bytes())))["created"] == 50
+
+
+def test_bad_addresses_are_refused_with_number_text_and_reason(an_import):
+    run = carried_out(an_import((FILES / "dirty.csv").read_bytes()))
+    refused = dict(ImportRefusal.objects.filter(run=run).values_list("row_number", "text"))
+    assert set(refused) == set(range(2, 14))
+    assert "two@at@example.com" in refused[5]
+    assert ImportRefusal.objects.get(run=run, row_number=4).reason.startswith("The part after the @-sign")
+    taken = set(Contact.objects.values_list("email", flat=True))
+    assert taken == {
+        "padded@example.com", "UPPER@example.com", "plus+tag@example.com", "dash-ed@sub.example.co.uk",
+        "üñî@example.com", "user@bücher.example", "angle@example.com", "o'brien@example.com", "new@example.travel",
+    }  # fmt: skip
+    assert counts(run) == {"total": 22, "done": 22, "created": 9, "refused": 12, "repeated": 1}
+    assert Contact.objects.get(email="padded@example.com").attributes["company"] == 'He said "hi"'
+
+
+def test_of_repeated_rows_the_last_filled_cells_count(an_import):
+    run = carried_out(an_import((FILES / "duplicates.csv").read_bytes()))
+    contact = Contact.objects.get()
+    assert (contact.email, contact.first_name, contact.attributes) == (
+        "dup@example.com",
+        "Anna",
+        {"city": "Paris"},
+    )
+    assert counts(run) == {"total": 3, "done": 3, "created": 1, "repeated": 2}
+
+
+def test_ragged_rows_are_taken_and_extra_cells_reported(an_import):
+    run = carried_out(an_import((FILES / "ragged.csv").read_bytes()))
+    assert counts(run) == {"total": 3, "done": 3, "created": 3, "extra": 1}
+    assert Contact.objects.get(email="last@example.com").attributes == {"city": "Paris"}
+
+
+def test_nul_and_unclosed_quotes_are_refused_by_their_row(an_import):
+    run = carried_out(an_import((FILES / "broken_bytes.csv").read_bytes()))
+    reasons = dict(ImportRefusal.objects.filter(run=run).values_list("row_number", "reason"))
+    assert "NUL" in reasons[2]
+    assert reasons[4] == "A quotation mark opens and is not closed in line 4."
+    assert run.state == ImportState.DONE
+
+
+def test_bytes_of_another_encoding_are_refused_by_their_row(an_import):
+    run = carried_out(
+        an_import("email,first_name\na@example.com,Zoé\n".encode("cp1252"), encoding="utf-8-sig")
+    )
+    assert "another encoding" in ImportRefusal.objects.get(run=run).reason
+
+
+def test_filled_cells_update_and_empty_ones_leave(an_import, workspace):
+    Contact.objects.create(
+        workspace=workspace,
+        email="Anna@example.com",
+        first_name="Anna",
+        attributes={"city": "Rome", "vip": True},
+    )
+    run = carried_out(an_import("email,first_name,last_name,city\nanna@example.com,,Doe,Paris\n"))
+    contact = Contact.objects.get()
+    assert (contact.email, contact.first_name, contact.last_name) == ("Anna@example.com", "Anna", "Doe")
+    assert contact.attributes == {"city": "Paris", "vip": True}
+    assert counts(run) == {"total": 1, "done": 1, "updated": 1}
+
+
+def test_nobody_is_subscribed_again(an_import, workspace, news):
+    gone = Contact.objects.create(workspace=workspace, email="gone@example.com")
+    Subscription.objects.create(
+        workspace=workspace, contact=gone, list=news, status=SubscriptionStatus.UNSUBSCRIBED
+    )
+    Suppression.objects.create(workspace=workspace, email="never@example.com", reason="complaint")
+    run = carried_out(
+        an_import(
+            "email,first_name\ngone@example.com,Gus\nNever@example.com,Nell\nnew@example.com,Ned\n",
+            lists=[news],
+        )
+    )
+    assert counts(run) == {"total": 3, "done": 3, "created": 2, "updated": 1, "held": 2}
+    assert list(news.subscriptions.filter(status="subscribed").values_list("contact__email", flat=True)) == [
+        "new@example.com"
+    ]
+    gone.refresh_from_db()
+    assert gone.first_name == "Gus"
+
+
+def test_another_workspaces_contacts_stay_as_they_are(an_import, mallory):
+    theirs = Contact.objects.create(
+        workspace=mallory.workspaces.get(), email="anna@example.com", first_name="Theirs"
+    )
+    assert counts(carried_out(an_import("email,first_name\nanna@example.com,Ours\n")))["created"] == 1
+    theirs.refresh_from_db()
+    assert theirs.first_name == "Theirs"
+
+
+def test_a_value_that_is_not_of_its_type_refuses_the_row(an_import, workspace):
+    CustomField.objects.create(workspace=workspace, key="age", label="Age", type="number")
+    run = carried_out(an_import("email,age\na@example.com,41\nb@example.com,old\nc@example.com,n/a\n"))
+    assert ImportRefusal.objects.get(run=run).reason == "age: “old” is not a number."
+    assert dict(Contact.objects.values_list("email", "attributes")) == {
+        "a@example.com": {"age": 41},
+        "c@example.com": {},
+    }
+
+
+def test_a_killed_run_is_taken_up_after_its_last_committed_row(an_import, news, monkeypatch):
+    monkeypatch.setattr(running, "CHUNK_ROWS", 10)
+    rows = "".join(f"u{number % 40}@example.com,N{number}\n" for number in range(45)) + "bad,\n"
+    run = an_import("email,first_name\n" + rows, lists=[news])
+    whole, chunks = merge.merge, []
+
+    def dies_at_the_third(*args, **kwargs):
+        chunks.append(1)
+        if len(chunks) == 3:
+            whole(*args, **kwargs)
+            raise OperationalError("the connection is lost before the commit")
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(merge, "merge", dies_at_the_third)
+    with pytest.raises(OperationalError):
+        run_import(import_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.done_count, Contact.objects.count()) == (ImportState.RUNNING, 20, 20)
+    assert run_import(import_id=run.pk)["outcome"] == "not mine"  # it may still live
+    Import.objects.filter(pk=run.pk).update(progress_at=timezone.now() - datetime.timedelta(seconds=61))
+    assert actions.requeue_silent() == 1
+    assert actions.requeue_silent() == 0
+    run = carried_out(run)
+    assert run.state == ImportState.DONE
+    assert counts(run) == {"total": 46, "done": 46, "created": 40, "refused": 1, "repeated": 5}
+    assert Contact.objects.get(email="u0@example.com").first_name == "N40"
+    assert news.subscriptions.count() == 40
+
+
+def test_of_two_runs_at_once_one_commits(an_import):
+    run = an_import("email\na@example.com\n")
+    first = running._claim(run.pk)
+    Import.objects.filter(pk=run.pk).update(progress_at=timezone.now() - datetime.timedelta(seconds=61))
+    assert run_import(import_id=run.pk)["outcome"] == "done"
+    with pytest.raises(running.Stopped):
+        running._take(
+            first, [reader.Record(2, ["a@example.com"])], reader.Reading("utf-8-sig", ",", True, "us")
+        )
+    assert Contact.objects.count() == 1
+
+
+def test_canceling_takes_effect_at_the_next_chunk(an_import, bob, monkeypatch):
+    monkeypatch.setattr(running, "CHUNK_ROWS", 2)
+    run = an_import("email\n" + "".join(f"u{number}@example.com\n" for number in range(6)))
+    whole = running._advance
+
+    def then_cancel(*args):
+        whole(*args)
+        if args[0].done_count == 4:
+            Import.objects.filter(pk=run.pk).update(state=ImportState.CANCELED)
+
+    monkeypatch.setattr(running, "_advance", then_cancel)
+    assert run_import(import_id=run.pk)["outcome"] == "stopped"
+    assert Contact.objects.count() == 4
+
+
+def test_a_list_deleted_meanwhile_fails_the_import_in_words(an_import, news):
+    run = an_import("email\na@example.com\n", lists=[news])
+    news.delete()
+    run = carried_out(run)
+    assert run.state == ImportState.FAILED
+    assert "A list that this import was to fill was deleted" in run.error
+    assert not Contact.objects.exists()
+
+
+def test_a_lost_file_fails_the_import_in_words(an_import):
+    run = an_import("email\na@example.com\n")
+    run.file.storage.delete(run.file.name)
+    assert "can no longer be read" in carried_out(run).error
+
+
+def test_a_job_for_an_import_that_is_no_more_does_nothing(db):
+    assert run_import(import_id=4711)["outcome"] == "not mine"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=400)
+    | st.text(max_size=200).map(lambda text: ("email,x\na@b.example," + text).encode("utf-8", "replace"))
+)
+def test_no_bytes_break_an_import_or_leave_it_half_done(an_import, content):
+    Contact.objects.all().delete()
+    try:
+        run = an_import(content)
+    except reader.NotAFile:
+        assert not Contact.objects.exists()
+        return
+    run = carried_out(run)
+    assert run.state == ImportState.DONE
+    assert run.done_count == run.total_count == run.created_count + run.refused_count + run.repeated_count
+    assert Contact.objects.count() == run.created_count

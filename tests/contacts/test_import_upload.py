@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from contacts.models import Import
+
+FILES = Path(__file__).parent / "files"
+
+
+def upload(client, content, name="people.csv"):
+    return client.post(reverse("import_new"), {"file": SimpleUploadedFile(name, content)})
+
+
+def test_a_marketer_uploads_a_file_and_comes_to_its_columns(sign_in, bob, workspace):
+    response = upload(sign_in(bob), (FILES / "mailchimp_export_utf8_bom.csv").read_bytes(), "mailchimp.csv")
+    run = Import.objects.of(workspace).get()
+    assert response.url == reverse("import_map", args=[run.pk])
+    assert (run.file_name, run.encoding, run.delimiter, run.has_header) == (
+        "mailchimp.csv",
+        "utf-8-sig",
+        ",",
+        True,
+    )
+
+
+def test_a_viewer_may_not_upload(sign_in, carol):
+    assert upload(sign_in(carol), b"email\na@example.com\n").status_code == 403
+    assert sign_in(carol).get(reverse("import_new")).status_code == 403
+    assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "The file is empty"),
+        (b"\xef\xbb\xbf\r\n  \n", "The file is empty"),
+        (b"PK\x03\x04" + bytes(200), "an Excel or other zipped document"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "a picture"),
+        (bytes(range(256)) * 8, "This is not a text file"),
+        (b"email,name\n", "no rows of data"),
+        (b",".join([b"x"] * 300) + b"\n" + b",".join([b"y"] * 300) + b"\n", "more than 200 columns"),
+    ],
+)
+def test_what_is_no_file_of_people_is_refused_beside_the_field(sign_in, bob, content, message):
+    response = upload(sign_in(bob), content)
+    assert response.status_code == 422
+    assert message in response.text
+    assert not Import.objects.exists()
+
+
+def test_no_file_at_all_is_said(sign_in, bob):
+    response = sign_in(bob).post(reverse("import_new"))
+    assert response.status_code == 422
+    assert "Choose a file." in response.text
+
+
+def test_a_file_over_the_limit_is_refused(sign_in, bob, monkeypatch):
+    monkeypatch.setattr("contacts.forms.imports.SIZE_LIMIT", 10)
+    response = upload(sign_in(bob), b"email\nanna@example.com\n")
+    assert response.status_code == 422
+    assert "at most 100 MB" in response.text
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FILES.iterdir() if path.name != "empty.csv"))
+def test_every_kind_of_file_comes_to_its_columns(sign_in, bob, name):
+    client = sign_in(bob)
+    response = upload(client, (FILES / name).read_bytes(), name)
+    page = client.get(response.url)
+    assert page.status_code == 200
+    assert "Take as" in page.text
