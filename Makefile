@@ -48,10 +48,10 @@ shell: setup ## a Python shell with everything loaded
 	@$(PY) -m config.run --once "manage.py shell"
 
 bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB=
-	@$(PY) -m config.run --once "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
+	@VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
 
 bench-plan: setup ## measure planning: freeze a million recipients into the ledger
-	@$(PY) -m config.run --once "-m bench.plan"
+	@VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once "-m bench.plan"
 
 lint: setup-dev ## style, types, imports between the rooms
 	ruff check . && ruff format --check . && lint-imports && djlint templates --lint --quiet && mypy .

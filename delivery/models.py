@@ -64,13 +64,16 @@ class Mailing(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="mailings")
     name = models.CharField(max_length=150)
     state = models.CharField(max_length=10, choices=MailingState.choices, default=MailingState.SENDING)
-    state_reason = models.TextField(blank=True)
+    state_reason = models.TextField(blank=True)  # why it is paused or makes no progress, for a person
+    trouble_since = models.DateTimeField(null=True, blank=True)  # the account cannot be reached since then
     account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
     # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
     content: Any = models.JSONField()
     # The lists it is sent to: whoever leaves them before their batch is skipped.
     list_ids = ArrayField(models.BigIntegerField(), default=list)
     is_test = models.BooleanField(default=False)  # a test send: no consent needed, not in anybody's statistics
+    # Whose data a test send is filled in with.
+    sample_contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     batch_size = models.PositiveIntegerField(default=500)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
@@ -148,10 +151,20 @@ class Delivery(models.Model):
     """One recipient of one mailing: the ledger. The number is its place in the sending order, from 1."""
 
     pk = models.CompositePrimaryKey("mailing_id", "number")
-    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    # No foreign key checks: at planning they would cost as much again as the rows (a million at once).
+    mailing = models.ForeignKey(
+        Mailing, on_delete=models.CASCADE, related_name="deliveries", db_index=False, db_constraint=False
+    )
     number = models.PositiveIntegerField()
     # Null once the contact is erased, and in a test send to somebody who is no contact.
-    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, related_name="deliveries", db_index=False)
+    contact = models.ForeignKey(
+        Contact,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="deliveries",
+        db_index=False,
+        db_constraint=False,
+    )
     email = models.EmailField(max_length=254)
     state = models.CharField(max_length=8, choices=DeliveryState.choices, default=DeliveryState.PENDING)
     attempt_count = models.PositiveSmallIntegerField(default=0)
@@ -160,6 +173,9 @@ class Delivery(models.Model):
     code = models.CharField(max_length=12, default="", blank=True)  # "550 5.1.1", or the reason of a skip
     server_said = models.CharField(max_length=500, default="", blank=True)
     provider_id = models.CharField(max_length=200, default="", blank=True)  # the ESP's own id of the message
+    # Set while the person stays away by this message's link; `left` is what the link took, so that it can give it back.
+    unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    left: Any = models.JSONField(null=True, blank=True)  # {"lists": [ids], "everything": bool}
 
     class Meta:
         constraints = [

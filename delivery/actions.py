@@ -1,0 +1,94 @@
+"""What can be done with mailings: the door for campaigns, test sends and whatever else launches one."""
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.errors import Refusal
+from accounts.models import Workspace
+from contacts.models import Contact
+from delivery import mailings
+from delivery.content import Content
+from delivery.models import Mailing, MailingState, SendingAccount
+from delivery.pipeline import dispatch, plan
+from delivery.pipeline.mold import Mold
+from delivery.pipeline.work import frame_of
+
+
+class AccountStopped(Refusal):
+    code = "account_stopped"
+
+
+def launch(
+    *,
+    workspace: Workspace,
+    name: str,
+    account: SendingAccount,
+    content: Content,
+    recipients: QuerySet[Contact],
+    list_ids: list[int],
+) -> Mailing:
+    """Freeze content and audience and begin to send, once the caller's transaction commits.
+
+    recipients: each contact once. list_ids: whoever leaves these before their batch is skipped.
+    Raises: TemplateProblem, AccountStopped.
+    """
+    mailing = _create(workspace, name, account, content, list_ids=list_ids)
+    return _begin(mailing, plan.freeze(mailing, recipients))
+
+
+def send_test(
+    *, workspace: Workspace, name: str, account: SendingAccount, content: Content, to: list[str], sample: Contact | None
+) -> Mailing:
+    """Send to addresses that need be no contacts, filled in as the sample contact; it overtakes bulk.
+
+    Raises: TemplateProblem, AccountStopped.
+    """
+    mailing = _create(workspace, name, account, content, is_test=True, sample_contact=sample)
+    return _begin(mailing, plan.freeze_addresses(mailing, to))
+
+
+@transaction.atomic
+def _create(workspace: Workspace, name: str, account: SendingAccount, content: Content, **fields: Any) -> Mailing:
+    _refuse_stopped(account)
+    mailing = Mailing.objects.create(
+        workspace=workspace, name=name, account=account, content=content.as_dict(), **fields
+    )
+    Mold(content, frame_of(mailing))  # a template error refuses the launch
+    return mailing
+
+
+def _begin(mailing: Mailing, total: int) -> Mailing:
+    if total == 0:
+        return mailings.transition(mailing.pk, to=MailingState.FINISHED)
+    queue = partial(dispatch.top_up, mailing.pk, at_front=mailing.is_test)
+    transaction.on_commit(queue, robust=True)
+    return mailing
+
+
+def pause(mailing: Mailing, *, reason: str = "") -> None:
+    """Hand out no more batches; lanes at work stop within a second, at the end of their message."""
+    mailings.transition(mailing.pk, to=MailingState.PAUSED, reason=reason)
+
+
+def resume(mailing: Mailing) -> None:
+    """Go on where it stopped."""
+    with transaction.atomic():
+        _refuse_stopped(mailing.account)
+        mailings.transition(mailing.pk, to=MailingState.SENDING)
+        transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
+
+
+def cancel(mailing: Mailing) -> None:
+    """Leave the rest unsent; what was sent stays in the ledger."""
+    with transaction.atomic():
+        mailings.transition(mailing.pk, to=MailingState.CANCELED)
+        mailings.cancel_open(mailing.pk)
+
+
+def _refuse_stopped(account: SendingAccount) -> None:
+    account.refresh_from_db(fields=["stopped_reason"])
+    if account.stopped_reason:
+        raise AccountStopped(f"The sending account “{account}” is set aside: {account.stopped_reason} Mend it under Sending.")

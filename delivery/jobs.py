@@ -1,0 +1,21 @@
+"""The RQ entry points of delivery."""
+
+import logging
+
+from django.db import transaction
+
+from delivery.pipeline import dispatch
+from delivery.pipeline.work import work_batch
+
+log = logging.getLogger(__name__)
+
+
+def send_batch(*, mailing_id: int) -> int:
+    """Work one batch, then queue a successor behind what other mailings wait for. Safe to run twice."""
+    report = work_batch(mailing_id)
+    if report is None:
+        return 0
+    log.info("batch.worked mailing=%s batch=%s settled=%s seconds=%.2f state=%s", mailing_id, report.batch_id, report.settled, report.seconds, report.state)
+    with transaction.atomic():
+        dispatch.queue_one(mailing_id)
+    return report.settled

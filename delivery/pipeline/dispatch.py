@@ -1,0 +1,56 @@
+"""Dispatch: keep a small window of jobs queued for each mailing, so that all mailings take turns.
+
+Each job works one batch and queues its successor; the sweeper tops the window up when Redis lost jobs.
+"""
+
+import logging
+import os
+import uuid
+from collections import Counter
+
+import django_rq
+import redis
+from django.db import connection
+
+from accounts.queue import enqueue, workers_alive
+
+QUEUE = "send"
+JOB = "delivery.jobs.send_batch"
+JOBS_PER_WORKER = 2  # queued for each worker: one to work on, one waiting
+log = logging.getLogger(__name__)
+
+DUE = """
+SELECT count(*) FROM (SELECT FROM delivery_batch
+ WHERE mailing_id = %s AND state = 'ready' AND due_at <= now() LIMIT %s) AS due
+"""
+
+
+def top_up(mailing_id: int, *, queued: int = 0, at_front: bool = False) -> int:
+    """Queue jobs up to the window's size, no more than there are batches due. Returns how many."""
+    window = JOBS_PER_WORKER * max(workers_alive(QUEUE), os.cpu_count() or 1)
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, [mailing_id, window])
+        wanted = cursor.fetchone()[0] - queued
+    for _ in range(wanted):
+        queue_one(mailing_id, at_front=at_front)
+    return max(wanted, 0)
+
+
+def queue_one(mailing_id: int, *, at_front: bool = False) -> None:
+    job_id = f"send-{mailing_id}-{uuid.uuid4().hex}"
+    enqueue(JOB, queue=QUEUE, job_id=job_id, at_front=at_front, mailing_id=mailing_id)
+
+
+def queued_by_mailing() -> Counter[int]:
+    """How many jobs wait in the queue for each mailing. Raises: redis.RedisError."""
+    ids = django_rq.get_queue(QUEUE).get_job_ids()
+    return Counter(int(job_id.split("-")[1]) for job_id in ids if job_id.startswith("send-"))
+
+
+def queued_or_none() -> Counter[int] | None:
+    """The same, or None while Redis is away (nothing can be queued then)."""
+    try:
+        return queued_by_mailing()
+    except redis.RedisError as error:
+        log.warning("dispatch.unreachable error=%s", error)
+        return None

@@ -1,0 +1,20 @@
+"""When a deferred message is tried again, and when to give up."""
+
+import random
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+LONGEST_WAIT = 3600.0  # seconds between two tries
+GIVE_UP_AFTER = timedelta(hours=24)  # after the mailing began; receivers' greylists and outages end earlier
+
+
+def wait_seconds(attempt_count: int, *, asked: float | None = None) -> float:
+    """Exponential back-off with jitter, or at least what the server asked for. attempt_count: tries before this one."""
+    wait = min(settings.RETRY_FIRST_SECONDS * 2.0 ** min(attempt_count, 20), LONGEST_WAIT)
+    spread = wait * random.uniform(0.8, 1.2)  # noqa: S311  (spreads load, guards nothing)
+    return max(spread, asked or 0.0)
+
+
+def is_too_late(began: datetime, now: datetime) -> bool:
+    return now - began > GIVE_UP_AFTER

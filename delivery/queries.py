@@ -1,0 +1,112 @@
+"""How deliveries are read: progress for the monitor, the ledger for the report."""
+
+from dataclasses import dataclass, field
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Upper
+from django.utils import timezone
+
+from accounts.queue import workers_alive
+from delivery.mailings import open_count
+from delivery.models import Delivery, DeliveryState, Mailing, MailingState
+from delivery.pipeline import lease, meter
+
+ERROR_GROUPS = 10
+ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
+
+# The server's words with the recipient's own address taken out, so that equal complaints meet.
+ERRORS = """
+SELECT state, code, replace(server_said, email, '…') AS said, count(*)
+  FROM (SELECT state, code, server_said, email FROM delivery_delivery
+         WHERE mailing_id = %s AND state IN ('rejected', 'deferred', 'in_doubt', 'skipped') LIMIT %s) AS bad
+ GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    state: str
+    code: str
+    server_said: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a mailing stands. done + open = total; deferred ones are among the open."""
+
+    total: int
+    accepted: int
+    rejected: int
+    skipped: int
+    in_doubt: int
+    canceled: int
+    deferred: int
+    open: int
+    per_second: float = 0.0
+    seconds_left: int | None = None
+    waiting_for: str = ""
+    errors: list[ErrorGroup] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        return self.total - self.open
+
+
+def progress(mailing: Mailing) -> Progress:
+    """Counters, rate and errors; cost does not grow with the mailing but for the errors read."""
+    errors = error_groups(mailing)
+    deferred = sum(group.count for group in errors if group.state == DeliveryState.DEFERRED)
+    still_open = open_count(mailing)
+    rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
+    return Progress(
+        total=mailing.total_count,
+        accepted=mailing.accepted_count,
+        rejected=mailing.rejected_count,
+        skipped=mailing.skipped_count,
+        in_doubt=mailing.in_doubt_count,
+        canceled=mailing.canceled_count,
+        deferred=deferred,
+        open=still_open,
+        per_second=rate,
+        seconds_left=int((still_open - deferred) / rate) + 1 if rate and still_open > deferred else None,
+        waiting_for=_waiting_for(mailing, still_open, deferred, rate),
+        errors=errors,
+    )
+
+
+def error_groups(mailing: Mailing) -> list[ErrorGroup]:
+    with connection.cursor() as cursor:
+        cursor.execute(ERRORS, [mailing.pk, ERRORS_READ, ERROR_GROUPS])
+        return [ErrorGroup(*row) for row in cursor.fetchall()]
+
+
+def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) -> str:
+    """Why nothing moves, in words; "" while it does."""
+    if mailing.state != MailingState.SENDING or not still_open:
+        return mailing.state_reason
+    if mailing.state_reason:
+        return f"{mailing.state_reason} It is tried again every few seconds."
+    if not workers_alive("send"):
+        return "No sending worker is running. Start Volley's workers; the campaign goes on by itself then."
+    if not workers_alive("clock"):
+        return "The clock is not running, so nothing that got lost is picked up again."
+    if deferred and deferred == still_open:
+        due = lease.next_due(mailing.pk)
+        when = due.astimezone(mailing.workspace.zone).strftime("%H:%M:%S") if due and due > timezone.now() else "now"
+        return f"{deferred:,} messages were put off by the receiving servers; the next try is at {when}."
+    limit = mailing.account.rate_per_second
+    if limit and rate >= 0.8 * limit:
+        return f"Held to {limit:g} messages a second by the limit of “{mailing.account}”."
+    return ""
+
+
+def deliveries(mailing: Mailing, *, state: str = "", search: str = "") -> QuerySet[Delivery]:
+    """The ledger of a mailing, by number, with the contacts. state: a DeliveryState; search: part of an address."""
+    rows = Delivery.objects.filter(mailing=mailing).select_related("contact")
+    if state in DeliveryState.values:
+        rows = rows.filter(state=state)
+    if search:
+        rows = rows.alias(upper=Upper("email")).filter(upper__contains=search.upper())
+    return rows.order_by("number")

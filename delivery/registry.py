@@ -1,0 +1,12 @@
+"""Where higher rooms hang what delivery has to call; filled in their `AppConfig.ready()`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from delivery.models import Mailing
+
+# Called inside the transaction in which a mailing's state changed; safe to call twice.
+on_mailing_change: "list[Callable[[Mailing], None]]" = []
+# Called by the clock every two seconds, by one clock at a time.
+on_tick: list[Callable[[], object]] = []

@@ -1,0 +1,159 @@
+"""What an ESP's answer means: one table from its codes and words to our fates, the words kept as they are."""
+
+import datetime
+import email.utils
+import json
+import re
+from typing import Any
+
+import requests
+from anymail.exceptions import AnymailAPIError, AnymailError, AnymailInvalidAddress, AnymailRecipientsRefused
+from anymail.exceptions import AnymailSerializationError, AnymailUnsupportedFeature
+from anymail.message import AnymailRecipientStatus, AnymailStatus
+
+from delivery.transports.base import Fate, Outcome
+
+WORDS_LIMIT = 480  # characters; the ledger keeps 500
+# Statuses that concern the account: no or wrong key, no credit, no permission, no such domain, stream or address.
+ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
+# Statuses that pass: time-out, too early, too many (SparkPost's 420 is its sending limit), trouble at their end.
+MOMENT_STATUSES = {408, 420, 425, 429}
+# Answers about the account that come with another status, by what the ESP writes.
+ACCOUNT_WORDS = {
+    # "Email address is not verified. The following identities failed the check in region …"
+    "amazon_ses": r"not verified|SendingPaused|AccountSuspended|ConfigurationSet|ExpiredToken",
+    # "Sending has been rejected because the sender you used … is not valid."
+    "brevo": r"sender you used|not_enough_credits|account_under_validation|permission_denied",
+    # "The from.email domain must be verified in your account to send emails. #MS42207"
+    "mailersend": r'"from\.email"|#MS42207',
+    # '"…" is not an authorized sender address for your account.'
+    "mailjet": r'"ErrorRelatedTo":\s*\[\s*"From"|not an authorized sender',
+    # HTTP 500 with {"status": "error", "name": "Invalid_Key", …}
+    "mandrill": r"Invalid_Key|PaymentRequired|Unknown_Subaccount",
+    # HTTP 200 with {"status": "error", "data": {"code": "UnauthenticatedFromAddress"}}
+    "postal": r"AccessDenied|InvalidServerAPIKey|ServerSuspended|UnauthenticatedFromAddress",
+    # 422 with ErrorCode 400 sender not found, 401 not confirmed, 405 no credit, 412 pending, 413 may not send, 1235 no stream
+    "postmark": r'"ErrorCode":\s*(400|401|405|412|413|1235)\b',
+    # "Unconfigured Sending Domain <…>"
+    "sparkpost": r"Unconfigured Sending Domain|Invalid domain",
+}
+_NOT_OURS_TO_SEND = (AnymailInvalidAddress, AnymailUnsupportedFeature, AnymailSerializationError)
+
+
+def outcome_of_status(provider: str, status: AnymailStatus, to: str) -> Outcome:
+    """The fate of the one recipient of a call that succeeded."""
+    each = _of_recipient(status, to)
+    provider_id = str(each.message_id or "")[:200]
+    match each.status:
+        case "sent" | "queued" | "unknown":  # unknown: it took the message and says more later
+            return Outcome(Fate.ACCEPTED, provider_id=provider_id)
+        case "invalid" | "rejected":
+            return Outcome(Fate.REJECTED, each.status, _answer(status.esp_response), provider_id)
+    said = _answer(status.esp_response)
+    http = _status_of(status.esp_response)
+    if _is_account(provider, http, _text(status.esp_response)):
+        return Outcome(Fate.ACCOUNT_STOPPED, str(http or ""), said)
+    if http and (http in MOMENT_STATUSES or http >= 500):
+        return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(status.esp_response))
+    return Outcome(Fate.REJECTED, "failed", said, provider_id)
+
+
+def outcome_of_error(provider: str, error: Exception) -> Outcome:
+    """The fate of a message whose call failed."""
+    match error:
+        case AnymailRecipientsRefused():
+            return Outcome(Fate.REJECTED, "refused", _answer(error.response) or str(error)[:WORDS_LIMIT])
+        case _ if isinstance(error, _NOT_OURS_TO_SEND):
+            return Outcome(Fate.REJECTED, "unsupported", str(error)[:WORDS_LIMIT])
+        case AnymailAPIError() if error.response is not None:
+            return _outcome_of_answer(provider, error.response)
+        case AnymailAPIError():
+            return _outcome_of_silence(error)
+        case AnymailError():
+            return Outcome(Fate.ACCOUNT_STOPPED, server_said=str(error)[:WORDS_LIMIT])
+    words = f"The answer could not be read ({type(error).__name__}: {error})."
+    return Outcome(Fate.DEFERRED, "in doubt", words[:WORDS_LIMIT])
+
+
+def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
+    http, said = _status_of(answer), _answer(answer)
+    if _is_account(provider, http, _text(answer)):
+        return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
+    if http < 400:  # taken or not: an answer that is none of the documented ones
+        return Outcome(Fate.DEFERRED, "in doubt", said)
+    if http in MOMENT_STATUSES or http >= 500:
+        return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(answer))
+    return Outcome(Fate.REJECTED, str(http), said)
+
+
+def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
+    """No answer came. Only where no connection was made is it certain that the message was not taken."""
+    cause = error.__cause__
+    words = " ".join(str(cause or error).split())[:WORDS_LIMIT]
+    never_sent = isinstance(cause, requests.ConnectTimeout | requests.exceptions.SSLError) or any(
+        sign in words for sign in ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
+    )
+    if isinstance(cause, requests.TooManyRedirects):
+        return Outcome(Fate.ACCOUNT_STOPPED, server_said="The address of the API redirects elsewhere; enter the one it leads to.")
+    return Outcome(Fate.DEFERRED, "dropped" if never_sent else "in doubt", f"No answer: {words}"[:WORDS_LIMIT])
+
+
+def _is_account(provider: str, http: int, text: str) -> bool:
+    return http in ACCOUNT_STATUSES or bool(re.search(ACCOUNT_WORDS.get(provider, r"(?!)"), text))
+
+
+def _of_recipient(status: AnymailStatus, to: str) -> AnymailRecipientStatus:
+    """ESPs answer in their own case of the address, or spell an international domain their way."""
+    by_address = {address.lower(): each for address, each in status.recipients.items()}
+    return by_address.get(to.lower()) or next(iter(by_address.values()), AnymailRecipientStatus(None, "unknown"))
+
+
+def _status_of(answer: Any) -> int:
+    """The HTTP status: of a response, or of what boto gives for one."""
+    if isinstance(answer, dict):
+        return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return int(getattr(answer, "status_code", 0))
+
+
+def _text(answer: Any) -> str:
+    return json.dumps(answer.get("Error", answer), default=str) if isinstance(answer, dict) else getattr(answer, "text", "")
+
+
+def _answer(answer: Any) -> str:
+    """The ESP's own words, with the HTTP status: the message out of its JSON, or the text as it is."""
+    if answer is None:
+        return ""
+    text = _text(answer)
+    try:
+        said = _message(json.loads(text))
+    except ValueError:
+        said = "" if text.lstrip().startswith("<") else text  # a proxy's HTML page says nothing to a person
+    return " ".join(f"{_status_of(answer) or ''} {said}".split())[:WORDS_LIMIT]
+
+
+def _message(data: Any) -> str:
+    """The longest sentence under the keys in which ESPs put their words; all of it where there is none."""
+    found = sorted(_sentences(data), key=len)
+    return found[-1] if found else json.dumps(data)
+
+
+def _sentences(data: Any) -> list[str]:
+    if isinstance(data, list):
+        return [each for item in data for each in _sentences(item)]
+    if not isinstance(data, dict):
+        return []
+    keys = ("message", "errormessage", "detail", "description", "error", "reject_reason")
+    own = [value for key, value in data.items() if key.lower() in keys and isinstance(value, str)]
+    return own + [each for value in data.values() if isinstance(value, dict | list) for each in _sentences(value)]
+
+
+def _retry_after(answer: Any) -> float | None:
+    """Seconds from a Retry-After header: a number or a date (RFC 9110 §10.2.3)."""
+    value = str(getattr(answer, "headers", {}).get("Retry-After", "")).strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when - datetime.datetime.now(datetime.UTC)).total_seconds()) if when.tzinfo else None

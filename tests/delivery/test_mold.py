@@ -1,0 +1,132 @@
+"""The mold gives every recipient a correct message, whatever stands in names, subjects and bodies."""
+
+import email
+import email.policy
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.content import Content
+from delivery.liquid import TemplateProblem
+from delivery.pipeline.mold import Frame, Mold, Recipient
+
+FRAME = Frame(7, 3, "Acme", "1 High Street", "Spring")
+
+
+def a_mold(**changes) -> Mold:
+    parts = {"subject": "Hello {{ contact.first_name }}", "html": "<p>Hi {{ contact.name }}</p>", "text": "Hi"}
+    parts |= {"from_name": "Acme", "from_email": "news@acme.example"}
+    return Mold(Content(**{**parts, **changes}), FRAME)
+
+
+def read(octets: bytes):
+    assert b"\n" not in octets.replace(b"\r\n", b""), "only CRLF line ends"
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    return email.message_from_bytes(octets, policy=email.policy.default)
+
+
+def body(message, kind: str) -> str:
+    return message.get_body((kind,)).get_content().replace("\r\n", "\n")
+
+
+def test_a_message_carries_the_headers_that_receivers_ask_for():
+    message = read(a_mold(reply_to="desk@acme.example").fill(Recipient(5, "eve@example.com", "Eve", "Smith")))
+    assert message["To"] == "Eve Smith <eve@example.com>"
+    assert message["From"] == "Acme <news@acme.example>"
+    assert message["Reply-To"] == "desk@acme.example"
+    assert message["Subject"] == "Hello Eve"
+    assert message["Message-ID"].endswith("@acme.example>")
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert message["List-Unsubscribe"].strip("<>").endswith("/one-click/")
+    assert message["List-Id"].endswith("<w3.acme.example>")
+    assert message["Feedback-ID"] == "7:3:campaign:volley"
+    assert message["Date"].datetime is not None
+
+
+def test_the_message_id_is_the_same_at_each_try_and_another_for_each_recipient():
+    mold = a_mold()
+    ids = [read(mold.fill(Recipient(number, "eve@example.com")))["Message-ID"] for number in (5, 5, 6)]
+    assert ids[0] == ids[1] != ids[2]
+
+
+@given(
+    first=st.text(max_size=60),
+    last=st.text(max_size=300),
+    word=st.text(max_size=2000),
+)
+def test_any_unicode_arrives_as_it_was_written(first, last, word):
+    mold = a_mold(
+        subject="{{ contact.word }}",
+        html="<p>é{{ contact.word }}.</p>\n.{{ contact.first_name }}",
+        text="= {{ contact.word }} \n.\n{{ contact.last_name }}",
+    )
+    message = read(mold.fill(Recipient(1, "eve@example.com", first, last, {"word": word})))
+    lines = word.replace("\r\n", "\n").replace("\r", "\n")
+    assert message["Subject"].split() == _printable(" ".join(word.split())).split() or _odd(word)
+    assert body(message, "plain").startswith(f"= {_utf8(lines)} \n.\n")
+    assert "é" + _utf8(lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;").replace("'", "&#39;")) in body(
+        message, "html"
+    )
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _printable(text: str) -> str:
+    return _utf8(text)
+
+
+def _odd(word: str) -> bool:
+    """Controls and line separators that Python's own header parser changes when reading."""
+    return any(not character.isprintable() for character in word)
+
+
+def test_no_name_or_subject_can_add_a_header():
+    mold = a_mold(subject="{{ contact.evil }}", from_name="A\r\nBcc: x@y.example")
+    message = read(mold.fill(Recipient(1, "eve@example.com", "E\r\nBcc: a@b.example", "", {"evil": "x\r\nBcc: c@d.example"})))
+    assert message["Bcc"] is None
+    assert message["X"] is None
+
+
+def test_contacts_names_are_escaped_in_html_and_plain_in_text():
+    mold = a_mold(html="<p>{{ contact.first_name }}</p>", text="{{ contact.first_name }}")
+    message = read(mold.fill(Recipient(1, "eve@example.com", "<b>&")))
+    assert "<p>&lt;b&gt;&amp;</p>" in body(message, "html")
+    assert body(message, "plain").strip() == "<b>&"
+
+
+def test_what_is_assigned_in_one_slot_is_known_in_the_next():
+    mold = a_mold(html="{% assign x = 'one' %}<p>static</p>{{ x }}{% if contact.first_name == 'Eve' %}!{% else %}?{% endif %}")
+    assert "<p>static</p>one!" in body(read(mold.fill(Recipient(1, "eve@example.com", "Eve"))), "html")
+
+
+def test_filling_equals_rendering_the_whole_template():
+    source = "".join(f"<p>{letter} {{{{ contact.first_name | default: 'there' }}}}, {{{{ contact.n }}}}</p>\n" for letter in string.ascii_letters)
+    mold = a_mold(html=source)
+    recipient = Recipient(1, "eve@example.com", "Zoë", "", {"n": 7})
+    assert body(read(mold.fill(recipient)), "html") == mold.render(recipient).html
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [("a\n{{ contact.x | nope }}", 2), ("a\n\n{% if x %}b", 3), ("{{ x | ", 1), ("\n{% include 'x' %}", 2)],
+)
+def test_a_template_error_names_its_line(source, line):
+    with pytest.raises(TemplateProblem) as problem:
+        a_mold(html=source)
+    assert problem.value.line == line
+    assert problem.value.field == "content"
+
+
+def test_a_loop_without_end_is_stopped():
+    mold = a_mold(html="{% for a in (1..4000) %}{% for b in (1..4000) %}x{% endfor %}{% endfor %}")
+    with pytest.raises(TemplateProblem):
+        mold.fill(Recipient(1, "eve@example.com"))
+
+
+def test_an_international_domain_goes_out_in_ascii():
+    message = a_mold().fill(Recipient(1, "eve@bücher.example"))
+    assert b"<eve@xn--bcher-kva.example>" in message or b"To: eve@xn--bcher-kva.example" in message
