@@ -19,8 +19,10 @@ from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-# What goes along of our headers; Message-ID and Date are the provider's to make: several refuse a message with its own.
+# What goes along of our headers. Message-ID and Date are the provider's to make: several refuse others'.
 PASSED_ON = ("List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID")
+# Anymail's own, and what its parsers raise on an answer that is not as documented.
+TROUBLE = (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError)
 OUR_OWN = ("test_from", "own_headers")  # settings of an account that are no arguments of a backend
 
 
@@ -29,16 +31,20 @@ def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str])
 
     Raises: CannotConnect: the account's settings do not suffice.
     """
-    known = {name: value for name, value in {**values, **secrets}.items() if value != "" and name not in OUR_OWN}
+    given = {**values, **secrets}
+    known = {name: value for name, value in given.items() if value != "" and name not in OUR_OWN}
     if "api_url" in known:
         refuse_metadata(urlsplit(known["api_url"]).hostname or "")
     try:
-        backend = get_connection(
-            f"anymail.backends.{provider.name}.EmailBackend", **arguments(provider, known), fail_silently=False
+        backend: Any = get_connection(
+            f"anymail.backends.{provider.name}.EmailBackend",
+            **arguments(provider, known),
+            fail_silently=False,
         )
         backend.open()
     except (AnymailConfigurationError, AnymailError, botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=f"{provider.label}: {error}")) from error
+        words = f"{provider.label}: {error}"
+        raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=words)) from error
     if isinstance(getattr(backend, "session", None), requests.Session):
         backend.session.max_redirects = 0  # an API does not redirect; following could lead anywhere
     return Connection(provider, backend, own_headers=values.get("own_headers", True))
@@ -49,7 +55,10 @@ def arguments(provider: Provider, known: dict[str, Any]) -> dict[str, Any]:
     if provider.name != "amazon_ses":
         return {**known, "requests_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
     # Keys are always ours: left out, boto would take the machine's own.
-    keys = {"aws_access_key_id": known.get("access_key_id", "-"), "aws_secret_access_key": known.get("secret_access_key", "-")}
+    keys = {
+        "aws_access_key_id": known.get("access_key_id", "-"),
+        "aws_secret_access_key": known.get("secret_access_key", "-"),
+    }
     timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS}
     client: dict[str, Any] = {"config": {**timeouts, "retries": {"total_max_attempts": 1}}}
     if "api_url" in known:
@@ -70,8 +79,7 @@ class Connection:
         try:
             mail = self._mail(message)
             self._backend.send_messages([mail])
-        except (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError) as error:
-            # Anymail's parsers raise the latter four on an answer that is not as documented.
+        except TROUBLE as error:
             outcome = outcome_of_error(self._provider.name, error)
             if outcome.code in ("in doubt", "dropped"):
                 self.close()
@@ -101,7 +109,7 @@ class Connection:
         return mail
 
     def _annotate(self, mail: Any, parsed: Parsed) -> None:
-        """Our name for the message, opaque since some ESPs show it in a header; and no tracking but our own."""
+        """Our name for the message, opaque since some ESPs put it in a header; none of their tracking."""
         ours = read_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
         if ours and self._provider.metadata:
             mail.metadata = {"volley": f"{ours[0]}-{ours[1]}"}
@@ -121,6 +129,7 @@ def _mailbox(parsed: Parsed, header: str) -> str:
 
 
 def _headers(data: bytes) -> dict[str, str]:
-    """The headers that go along, as they stand: unfolded, encoded words left encoded (Brevo takes ASCII only)."""
-    raw = email.message_from_bytes(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", policy=email.policy.compat32)
+    """The headers that go along: unfolded, encoded words left as they are (Brevo takes ASCII only)."""
+    head = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    raw = email.message_from_bytes(head, policy=email.policy.compat32)
     return {name: " ".join(str(raw[name]).split()) for name in PASSED_ON if raw[name]}

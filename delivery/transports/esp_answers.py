@@ -7,16 +7,22 @@ import re
 from typing import Any
 
 import requests
-from anymail.exceptions import AnymailAPIError, AnymailError, AnymailInvalidAddress, AnymailRecipientsRefused
-from anymail.exceptions import AnymailSerializationError, AnymailUnsupportedFeature
+from anymail.exceptions import (
+    AnymailAPIError,
+    AnymailError,
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+)
 from anymail.message import AnymailRecipientStatus, AnymailStatus
 
 from delivery.transports.base import Fate, Outcome
 
 WORDS_LIMIT = 480  # characters; the ledger keeps 500
-# Statuses that concern the account: no or wrong key, no credit, no permission, no such domain, stream or address.
+# Statuses that concern the account: no or wrong key, no credit, no permission, no such domain or address.
 ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
-# Statuses that pass: time-out, too early, too many (SparkPost's 420 is its sending limit), trouble at their end.
+# Statuses that pass: time-out, too early, too many; SparkPost's 420 is its sending limit.
 MOMENT_STATUSES = {408, 420, 425, 429}
 # Answers about the account that come with another status, by what the ESP writes.
 ACCOUNT_WORDS = {
@@ -32,11 +38,14 @@ ACCOUNT_WORDS = {
     "mandrill": r"Invalid_Key|PaymentRequired|Unknown_Subaccount",
     # HTTP 200 with {"status": "error", "data": {"code": "UnauthenticatedFromAddress"}}
     "postal": r"AccessDenied|InvalidServerAPIKey|ServerSuspended|UnauthenticatedFromAddress",
-    # 422 with ErrorCode 400 sender not found, 401 not confirmed, 405 no credit, 412 pending, 413 may not send, 1235 no stream
+    # 422 with ErrorCode 400 sender not found, 401 not confirmed, 405 no credit, 412 pending,
+    # 413 may not send, 1235 no such stream
     "postmark": r'"ErrorCode":\s*(400|401|405|412|413|1235)\b',
     # "Unconfigured Sending Domain <…>"
     "sparkpost": r"Unconfigured Sending Domain|Invalid domain",
 }
+NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.SSLError)
+NOT_CONNECTED = ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
 _NOT_OURS_TO_SEND = (AnymailInvalidAddress, AnymailUnsupportedFeature, AnymailSerializationError)
 
 
@@ -90,12 +99,12 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     """No answer came. Only where no connection was made is it certain that the message was not taken."""
     cause = error.__cause__
     words = " ".join(str(cause or error).split())[:WORDS_LIMIT]
-    never_sent = isinstance(cause, requests.ConnectTimeout | requests.exceptions.SSLError) or any(
-        sign in words for sign in ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
-    )
+    never_sent = isinstance(cause, NEVER_SENT) or any(sign in words for sign in NOT_CONNECTED)
     if isinstance(cause, requests.TooManyRedirects):
-        return Outcome(Fate.ACCOUNT_STOPPED, server_said="The address of the API redirects elsewhere; enter the one it leads to.")
-    return Outcome(Fate.DEFERRED, "dropped" if never_sent else "in doubt", f"No answer: {words}"[:WORDS_LIMIT])
+        words = "The address of the API redirects elsewhere; enter the one it leads to."
+        return Outcome(Fate.ACCOUNT_STOPPED, server_said=words)
+    code = "dropped" if never_sent else "in doubt"
+    return Outcome(Fate.DEFERRED, code, f"No answer: {words}"[:WORDS_LIMIT])
 
 
 def _is_account(provider: str, http: int, text: str) -> bool:
@@ -105,7 +114,9 @@ def _is_account(provider: str, http: int, text: str) -> bool:
 def _of_recipient(status: AnymailStatus, to: str) -> AnymailRecipientStatus:
     """ESPs answer in their own case of the address, or spell an international domain their way."""
     by_address = {address.lower(): each for address, each in status.recipients.items()}
-    return by_address.get(to.lower()) or next(iter(by_address.values()), AnymailRecipientStatus(None, "unknown"))
+    return by_address.get(to.lower()) or next(
+        iter(by_address.values()), AnymailRecipientStatus(None, "unknown")
+    )
 
 
 def _status_of(answer: Any) -> int:
@@ -116,7 +127,11 @@ def _status_of(answer: Any) -> int:
 
 
 def _text(answer: Any) -> str:
-    return json.dumps(answer.get("Error", answer), default=str) if isinstance(answer, dict) else getattr(answer, "text", "")
+    return (
+        json.dumps(answer.get("Error", answer), default=str)
+        if isinstance(answer, dict)
+        else getattr(answer, "text", "")
+    )
 
 
 def _answer(answer: Any) -> str:
@@ -144,7 +159,9 @@ def _sentences(data: Any) -> list[str]:
         return []
     keys = ("message", "errormessage", "detail", "description", "error", "reject_reason")
     own = [value for key, value in data.items() if key.lower() in keys and isinstance(value, str)]
-    return own + [each for value in data.values() if isinstance(value, dict | list) for each in _sentences(value)]
+    return own + [
+        each for value in data.values() if isinstance(value, dict | list) for each in _sentences(value)
+    ]
 
 
 def _retry_after(answer: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Hosts that no account may send to: the cloud's metadata services, which hand out the machine's own credentials.
+"""Hosts that no account may send to: the cloud's metadata services, which hand out the machine's credentials.
 
 Other private addresses are allowed on purpose: an admin's mail server often has one.
 """
@@ -10,7 +10,8 @@ from delivery.transports.base import CannotConnect, Fate, Outcome
 
 # Link-local, where AWS, Google and Azure answer; AWS over IPv6; Alibaba.
 _METADATA = [
-    ipaddress.ip_network(each) for each in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32")
+    ipaddress.ip_network(each)
+    for each in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32")
 ]
 
 

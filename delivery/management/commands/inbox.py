@@ -1,4 +1,4 @@
-"""`manage.py inbox`: the local SMTP inbox until it is told to stop; where it is off, it only waits for that."""
+"""`manage.py inbox`: the local SMTP inbox until it is told to stop; switched off, it only waits for that."""
 
 import asyncio
 import logging
@@ -19,7 +19,9 @@ class Command(BaseCommand):
         try:
             asyncio.run(_run())
         except OSError as error:
-            raise CommandError(f"Port {settings.INBOX_PORT} cannot be used ({error}). Set INBOX_PORT to a free one.") from error
+            raise CommandError(
+                f"Port {settings.INBOX_PORT} cannot be used ({error}). Set INBOX_PORT to a free one."
+            ) from error
 
 
 async def _run() -> None:

@@ -1,0 +1,190 @@
+"""What can be done with sending accounts: made, changed, tested, set aside, deleted."""
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from accounts.errors import Refusal
+from accounts.models import User, Workspace, record
+from delivery import providers
+from delivery.models import SendingAccount
+from delivery.secrets import SecretsLost, seal, unseal
+from delivery.transports import connect
+from delivery.transports.base import CannotConnect, Fate, Message, Outcome
+
+
+class AccountInUse(Refusal):
+    code = "account_in_use"
+    status = 409
+
+
+@dataclass(frozen=True)
+class Values:
+    """What a person typed. secrets: only those typed anew; "" takes one away."""
+
+    name: str
+    settings: dict[str, Any]
+    secrets: dict[str, str]
+    rate_per_second: float | None
+    lanes: int
+
+
+@transaction.atomic(durable=True)
+def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> SendingAccount:
+    """Make an account; the first of a workspace is its default."""
+    _lock(workspace)
+    account = SendingAccount.objects.create(
+        workspace=workspace,
+        provider=provider,
+        is_default=not SendingAccount.objects.filter(workspace=workspace, is_default=True).exists(),
+        name=values.name,
+        settings=values.settings,
+        secrets=seal({name: secret for name, secret in values.secrets.items() if secret}),
+        rate_per_second=values.rate_per_second,
+        lanes=values.lanes,
+    )
+    record(by, "account.created", account)
+    return account
+
+
+@transaction.atomic(durable=True)
+def update(account: SendingAccount, *, values: Values, by: User) -> None:
+    """Change what was typed; secrets not typed anew stay. Lanes at work connect afresh."""
+    secrets = {**stored_secrets(account), **values.secrets}
+    SendingAccount.objects.filter(pk=account.pk).update(
+        name=values.name,
+        settings=values.settings,
+        secrets=seal({name: secret for name, secret in secrets.items() if secret}),
+        rate_per_second=values.rate_per_second,
+        lanes=values.lanes,
+        updated_at=timezone.now(),
+    )
+    record(by, "account.changed", account)
+
+
+def stored_secrets(account: SendingAccount) -> dict[str, str]:
+    """The secrets it has; none where they can no longer be decrypted, so that they are asked for again."""
+    try:
+        return unseal(account.secrets)
+    except SecretsLost:
+        return {}
+
+
+@transaction.atomic(durable=True)
+def delete(account: SendingAccount, *, by: User) -> None:
+    """Delete an account that has sent nothing; the default passes to the oldest left.
+
+    Raises: AccountInUse: mailings keep it as their record.
+    """
+    _lock(account.workspace)
+    record(by, "account.deleted", account)
+    try:
+        account.delete()
+    except ProtectedError as error:
+        raise AccountInUse(
+            f"“{account}” has sent mailings, which keep it in their records. "
+            "Set it aside instead: nothing is sent through it then."
+        ) from error
+    rest = SendingAccount.objects.filter(workspace=account.workspace)
+    if not rest.filter(is_default=True).exists():
+        by_age = rest.order_by("pk")
+        heir = by_age.filter(stopped_reason="").first() or by_age.first()
+        rest.filter(pk=heir.pk if heir else 0).update(is_default=True)
+
+
+@transaction.atomic(durable=True)
+def make_default(account: SendingAccount, *, by: User) -> None:
+    """New campaigns begin with this account."""
+    _lock(account.workspace)
+    SendingAccount.objects.filter(workspace=account.workspace, is_default=True).update(is_default=False)
+    SendingAccount.objects.filter(pk=account.pk).update(is_default=True)
+    record(by, "account.made_default", account)
+
+
+@transaction.atomic(durable=True)
+def set_aside(account: SendingAccount, *, by: User) -> None:
+    """Send nothing through it until it is used again; a batch at work finishes."""
+    moved = SendingAccount.objects.filter(pk=account.pk, stopped_reason="").update(
+        stopped_reason=f"Set aside by {by}."
+    )
+    if moved:
+        record(by, "account.set_aside", account)
+
+
+@transaction.atomic(durable=True)
+def use_again(account: SendingAccount, *, by: User) -> None:
+    """Take an account back into use; what it was sending is resumed on the campaign's own page."""
+    moved = SendingAccount.objects.filter(pk=account.pk).exclude(stopped_reason="").update(stopped_reason="")
+    if moved:
+        record(by, "account.used_again", account)
+
+
+def test(account: SendingAccount, *, by: User) -> str:
+    """Connect, sign in and send a message to the person; talks to the server, for up to 70 seconds.
+
+    Returns: "" when it was accepted, else what is wrong, in words; kept on the account, on which nothing
+    else changes.
+    """
+    said = _try(account, by)
+    account.tested_at, account.test_said = timezone.now(), said
+    SendingAccount.objects.filter(pk=account.pk).update(tested_at=account.tested_at, test_said=said)
+    return said
+
+
+def _try(account: SendingAccount, by: User) -> str:
+    sender = account.settings.get("test_from") or by.email
+    try:
+        connection = connect(account)
+    except CannotConnect as error:
+        return error.outcome.server_said or "The connection could not be made."
+    try:
+        return _words(connection.send(Message(sender, by.email, _test_message(account, sender, by))))
+    finally:
+        connection.close()
+
+
+def _words(outcome: Outcome) -> str:
+    said = outcome.server_said or outcome.code
+    match outcome.fate:
+        case Fate.ACCEPTED:
+            return ""
+        case Fate.DEFERRED:
+            return f"The message was put off for now: {said}"
+        case Fate.REJECTED:
+            return f"The message was refused: {said}"
+    return f"The account was refused: {said}"
+
+
+def _test_message(account: SendingAccount, sender: str, by: User) -> bytes:
+    message = EmailMessage(policy=SMTP)
+    message["From"], message["To"] = sender, by.email
+    message["Subject"] = f"It works: {account}"
+    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="volley.invalid")
+    words = f"Volley sent this through “{account}” of {account.workspace}: {by} tested the account."
+    message.set_content(words + "\n")
+    message.add_alternative(f"<p>{_escaped(words)}</p>\n", subtype="html")
+    return message.as_bytes()
+
+
+def _escaped(words: str) -> str:
+    return words.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def give_inbox(workspace: Workspace) -> None:
+    """A new workspace can send at once, into the local inbox where that runs."""
+    if settings.INBOX:
+        SendingAccount.objects.create(
+            workspace=workspace, name=providers.INBOX.label, provider=providers.INBOX.name, is_default=True
+        )
+
+
+def _lock(workspace: Workspace) -> None:
+    """Changes of the default wait for each other."""
+    Workspace.objects.select_for_update().get(pk=workspace.pk)

@@ -1,0 +1,148 @@
+"""What a person may type about a sending account: the provider's own fields, and what all have."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts.forms import Styled
+from delivery.accounts import Values, stored_secrets
+from delivery.models import SendingAccount
+from delivery.providers import Field, Provider
+from delivery.transports.hosts import is_metadata
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_PLAIN = re.compile(r"[ -~]*")
+MOST_LANES = 20
+METADATA = "That address is this machine's own cloud metadata; mail is not sent there."
+
+
+def check_host(host: str) -> None:
+    if not _HOST.fullmatch(host):
+        raise ValidationError("Type the host name alone, such as smtp.example.com.")
+    if is_metadata(host):
+        raise ValidationError(METADATA)
+
+
+def check_url(url: str) -> None:
+    if is_metadata(re.sub(r"^https?://|[:/?#].*$", "", re.sub(r"//[^/@]*@", "//", url)) or ""):
+        raise ValidationError(METADATA)
+
+
+def check_plain(text: str) -> None:
+    if not _PLAIN.fullmatch(text):
+        raise ValidationError(
+            "Only letters, digits and signs of ASCII can be used to sign in. Copy it again."
+        )
+
+
+class _ProviderForm(forms.Form):
+    """The fields that the provider asks for, between the name and the pace."""
+
+    name = forms.CharField(max_length=120, help_text="What your team calls it.")
+    test_from = forms.EmailField(
+        label="Sender of test messages",
+        max_length=254,
+        required=False,
+        help_text="An address that this account may send from. Empty: your own.",
+    )
+    rate_per_second = forms.FloatField(
+        label="At most, messages a second",
+        required=False,
+        min_value=0.01,
+        max_value=100_000,
+        help_text="Over all workers together. Empty: as fast as the server takes them.",
+    )
+    lanes = forms.IntegerField(
+        label="Connections at once",
+        min_value=1,
+        max_value=MOST_LANES,
+        initial=4,
+        help_text=f"In each worker, 1 to {MOST_LANES}. More is faster until the server objects.",
+    )
+
+    def __init__(
+        self, *args: Any, provider: Provider, account: SendingAccount | None = None, **kwargs: Any
+    ) -> None:
+        self.provider, self.account = provider, account
+        self.stored = set(stored_secrets(account)) if account else set()
+        kwargs["initial"] = _initial(provider, account)
+        super().__init__(*args, **kwargs)
+        for field in provider.fields:
+            self.fields[field.name] = _form_field(field, is_stored=field.name in self.stored)
+        self.order_fields(["name", *(field.name for field in provider.fields)])
+
+    def clean(self) -> dict[str, Any]:
+        typed = super().clean() or {}
+        if typed.get("user") and not (
+            typed.get("password") or "password" in self.stored or self.has_error("password")
+        ):
+            self.add_error("password", "Type the password of this user name.")
+        if self.account and self._goes_elsewhere(self.account):
+            for field in self.provider.fields:
+                if field.name in self.stored and not typed.get(field.name) and typed.get("user", "-"):
+                    self.add_error(
+                        field.name,
+                        "Type it again: the server has changed, and the stored one is sent nowhere else.",
+                    )
+        return typed
+
+    def _goes_elsewhere(self, account: SendingAccount) -> bool:
+        guards = [field.name for field in self.provider.fields if field.guards]
+        return any(str(self.cleaned_data.get(name)) != str(account.settings.get(name)) for name in guards)
+
+    def values(self) -> Values:
+        """What was typed, once it is valid."""
+        typed = self.cleaned_data
+        open_fields = [field.name for field in self.provider.fields if not field.secret]
+        secret_fields = [field.name for field in self.provider.fields if field.secret]
+        secrets = {name: typed[name] for name in secret_fields if typed[name]}
+        if "user" in typed and not typed["user"]:
+            secrets["password"] = ""
+        return Values(
+            name=typed["name"],
+            settings={name: typed[name] for name in [*open_fields, "test_from"]},
+            secrets=secrets,
+            rate_per_second=typed["rate_per_second"],
+            lanes=typed["lanes"],
+        )
+
+
+class AccountForm(Styled, _ProviderForm):
+    """AccountForm(data, provider=…) for a new one, account=… to change one. Secrets are never shown again."""
+
+
+def _initial(provider: Provider, account: SendingAccount | None) -> dict[str, Any]:
+    if account is None:
+        return {"name": provider.label, **{field.name: field.initial for field in provider.fields}}
+    own = {"name": account.name, "rate_per_second": account.rate_per_second, "lanes": account.lanes}
+    return {**account.settings, **own}
+
+
+def _form_field(field: Field, *, is_stored: bool) -> forms.Field:
+    common: dict[str, Any] = {"label": field.label, "help_text": field.help, "required": field.required}
+    if field.secret:
+        hint = "Kept as it is; type to replace it" if is_stored else ""
+        widget = forms.PasswordInput(attrs={"autocomplete": "new-password", "placeholder": hint})
+        common["required"] = field.required and not is_stored
+        return forms.CharField(**common, widget=widget, max_length=1000, validators=[check_plain])
+    match field.kind:
+        case "host":
+            return forms.CharField(**common, max_length=253, validators=[check_host])
+        case "port":
+            return forms.IntegerField(**common, min_value=1, max_value=65535)
+        case "url":
+            return forms.URLField(
+                **common, max_length=500, assume_scheme="https", validators=[_web_url, check_url]
+            )
+        case "choice":
+            return forms.ChoiceField(**common, choices=field.choices)
+        case "boolean":
+            return forms.BooleanField(**common)
+    return forms.CharField(**common, max_length=300, validators=[check_plain])
+
+
+def _web_url(url: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise ValidationError("Type an address that begins with https://.")

@@ -1,0 +1,158 @@
+"""Leaving by the link in a message, and coming back: what the link took is noted in the ledger's row."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts.models import record
+from contacts.actions.subscriptions import subscribe, unsubscribe, unsubscribe_from_everything
+from contacts.models import Contact, List, Subscription, SubscriptionStatus, Suppression, SuppressionReason
+from delivery.links import read_token
+from delivery.models import Delivery, Mailing
+
+
+@dataclass(frozen=True)
+class Link:
+    """Who holds it, and where they stand.
+
+    contact: None once erased. lists: of the mailing, those they are on. left: those it took them off.
+    """
+
+    mailing: Mailing
+    delivery: Delivery
+    contact: Contact | None
+    lists: list[List]
+    left: list[List]
+    left_everything: bool
+
+    @property
+    def has_left(self) -> bool:
+        return self.delivery.unsubscribed_at is not None
+
+    @property
+    def masked_email(self) -> str:
+        """Enough for its owner, too little for whom the message was forwarded to."""
+        local, _, domain = self.delivery.email.rpartition("@")
+        return f"{local[:1]}…@{domain}"
+
+
+def find(token: str) -> Link | None:
+    """The link that a token stands for; None where it was not signed by us, or its mailing is gone."""
+    named = read_token(token)
+    if named is None:
+        return None
+    delivery = Delivery.objects.select_related("mailing__workspace").filter(pk=named).first()
+    if delivery is None:
+        return None
+    contact = _contact(delivery)
+    left = delivery.left or {}
+    return Link(
+        delivery.mailing,
+        delivery,
+        contact,
+        lists=_of_mailing(contact, delivery.mailing),
+        left=list(List.objects.filter(pk__in=left.get("lists", []))),
+        left_everything=left.get("everything", False),
+    )
+
+
+def _contact(delivery: Delivery) -> Contact | None:
+    """The person, also when deleted and imported again since."""
+    of_workspace = Contact.objects.filter(workspace=delivery.mailing.workspace)
+    known = of_workspace.filter(pk=delivery.contact_id).first() if delivery.contact_id else None
+    return known or of_workspace.filter(email__iexact=delivery.email).first()
+
+
+def _of_mailing(contact: Contact | None, mailing: Mailing) -> list[List]:
+    """The mailing's lists that the person is on."""
+    return [each for each in _all_lists(contact) if each.pk in mailing.list_ids] if contact else []
+
+
+def _all_lists(contact: Contact) -> list[List]:
+    theirs = Subscription.objects.filter(contact=contact, status=SubscriptionStatus.SUBSCRIBED)
+    return [each.list for each in theirs.select_related("list").order_by("list__name")]
+
+
+def leave(link: Link, *, ip: str | None) -> None:
+    """What one click does: leave the lists of the mailing, or everything where it went to none."""
+    if link.mailing.list_ids:
+        leave_lists(link, ip=ip)
+    else:
+        leave_everything(link, ip=ip)
+
+
+@transaction.atomic(durable=True)
+def leave_lists(link: Link, *, ip: str | None) -> None:
+    """Take the person off the mailing's lists; nothing happens for a test message, or the second time."""
+    if link.mailing.is_test or link.contact is None:
+        return
+    delivery = _locked(link)
+    taken = _of_mailing(link.contact, link.mailing)
+    if taken:
+        unsubscribe(link.contact, lists=taken, source=_source(link), ip=ip)
+        _note(delivery, taken, everything=False)
+
+
+@transaction.atomic(durable=True)
+def leave_everything(link: Link, *, ip: str | None) -> None:
+    """Take the person off every list and suppress the address."""
+    if link.mailing.is_test or link.contact is None:
+        return
+    delivery = _locked(link)
+    taken = _all_lists(link.contact)
+    is_new = not _suppressions(link.contact).exists()
+    unsubscribe_from_everything(link.contact, source=_source(link), ip=ip)
+    if taken or is_new:
+        _note(delivery, taken, everything=is_new)
+
+
+@transaction.atomic(durable=True)
+def come_back(link: Link, *, ip: str | None) -> None:
+    """Give back what this link took, and nothing else: a complaint or another list stays as it is."""
+    delivery = _locked(link)
+    if link.contact is None or delivery.unsubscribed_at is None:
+        return
+    left = delivery.left or {}
+    lists = List.objects.filter(pk__in=left.get("lists", []))
+    subscribe(link.contact, lists=lists, source=f"{_source(link)}, undoing it", ip=ip)
+    if left.get("everything"):
+        _lift_suppression(link.contact)
+    Delivery.objects.filter(pk=delivery.pk).update(unsubscribed_at=None, left=None)
+    Mailing.objects.filter(pk=delivery.mailing_id).update(unsubscribed_count=F("unsubscribed_count") - 1)
+
+
+def _locked(link: Link) -> Delivery:
+    """The ledger's row, so that a double click acts once."""
+    return Delivery.objects.select_for_update().get(pk=link.delivery.pk)
+
+
+def _suppressions(contact: Contact) -> QuerySet[Suppression]:
+    return Suppression.objects.filter(workspace=contact.workspace, email=contact.email.lower())
+
+
+def _lift_suppression(contact: Contact) -> None:
+    """Only the person's own wish is lifted, never a bounce or a complaint."""
+    lifted = _suppressions(contact).filter(reason=SuppressionReason.UNSUBSCRIBED).first()
+    if lifted:
+        record(None, "suppression.removed", lifted)
+        lifted.delete()
+
+
+def _note(delivery: Delivery, taken: list[List], *, everything: bool) -> None:
+    """Remember what was taken; a person is counted once, however often they click."""
+    before = delivery.left or {"lists": [], "everything": False}
+    left = {
+        "lists": sorted({*before["lists"], *(each.pk for each in taken)}),
+        "everything": before["everything"] or everything,
+    }
+    rows = Delivery.objects.filter(pk=delivery.pk)
+    if rows.filter(unsubscribed_at=None).update(unsubscribed_at=timezone.now(), left=left):
+        Mailing.objects.filter(pk=delivery.mailing_id).update(unsubscribed_count=F("unsubscribed_count") + 1)
+    else:
+        rows.update(left=left)
+
+
+def _source(link: Link) -> str:
+    return f"The link in “{link.mailing}”"

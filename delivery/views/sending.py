@@ -1,0 +1,101 @@
+"""Sending accounts: the list with its tests, the choice of a provider, one account's form."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.models import Role
+from accounts.pages import render_part
+from delivery import accounts, providers
+from delivery.forms import AccountForm
+from delivery.models import SendingAccount
+
+
+@needs(Role.ADMIN)
+def sending(request: WorkspaceRequest) -> HttpResponse:
+    found = SendingAccount.objects.of(request.workspace).order_by("-is_default", "name", "pk")
+    rows = [_row(account) for account in found]
+    return render(request, "delivery/sending.html", {"rows": rows})
+
+
+def _row(account: SendingAccount) -> dict[str, object]:
+    provider = providers.PROVIDERS[account.provider]
+    return {"account": account, "provider": provider, "summary": provider.summary(account.settings)}
+
+
+@needs(Role.ADMIN)
+def sending_new(request: WorkspaceRequest) -> HttpResponse:
+    provider = providers.find(request.GET.get("provider", ""))
+    if provider is None:
+        return render(request, "delivery/sending_new.html", {"providers": providers.offered()})
+    form = AccountForm(request.POST if request.method == "POST" else None, provider=provider)
+    if form.is_valid():
+        account = accounts.create(
+            workspace=request.workspace, provider=provider.name, values=form.values(), by=request.user
+        )
+        messages.success(request, f"“{account}” is ready. Test it before you send with it.")
+        return redirect("sending")
+    context = {"form": form, "provider": provider}
+    return render(request, "delivery/sending_form.html", context, status=422 if form.is_bound else 200)
+
+
+@needs(Role.ADMIN)
+def sending_edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    account = _account(request, pk)
+    provider = providers.PROVIDERS[account.provider]
+    form = AccountForm(request.POST if request.method == "POST" else None, provider=provider, account=account)
+    if form.is_valid():
+        accounts.update(account, values=form.values(), by=request.user)
+        messages.success(request, f"“{form.cleaned_data['name']}” is changed.")
+        return redirect("sending")
+    context = {"form": form, "provider": provider, "account": account, "is_used": account.mailings.exists()}
+    return render(request, "delivery/sending_form.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    account = _account(request, pk)
+    accounts.delete(account, by=request.user)
+    messages.success(request, f"“{account}” is deleted.")
+    return redirect("sending")
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    account = _account(request, pk)
+    accounts.test(account, by=request.user)
+    if not request.htmx:
+        return redirect("sending")
+    context = {"account": account, "just_now": True}
+    return render_part(
+        request, "delivery/sending.html", "delivery/_sending_test.html", context, target=f"test-{pk}"
+    )
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_default(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    accounts.make_default(_account(request, pk), by=request.user)
+    return redirect("sending")
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_use(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    accounts.use_again(_account(request, pk), by=request.user)
+    return redirect("sending")
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_set_aside(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    accounts.set_aside(_account(request, pk), by=request.user)
+    return redirect("sending")
+
+
+def _account(request: WorkspaceRequest, pk: int) -> SendingAccount:
+    return get_object_or_404(SendingAccount.objects.of(request.workspace), pk=pk)
