@@ -1,6 +1,6 @@
 """The local inbox: an SMTP server that keeps what it gets, for a first run. `manage.py inbox` runs it.
 
-A message is acknowledged once it is stored; messages that arrive together share one INSERT.
+A message is acknowledged once it is stored; those that arrive during an INSERT share the next one.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from django.db import DatabaseError, connection, transaction
 from delivery import letter
 from delivery.models import InboxMessage
 
-GATHER_SECONDS = 0.02  # how long the first of a group waits for others
 SIZE_LIMIT = 30 * 2**20  # bytes of a message
 KEPT = 20_000  # messages; older ones are thrown away
 PRUNE_EVERY = 500  # stored messages
@@ -34,7 +33,7 @@ class Inbox:
     def __init__(self) -> None:
         self._group: Group = []
         self._writer = ThreadPoolExecutor(1, "inbox-writer")
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
         self._since_pruned = 0
 
     async def handle_EHLO(  # noqa: N802
@@ -46,19 +45,20 @@ class Inbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         stored = asyncio.get_running_loop().create_future()
         self._group.append((messages(envelope), stored))
-        if len(self._group) == 1:
-            task = asyncio.create_task(self._write_group())
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_groups())
         try:
             await stored
         except DatabaseError as error:
             return f"451 4.3.0 The message could not be stored: {str(error).splitlines()[0]}"
         return "250 2.0.0 Stored"
 
-    async def _write_group(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        group, self._group = self._group, []
+    async def _write_groups(self) -> None:
+        while self._group:
+            group, self._group = self._group, []
+            await self._write(group)
+
+    async def _write(self, group: Group) -> None:
         rows = [row for rows, _ in group for row in rows]
         error: Exception | None = None
         try:
@@ -88,7 +88,8 @@ class Inbox:
 
     async def close(self) -> None:
         """Finish what is being stored."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        if self._writing:
+            await self._writing
         await asyncio.get_running_loop().run_in_executor(self._writer, _close_connection)
         self._writer.shutdown()
 
