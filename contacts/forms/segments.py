@@ -52,6 +52,10 @@ class RuleRow:
     lists: list[tuple[str, str]]
     is_group = False
 
+    @property
+    def focus_id(self) -> str:
+        return f"rule-{self.path}-subject"
+
 
 @dataclass(frozen=True)
 class GroupRow:
@@ -62,6 +66,10 @@ class GroupRow:
     rows: list["RuleRow | GroupRow"] = field(default_factory=list)
     joins = JOIN_LABELS
     is_group = True
+
+    @property
+    def focus_id(self) -> str:
+        return f"rule{self.path}-add"
 
     @property
     def prefix(self) -> str:
@@ -111,6 +119,21 @@ def edited(raw: dict[str, Any], deed: str) -> dict[str, Any]:
     except (IndexError, KeyError):
         return raw  # the button stood on a page older than the rules
     return raw
+
+
+def focus_after(raw: dict[str, Any], deed: str) -> str:
+    """The id of the element to go on from after the press of a button; "" where it is the same as before."""
+    verb, _, path = deed.partition(":")
+    if verb == "remove":
+        return f"rule{path.rpartition('.')[0]}-add"
+    if verb not in ("add-rule", "add-group"):
+        return ""
+    try:
+        last = len(_group_at(raw, [int(step) for step in path.split(".") if step])["rules"]) - 1
+    except (ValueError, IndexError, KeyError):
+        return ""
+    new = f"{path}.{last}" if path else str(last)
+    return f"rule-{new}{'.0' if verb == 'add-group' else ''}-subject"
 
 
 def _group_at(raw: dict[str, Any], steps: list[int]) -> dict[str, Any]:

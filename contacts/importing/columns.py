@@ -26,32 +26,32 @@ WORDS: Final[dict[str, frozenset[str]]] = {
     for role, words in {
         "email": """
             email emailaddress emailaddr emailid mail mailaddress emailadresse mailadresse eadresse
-            correo correoelectronico correoe courriel adresseemail adressemail adressecourriel adresemail indirizzoemail
-            emailadres epost epostadress epostadresse eposta sahkoposti sahkopostiosoite enderecodeemail
-            subscriberemail contactemail
-            почта электроннаяпочта емейл メール メールアドレス 邮箱 电子邮件 電子郵件 이메일
+            correo correoelectronico correoe courriel adresseemail adressemail adressecourriel
+            adresemail indirizzoemail emailadres epost epostadress epostadresse eposta sahkoposti
+            sahkopostiosoite enderecodeemail subscriberemail contactemail почта электроннаяпочта
+            емейл メール メールアドレス 邮箱 电子邮件 電子郵件 이메일
         """,
         "first_name": """
-            firstname fname givenname forename vorname rufname prenom nombre nome primeironome voornaam
-            fornamn fornavn etunimi imie имя ad keresztnev jmeno 名
+            firstname fname givenname forename vorname rufname prenom nombre nome primeironome
+            voornaam fornamn fornavn etunimi imie имя ad keresztnev jmeno 名
         """,
         "last_name": """
             lastname lname surname familyname nachname familienname zuname nomdefamille apellido
-            apellidos cognome sobrenome achternaam efternamn efternavn etternavn sukunimi nazwisko фамилия soyad
-            vezeteknev prijmeni 姓
+            apellidos cognome sobrenome achternaam efternamn efternavn etternavn sukunimi nazwisko
+            фамилия soyad vezeteknev prijmeni 姓
         """,
         "name": """
-            name fullname contactname vollername nomcomplet nombrecompleto nomecompleto naam namn navn nimi
-            氏名 姓名
+            name fullname contactname vollername nomcomplet nombrecompleto nomecompleto naam namn
+            navn nimi 氏名 姓名
         """,
     }.items()
 }
 # What other services add for themselves; left out unless the person wants it.
 TECHNICAL: Final = frozenset(
     """
-    memberrating optintime optinip confirmtime confirmip latitude longitude gmtoff dstoff
-    timezone cc region lastchanged leid euid notes unsubtime unsubcampaigntitle cleantime cleancampaigntitle contactid
-    subscriberid uuid id
+    memberrating optintime optinip confirmtime confirmip latitude longitude gmtoff dstoff timezone
+    cc region lastchanged leid euid notes unsubtime unsubcampaigntitle cleantime cleancampaigntitle
+    contactid subscriberid uuid id
     """.split()  # noqa: SIM905  (words read better than eighteen quoted ones)
 )
 RESERVED_KEYS: Final = frozenset(("email", "first_name", "last_name", "name", "id"))

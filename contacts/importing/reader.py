@@ -23,12 +23,12 @@ COLUMN_LIMIT: Final = 200
 ENCODINGS: Final = {
     "utf-8-sig": "UTF-8",
     "utf-16": "UTF-16",
-    "cp1252": "Windows, Western Europe",
-    "cp1250": "Windows, Central Europe",
-    "cp1251": "Windows, Cyrillic",
-    "mac_roman": "Macintosh",
-    "shift_jis": "Shift JIS",
-    "gb18030": "GB 18030",
+    "cp1252": "Western (Windows)",
+    "cp1250": "Central European (Windows)",
+    "cp1251": "Cyrillic (Windows)",
+    "mac_roman": "Western (Macintosh)",
+    "shift_jis": "Japanese (Shift JIS)",
+    "gb18030": "Chinese (GB 18030)",
 }
 DELIMITERS: Final = {",": "Comma ,", ";": "Semicolon ;", "\t": "Tab", "|": "Bar |"}
 # What other files begin with. An .xlsx is a zip.

@@ -21,6 +21,7 @@ from contacts.models import CustomField, Import, ImportState
 
 log = logging.getLogger(__name__)
 CHUNK_ROWS: Final = 5000  # a fraction of a second each: progress is fine-grained, cancel is quick
+ANALYZE_ROWS: Final = 10_000  # a merge of so many makes the planner's statistics stale
 COUNT_ROWS: Final = 100_000  # rows counted between two signs of life
 SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
 
@@ -80,6 +81,8 @@ def _read_all(run: Import) -> None:
         rows = islice(reader.rows(raw, reading), run.done_count, None)
         while chunk := list(islice(rows, CHUNK_ROWS)):
             _take(run, chunk, reading)
+    if run.done_count >= ANALYZE_ROWS:
+        merge.analyze()
     done = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, done_count=run.done_count)
     if not done.update(state=ImportState.DONE, finished_at=timezone.now()):
         raise Stopped

@@ -8,9 +8,9 @@ from typing import Any, Final
 from contacts.models import FieldType
 
 NOTATIONS: Final = {
-    "us": "1,234.56 and month/day/year",
-    "uk": "1,234.56 and day/month/year",
-    "eu": "1.234,56 and day/month/year",
+    "us": "1,234.56 · m/d/y",
+    "uk": "1,234.56 · d/m/y",
+    "eu": "1.234,56 · d/m/y",
 }
 TEXT_LIMIT: Final = 2000  # characters of one text value
 YEARS: Final = range(1900, 3000)

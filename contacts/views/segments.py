@@ -13,7 +13,7 @@ from accounts.models import Role
 from accounts.pages import page_of, render_part
 from contacts import segments
 from contacts.actions import segments as actions
-from contacts.forms.segments import NEW_RULE, SegmentForm, drawn, edited, rules_in
+from contacts.forms.segments import NEW_RULE, SegmentForm, drawn, edited, focus_after, rules_in
 from contacts.models import Segment
 from contacts.queries import segments as queries
 from contacts.segments.rules import RulesProblem, read
@@ -53,7 +53,8 @@ def _build(request: WorkspaceRequest, segment: Segment | None) -> HttpResponse:
     form = SegmentForm(request.POST or None, workspace=request.workspace, segment=segment)
     if "deed" in request.POST:
         form = SegmentForm(None, initial=request.POST, workspace=request.workspace, segment=segment)
-        return _builder(request, segment, form, edited(rules, request.POST["deed"]))
+        deed, rules = request.POST["deed"], edited(rules, request.POST["deed"])
+        return _builder(request, segment, form, rules, focus=focus_after(rules, deed))
     if request.method == "POST" and form.is_valid():
         try:
             return redirect("segment", _save(request, segment, form.cleaned_data["name"], rules).pk)
@@ -76,9 +77,10 @@ def _builder(
     rules: Any,
     *,
     say_errors: bool = False,
+    focus: str = "",
 ) -> HttpResponse:
     group = drawn(rules, Vocabulary.of(request.workspace), say_errors=say_errors)
-    context = {"segment": segment, "form": form, "group": group}
+    context = {"segment": segment, "form": form, "group": group, "focus": focus}
     page, part = "contacts/segment_edit.html", "contacts/_segment_rules.html"
     return render_part(
         request, page, part, context, target="segment-rules", status=422 if say_errors else 200

@@ -113,7 +113,8 @@ def test_bad_addresses_are_refused_with_number_text_and_reason(an_import):
     taken = set(Contact.objects.values_list("email", flat=True))
     assert taken == {
         "padded@example.com", "UPPER@example.com", "plus+tag@example.com", "dash-ed@sub.example.co.uk",
-        "üñî@example.com", "user@bücher.example", "angle@example.com", "o'brien@example.com", "new@example.travel",
+        "üñî@example.com", "user@bücher.example", "angle@example.com", "o'brien@example.com",
+        "new@example.travel",
     }  # fmt: skip
     assert counts(run) == {"total": 22, "done": 22, "created": 9, "refused": 12, "repeated": 1}
     assert Contact.objects.get(email="padded@example.com").attributes["company"] == 'He said "hi"'
@@ -282,7 +283,7 @@ def test_a_job_for_an_import_that_is_no_more_does_nothing(db):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=400)
-    | st.text(max_size=200).map(lambda text: ("email,x\na@b.example," + text).encode("utf-8", "replace"))
+    | st.text(max_size=200).map(lambda text: f"email,x\na@b.example,{text}".encode("utf-8", "replace"))
 )
 def test_no_bytes_break_an_import_or_leave_it_half_done(an_import, content):
     Contact.objects.all().delete()

@@ -82,6 +82,8 @@ def test_a_button_of_the_builder_redraws_the_rules_alone_and_saves_nothing(sign_
     assert response.status_code == 200
     assert "<html" not in response.text
     assert 'name="rule.1.0.subject"' in response.text
+    assert response.context["focus"] == "rule-1.0-subject"  # the keyboard goes on at the new rule
+    assert response.text.count(" autofocus") == 1
     assert not Segment.objects.exists()
 
 
