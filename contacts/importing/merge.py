@@ -13,8 +13,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS import_staging (
     attributes jsonb NOT NULL
 ) ON COMMIT DELETE ROWS
 """
-# Sorted by address, so that two imports of the same people lock them in one order. updated_at tells a contact
-# that an earlier chunk of this import wrote: it becomes the import's mark first, the moment after it later on.
+# Sorted by address, so that two imports of the same people lock them in one order. updated_at tells what an
+# earlier chunk of this import wrote: it becomes the import's mark first, the moment after it later on.
 # While a table grows faster than its statistics, the planner takes a new workspace or list for an empty one
 # and would read all of it for each person. So no join finds contacts; `list_id + 0` forbids an index.
 # The last counts read subscriptions as they were before this statement.
