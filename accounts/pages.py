@@ -72,7 +72,7 @@ def _read(
         beyond = Q(**{f"{column}__{step}": value}) | Q(**{column: value, f"pk__{step}": pk})
         try:
             rows = rows.filter(Q(**{f"{column}__{step}e": value}) & beyond)
-        except (ValueError, TypeError, ValidationError):
+        except (ValueError, TypeError, OverflowError, ValidationError):
             return []
     return list(rows.order_by(*order)[: size + 1])
 
@@ -85,7 +85,8 @@ def _cursor(direction: str, column: str, row: Model) -> str:
 def _parse(cursor: str) -> tuple[bool, tuple[Any, Any] | None]:
     try:
         value, pk = json.loads(base64.urlsafe_b64decode(cursor[1:] + "=" * (-len(cursor[1:]) % 4)))
-    except (ValueError, TypeError, binascii.Error):
+        json.dumps([value, pk], ensure_ascii=False).encode()  # a lone surrogate is no text for the database
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         return False, None
     if not isinstance(pk, int) or not isinstance(value, str | int | float) or "\0" in str(value):
         return False, None

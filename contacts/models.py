@@ -4,8 +4,8 @@ from typing import Any
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Lower, Upper
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Concat, Lower, NullIf, Trim, Upper
 from django.utils import timezone
 
 from accounts.models import User, Workspace
@@ -53,6 +53,12 @@ class ContactQuerySet(ScopedQuerySet):
         )
 
 
+# What the list sorted by name goes by: whoever has no name comes last. An index holds it, so it stands here.
+NAME_KEY = Coalesce(
+    NullIf(Upper(Trim(Concat("first_name", Value(" "), "last_name"))), Value("")), Value("\U0010ffff")
+)
+
+
 class Contact(models.Model):
     """A person, by e-mail address; one in a workspace whatever the address's case."""
 
@@ -78,6 +84,7 @@ class Contact(models.Model):
                 OpClass(Upper("last_name"), name="gin_trgm_ops"),
                 name="contact_search_idx",
             ),
+            models.Index("workspace", NAME_KEY, "id", name="contact_name_idx"),
             GinIndex(fields=["attributes"], opclasses=["jsonb_path_ops"], name="contact_attributes_idx"),
         ]
 
@@ -112,6 +119,9 @@ class SubscriptionStatus(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed", "Unsubscribed"
 
 
+TAKEN_OFF = "Taken off by hand by"  # how the source of an unsubscription begins that was not the person's own
+
+
 class Subscription(models.Model):
     """A contact on a list, with the record of consent: when, where from, in what words."""
 
@@ -135,6 +145,12 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact} on {self.list}: {self.status}"
+
+    @property
+    def left_by_themselves(self) -> bool:
+        """Whether it was the person who ended it; nobody puts them back without their asking."""
+        is_over = self.status == SubscriptionStatus.UNSUBSCRIBED
+        return is_over and not self.unsubscribe_source.startswith(TAKEN_OFF)
 
 
 class SuppressionReason(models.TextChoices):
@@ -160,7 +176,10 @@ class Suppression(models.Model):
             models.UniqueConstraint(fields=["workspace", "email"], name="one_suppression_per_address"),
             models.CheckConstraint(condition=Q(email=Lower("email")), name="suppression_lower_case"),
         ]
-        indexes = [models.Index(fields=["workspace", "-id"], name="suppression_newest_idx")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="suppression_newest_idx"),
+            GinIndex(OpClass(Upper("email"), name="gin_trgm_ops"), name="suppression_search_idx"),
+        ]
 
     def __str__(self) -> str:
         return self.email
@@ -205,10 +224,11 @@ class Import(models.Model):
     encoding = models.CharField(max_length=20)
     delimiter = models.CharField(max_length=1)
     has_header = models.BooleanField(default=True)
-    notation = models.CharField(max_length=2, default="us")  # of numbers and dates: see `contacts.importing.values`
-    mapping: Any = models.JSONField(default=list)  # one entry a column: "" (left out), "email", "first_name", …, "attribute:KEY"
+    notation = models.CharField(max_length=2, default="us")  # a key of `contacts.importing.values.NOTATIONS`
+    # One entry a column: "" (left out), "email", "first_name", "last_name", "name", "attribute:KEY"
+    mapping: Any = models.JSONField(default=list)
     lists = models.ManyToManyField(List, blank=True, related_name="+")
-    list_count = models.PositiveSmallIntegerField(default=0)  # as chosen; fewer in `lists` means one was deleted
+    list_count = models.PositiveSmallIntegerField(default=0)  # as chosen; fewer left: one was deleted
     consent_note = models.CharField(max_length=200, blank=True)
     # Counts of rows; total is 0 until the file was read once.
     total_count = models.PositiveIntegerField(default=0)
@@ -217,13 +237,13 @@ class Import(models.Model):
     updated_count = models.PositiveIntegerField(default=0)
     refused_count = models.PositiveIntegerField(default=0)
     repeated_count = models.PositiveIntegerField(default=0)  # rows whose address stood further up in the file
-    held_count = models.PositiveIntegerField(default=0)  # people not subscribed again: unsubscribed or suppressed
+    held_count = models.PositiveIntegerField(default=0)  # people not subscribed again
     extra_count = models.PositiveIntegerField(default=0)  # rows with more cells than there are columns
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
-    progress_at = models.DateTimeField(null=True, blank=True)  # the sweeper queues a run that fell silent again
+    progress_at = models.DateTimeField(null=True, blank=True)  # a run that fell silent is queued again
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScopedQuerySet.as_manager()

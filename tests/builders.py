@@ -11,3 +11,45 @@ def an_account(workspace, *, provider="smtp", name="Post office", secrets=None, 
     return SendingAccount.objects.create(
         workspace=workspace, provider=provider, name=name, settings=settings or {}, secrets=seal(secrets or {}), **fields
     )
+
+
+def a_list(workspace, name="News", **fields):
+    from contacts.models import List
+
+    return List.objects.create(workspace=workspace, name=name, **fields)
+
+
+def a_field(workspace, label="City", *, key=None, type="text"):
+    from contacts.models import CustomField
+
+    return CustomField.objects.create(workspace=workspace, key=key or label.lower(), label=label, type=type)
+
+
+def a_contact(workspace, email="anna@example.com", *, subscribed_to=(), first_name="", last_name="", **attributes):
+    """A contact with these attributes, subscribed to the lists with a record of consent."""
+    from django.utils import timezone
+
+    from contacts.models import Contact, Subscription
+
+    contact = Contact.objects.create(
+        workspace=workspace, email=email, first_name=first_name, last_name=last_name, attributes=attributes
+    )
+    Subscription.objects.bulk_create(
+        Subscription(
+            workspace=workspace,
+            contact=contact,
+            list=each,
+            status="subscribed",
+            consent_source="Form on the web site",
+            consent_at=timezone.now(),
+        )
+        for each in subscribed_to
+    )
+    return contact
+
+
+def a_segment(workspace, name="Gmail", *rules, join="and"):
+    from contacts.models import Segment
+
+    rules = rules or ({"subject": "email", "operator": "domain", "value": "gmail.com"},)
+    return Segment.objects.create(workspace=workspace, name=name, rules={"join": join, "rules": list(rules)})

@@ -1,0 +1,37 @@
+"""What a person types about a list."""
+
+from typing import Any
+
+from django import forms
+
+from accounts.forms import Styled
+from accounts.models import Workspace
+from contacts.models import List
+
+
+class ListForm(Styled, forms.Form):
+    name = forms.CharField(
+        max_length=120,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Monthly newsletter"}),
+        error_messages={"required": "Give the list a name."},
+    )
+    description = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="For your team: what is sent to this list, and how often.",
+    )
+
+    def __init__(self, *args: Any, workspace: Workspace, held: List | None = None, **kwargs: Any) -> None:
+        if held:
+            kwargs.setdefault("initial", {"name": held.name, "description": held.description})
+        super().__init__(*args, use_required_attribute=False, **kwargs)
+        self.others = List.objects.of(workspace).exclude(pk=held.pk if held else None)
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        other = self.others.filter(name__iexact=name).first()
+        if other:
+            archived = " It is archived." if other.archived_at else ""
+            raise forms.ValidationError(f"There is a list “{other}” already.{archived} Choose another name.")
+        return name

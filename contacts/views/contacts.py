@@ -1,0 +1,150 @@
+"""The contacts' pages: the list, one contact, adding, changing, deleting, subscribing by hand."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.errors import Refusal
+from accounts.models import Role
+from accounts.pages import render_part
+from contacts.actions import contacts as actions
+from contacts.actions import subscriptions
+from contacts.forms.contacts import ContactForm, FindForm, SubscribeForm, taken
+from contacts.models import Contact, List, SubscriptionStatus
+from contacts.queries import contacts as queries
+from contacts.queries.fields import fields
+from contacts.queries.lists import open_to
+
+
+@needs(Role.VIEWER)
+def index(request: WorkspaceRequest) -> HttpResponse:
+    form = FindForm(request.GET, workspace=request.workspace)
+    finder = form.finder()
+    page = queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
+    context = {"form": form, "finder": finder, "page": page}
+    return render_part(
+        request, "contacts/contacts.html", "contacts/_contacts.html", context, target="contacts-found"
+    )
+
+
+@needs(Role.VIEWER)
+def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    contact = _contact(request, pk)
+    return render(request, "contacts/contact.html", _profile(contact))
+
+
+def _profile(contact: Contact) -> dict[str, Any]:
+    held, suppression = queries.memberships(contact), queries.suppression_of(contact)
+    attributes = [(each, contact.attributes.get(each.key)) for each in fields(contact.workspace)]
+    return {
+        "contact": contact,
+        "attributes": attributes,
+        "memberships": held,
+        "suppression": suppression,
+        "is_subscribed": any(each.status == SubscriptionStatus.SUBSCRIBED for each in held),
+        "has_open_list": open_to(contact).exists(),
+        "timeline": queries.timeline(contact, held, suppression),
+    }
+
+
+@needs(Role.MARKETER)
+def new(request: WorkspaceRequest) -> HttpResponse:
+    chosen = {"lists": [request.GET.get("list", "")], "email": request.GET.get("email", "")}
+    form = ContactForm(request.POST or None, workspace=request.workspace, initial=chosen)
+    if form.is_valid():
+        data = form.cleaned_data
+        try:
+            contact = actions.create(
+                request.workspace,
+                details=form.details(),
+                lists=data["lists"],
+                agreed=data["agreed"],
+                by=request.user,
+            )
+        except actions.AddressTaken as refusal:
+            form.add_error("email", taken(data["email"], refusal.existing))
+        else:
+            messages.success(request, f"{contact} was added.")
+            return redirect("contact", contact.pk)
+    return render(request, "contacts/contact_edit.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@needs(Role.MARKETER)
+def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    contact = _contact(request, pk)
+    form = ContactForm(request.POST or None, workspace=request.workspace, contact=contact)
+    if form.is_valid():
+        try:
+            actions.change(contact, details=form.details(), by=request.user)
+        except actions.AddressTaken as refusal:
+            form.add_error("email", taken(form.cleaned_data["email"], refusal.existing))
+        else:
+            messages.success(request, "Saved.")
+            return redirect("contact", contact.pk)
+    context = {"form": form, "contact": contact}
+    return render(request, "contacts/contact_edit.html", context, status=422 if form.is_bound else 200)
+
+
+@needs(Role.MARKETER)
+def delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """Ask, then delete."""
+    contact = _contact(request, pk)
+    if request.method != "POST":
+        context = {"contact": contact, "memberships": queries.memberships(contact)}
+        return render(request, "contacts/contact_delete.html", context)
+    actions.delete(contact, by=request.user)
+    messages.success(request, f"{contact} was deleted.")
+    return redirect("contacts")
+
+
+@needs(Role.MARKETER)
+def subscribe(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    contact = _contact(request, pk)
+    held, initial = queries.memberships(contact), {"list": request.GET.get("list")}
+    form = SubscribeForm(request.POST or None, contact=contact, held=held, initial=initial)
+    if form.is_valid():
+        try:
+            _subscribe(request, contact, form)
+        except subscriptions.LeftByThemselves as refusal:
+            form.add_error("asked_again" if "asked_again" in form.fields else None, refusal.message)
+        except Refusal as refusal:
+            form.add_error("agreed", refusal.message)
+        else:
+            messages.success(request, f"{contact} is subscribed to “{form.cleaned_data['list']}”.")
+            return redirect("contact", contact.pk)
+    context = {"form": form, "contact": contact, "suppression": queries.suppression_of(contact)}
+    return render(request, "contacts/contact_subscribe.html", context, status=422 if form.is_bound else 200)
+
+
+def _subscribe(request: WorkspaceRequest, contact: Contact, form: SubscribeForm) -> None:
+    data = form.cleaned_data
+    subscriptions.subscribe_by_hand(
+        contact,
+        lists=[data["list"]],
+        agreed=data["agreed"],
+        asked_again=data.get("asked_again", False),
+        by=request.user,
+    )
+
+
+@needs(Role.MARKETER)
+@require_POST
+def unsubscribe(request: WorkspaceRequest, pk: int, list_pk: int) -> HttpResponse:
+    contact = _contact(request, pk)
+    left = get_object_or_404(List.objects.of(request.workspace), pk=list_pk)
+    if subscriptions.unsubscribe_by_hand(contact, lists=[left], by=request.user):
+        messages.success(request, f"{contact} gets no more mail for “{left}”.")
+    else:
+        messages.info(request, f"{contact} was not on “{left}” any more.")
+    return redirect("contact", contact.pk)
+
+
+def _contact(request: WorkspaceRequest, pk: int) -> Contact:
+    contact: Contact = get_object_or_404(
+        Contact.objects.of(request.workspace).select_related("workspace"), pk=pk
+    )
+    return contact

@@ -1,0 +1,39 @@
+"""A contact's messages, for the timeline on the contact's page; hung into `contacts.registry`."""
+
+from typing import Final
+
+from contacts.models import Contact
+from contacts.registry import TimelineEntry
+from delivery.models import Delivery, DeliveryState
+
+MESSAGES_SHOWN: Final = 50
+# (icon, tone) of Tabler by how it ended
+LOOKS: Final[dict[str, tuple[str, str]]] = {
+    DeliveryState.PENDING: ("clock", "azure"),
+    DeliveryState.DEFERRED: ("clock-pause", "yellow"),
+    DeliveryState.ACCEPTED: ("mail-check", "green"),
+    DeliveryState.REJECTED: ("mail-x", "red"),
+    DeliveryState.SKIPPED: ("mail-off", "secondary"),
+    DeliveryState.IN_DOUBT: ("mail-question", "yellow"),
+    DeliveryState.CANCELED: ("mail-cancel", "secondary"),
+}
+
+
+def of_contact(contact: Contact) -> list[TimelineEntry]:
+    """The newest messages to the contact, by one_delivery_per_contact; one query."""
+    rows = Delivery.objects.filter(contact=contact).select_related("mailing").order_by("-mailing_id")
+    return [_entry(row) for row in rows[:MESSAGES_SHOWN]]
+
+
+def _entry(delivery: Delivery) -> TimelineEntry:
+    icon, tone = LOOKS[delivery.state]
+    kind = "Test message" if delivery.mailing.is_test else "Message"
+    said = f"{delivery.code} {delivery.server_said}".strip()
+    return TimelineEntry(
+        at=delivery.settled_at or delivery.mailing.created_at,
+        icon=icon,
+        title=f"{kind} “{delivery.mailing}”",
+        detail=said,
+        tone=tone,
+        label=delivery.get_state_display(),
+    )

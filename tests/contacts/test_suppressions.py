@@ -1,0 +1,110 @@
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from contacts.models import Suppression
+from tests.builders import a_contact
+
+PAGE_QUERIES = 15
+
+
+@pytest.fixture
+def suppressed(workspace):
+    return workspace.suppressions.create(email="anna@example.com", reason="complaint", note="Marked as spam")
+
+
+def test_a_marketer_adds_many_and_each_once(sign_in, bob, workspace, suppressed):
+    emails = "Ben@Example.com\r\n\r\n ben@example.com \nZoe <zoe@example.com>\nANNA@example.com"
+    client = sign_in(bob)
+    response = client.post(
+        reverse("suppression_new"), {"emails": emails, "note": "They wrote to us"}, follow=True
+    )
+    assert "2 addresses suppressed. 1 on the list before." in response.text
+    held = dict(workspace.suppressions.values_list("email", "reason"))
+    assert held == {"anna@example.com": "complaint", "ben@example.com": "manual", "zoe@example.com": "manual"}
+    assert workspace.suppressions.get(email="zoe@example.com").note == "They wrote to us"
+    assert AuditEntry.objects.get(verb="suppression.added").subject == "2 addresses"
+
+
+def test_bad_lines_are_named_and_nothing_is_taken(sign_in, bob):
+    emails = "\n".join(["ok@example.com", "not one", "<b>@x"] + ["@"] * 9)
+    response = sign_in(bob).post(reverse("suppression_new"), {"emails": emails, "note": "Kept"})
+    assert response.status_code == 422
+    assert "Line 2, “not one”" in response.text
+    assert "Line 3, “&lt;b&gt;@x”" in response.text
+    assert "Wrong lines that follow: 6." in response.text
+    assert "ok@example.com" in response.text
+    assert "Kept" in response.text
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize("emails", ["", " \n ", "a\0@example.com", "a@b.example\n" * 10_001, "x" * 3000])
+def test_nonsense_is_refused(sign_in, bob, emails):
+    assert sign_in(bob).post(reverse("suppression_new"), {"emails": emails}).status_code == 422
+
+
+def test_search_and_reason_narrow_it(sign_in, carol, workspace, suppressed):
+    workspace.suppressions.create(email="ben@example.com", reason="manual")
+    client = sign_in(carol)
+
+    def found(**query):
+        return [row.email for row in client.get(reverse("suppressions"), query).context["page"].rows]
+
+    assert found() == ["ben@example.com", "anna@example.com"]
+    assert found(q="ANN") == ["anna@example.com"]
+    assert found(q="\0ann", cursor="nonsense") == ["anna@example.com"]
+    assert found(reason="manual") == ["ben@example.com"]
+    assert found(reason="nonsense") == ["ben@example.com", "anna@example.com"]
+    assert found(q="zz") == []
+
+
+def test_the_number_of_queries_does_not_grow(sign_in, carol, workspace):
+    client, asked = sign_in(carol), []
+    for start, end in ((0, 3), (3, 30)):
+        for number in range(start, end):
+            workspace.suppressions.create(email=f"p{number}@example.com", reason="manual")
+        with CaptureQueriesContext(connection) as made:
+            client.get(reverse("suppressions"))
+        asked.append(len(made))
+    assert asked[0] == asked[1] <= PAGE_QUERIES  # session, person, memberships, addresses
+
+
+def test_an_admin_removes_one_after_reading_what_it_means(sign_in, ada, workspace, suppressed):
+    anna = a_contact(workspace, "Anna@example.com")
+    page = reverse("suppression_delete", args=[suppressed.pk])
+    assert "reported your mail as spam" in sign_in(ada).get(page).text
+    assert Suppression.objects.exists()
+    assert sign_in(ada).post(page).url == reverse("contact", args=[anna.pk])
+    assert not Suppression.objects.exists()
+    assert AuditEntry.objects.get(verb="suppression.removed").user == ada
+
+
+@pytest.mark.parametrize("reason", ["manual", "unsubscribed", "hard_bounce", "complaint"])
+def test_every_reason_has_its_consequence_in_words(sign_in, ada, workspace, reason):
+    held = workspace.suppressions.create(email="x@example.com", reason=reason)
+    page = reverse("suppression_delete", args=[held.pk])
+    assert "There is no contact with this address now" in sign_in(ada).get(page).text
+    assert sign_in(ada).post(page).url == reverse("suppressions")
+
+
+def test_a_marketer_may_not_remove_and_for_mallory_it_does_not_exist(
+    sign_in, bob, carol, mallory, suppressed
+):
+    page = reverse("suppression_delete", args=[suppressed.pk])
+    assert sign_in(bob).post(page).status_code == 403
+    assert sign_in(mallory).post(page).status_code == 404
+    assert sign_in(carol).post(reverse("suppression_new")).status_code == 403
+    assert "anna@example.com" not in sign_in(mallory).get(reverse("suppressions")).text
+
+
+def test_an_address_comes_filled_in_from_the_contacts_page(sign_in, bob):
+    assert (
+        "anna+x@example.com"
+        in sign_in(bob).get(reverse("suppression_new"), {"email": "anna+x@example.com"}).text
+    )
+
+
+def test_an_empty_page_teaches(sign_in, bob):
+    assert "Nobody is suppressed" in sign_in(bob).get(reverse("suppressions")).text
