@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -155,9 +156,10 @@ class start_sink:  # noqa: N801
         if binary:
             port = free_port()
             user = ["-u", "nobody"] if os.geteuid() == 0 else []
-            self._process = subprocess.Popen(
-                [binary, "-c", *user, f"127.0.0.1:{port}", "512"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
+            # Into a file: its counter is written for each message, and a pipe that nobody reads would stop it.
+            self._output = tempfile.TemporaryFile()
+            command = [binary, "-c", *user, f"127.0.0.1:{port}", "512"]
+            self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.STDOUT)
             time.sleep(0.5)
         else:
             self._process = subprocess.Popen([sys.executable, "-m", "bench.sink"], stdout=subprocess.PIPE)
@@ -168,8 +170,12 @@ class start_sink:  # noqa: N801
         """{address: times} of the built-in sink, the number of messages of smtp-sink, or None if it did not say."""
         if self._counts is None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM if self.name == "built-in" else signal.SIGINT)
-            said = self._process.communicate()[0].decode()
-            self._counts = json.loads(said) if self.name == "built-in" else _last_number(said)
+            if self.name == "built-in":
+                self._counts = json.loads(self._process.communicate()[0])
+            else:
+                self._process.wait()
+                self._output.seek(0)
+                self._counts = _last_number(self._output.read().decode())
         return self._counts
 
 

@@ -1,9 +1,17 @@
-"""Static files under hashed names, cached for ever by browsers; packages' maps are not always shipped."""
+"""Static files under hashed names, cached for ever by browsers."""
 
-from whitenoise.storage import CompressedManifestStaticFilesStorage
+from collections.abc import Iterator
+from typing import Any
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage, MissingFileError
 
 
 class StaticStorage(CompressedManifestStaticFilesStorage):
+    """As whitenoise does it, but packages may name files that they leave out (pictures of unused styles)."""
+
     manifest_strict = False
-    # Tabler's css names source maps and fonts that its package leaves out.
-    support_js_module_import_aggregation = True
+
+    def post_process(self, *args: Any, **options: Any) -> Iterator[Any]:
+        for name, hashed, processed in super().post_process(*args, **options):
+            if not isinstance(processed, MissingFileError):
+                yield name, hashed, processed

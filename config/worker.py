@@ -7,6 +7,7 @@ from typing import Any
 import redis
 from django.db import close_old_connections
 from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
 from accounts.queue import BEAT_SECONDS, beat
 
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 
 
 class Worker(SimpleWorker):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"serializer": JSONSerializer})  # the commands' default is pickle
+
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
         threading.Thread(target=self._beat, daemon=True).start()
@@ -23,6 +27,9 @@ class Worker(SimpleWorker):
         close_old_connections()  # PostgreSQL may have been restarted since the last job
         try:
             return super().perform_job(*arguments, **options)
+        except redis.ConnectionError as error:  # what the job did stands in the database; RQ would end the worker
+            log.warning("job.not_reported error=%s", error)
+            return False
         finally:
             close_old_connections()
 
