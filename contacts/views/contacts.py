@@ -56,21 +56,20 @@ def new(request: WorkspaceRequest) -> HttpResponse:
     chosen = {"lists": [request.GET.get("list", "")], "email": request.GET.get("email", "")}
     form = ContactForm(request.POST or None, workspace=request.workspace, initial=chosen)
     if form.is_valid():
-        data = form.cleaned_data
         try:
-            contact = actions.create(
-                request.workspace,
-                details=form.details(),
-                lists=data["lists"],
-                agreed=data["agreed"],
-                by=request.user,
-            )
+            contact = _create(request, form)
         except actions.AddressTaken as refusal:
-            form.add_error("email", taken(data["email"], refusal.existing))
+            form.add_error("email", taken(form.cleaned_data["email"], refusal.existing))
         else:
             messages.success(request, f"{contact} was added.")
             return redirect("contact", contact.pk)
     return render(request, "contacts/contact_edit.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def _create(request: WorkspaceRequest, form: ContactForm) -> Contact:
+    data, details = form.cleaned_data, form.details()
+    lists, agreed = data["lists"], data["agreed"]
+    return actions.create(request.workspace, details=details, lists=lists, agreed=agreed, by=request.user)
 
 
 @needs(Role.MARKETER)
