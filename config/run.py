@@ -65,7 +65,7 @@ def _manage(*arguments: str) -> None:
 
 def _run() -> int:
     port = os.environ.get("PORT", "8000")
-    processes = "all=1,send=" + os.environ.get("SEND_WORKERS", str(os.cpu_count() or 1))
+    os.environ.setdefault("SEND_WORKERS", str(os.cpu_count() or 1))
     print(
         f"\n  Volley runs at http://127.0.0.1:{port}/\n"
         "  Sign in there, or create an account: the first page shows how.\n"
@@ -73,7 +73,7 @@ def _run() -> int:
         "  `make demo-data` fills a workspace to look around in. Ctrl-C stops everything.\n",
         flush=True,
     )
-    honcho = subprocess.Popen([Path(sys.executable).parent / "honcho", "start", "-c", processes])
+    honcho = subprocess.Popen([Path(sys.executable).parent / "honcho", "start"])
     while True:
         try:
             return honcho.wait()
