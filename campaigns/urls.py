@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+"""The campaigns' pages: what is written in the editor, and what happens with it."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("campaigns.urls_editor")),
+    path("", include("campaigns.urls_lifecycle")),
+]
