@@ -29,14 +29,18 @@ class NotAllowed(Refusal):
     status = 403
 
 
-def needs(role: Role) -> Callable[[Callable[Concatenate[WorkspaceRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
+def needs(
+    role: Role,
+) -> Callable[[Callable[Concatenate[WorkspaceRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
     """Let only members with this role or a higher one into the view.
 
     The anonymous are sent to the sign-in page, those without a workspace to the page that makes one.
     Raises: NotAllowed (403): the role does not suffice.
     """
 
-    def decorate(view: Callable[Concatenate[WorkspaceRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    def decorate(
+        view: Callable[Concatenate[WorkspaceRequest, P], HttpResponse],
+    ) -> Callable[..., HttpResponse]:
         @wraps(view)
         def guarded(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.is_authenticated:
@@ -45,7 +49,9 @@ def needs(role: Role) -> Callable[[Callable[Concatenate[WorkspaceRequest, P], Ht
                 return redirect("workspace_new")
             held = Role(request.membership.role)
             if not held.may(role):
-                raise NotAllowed(f"This needs the role “{role.label}”; yours is “{held.label}”. An admin can change it under Settings › People.")
+                raise NotAllowed(
+                    f"This needs the role “{role.label}”; yours is “{held.label}”. Ask an admin of the workspace."
+                )
             return view(request, *args, **kwargs)
 
         guarded.needed_role = role  # type: ignore[attr-defined]

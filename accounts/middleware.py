@@ -28,4 +28,6 @@ def workspace(get_response: Handler) -> Handler:
 
 def _chosen(memberships: list[Membership], workspace_id: int | None) -> Membership | None:
     by_age = sorted(memberships, key=lambda membership: membership.pk)
-    return next((each for each in memberships if each.workspace_id == workspace_id), by_age[0] if by_age else None)
+    return next(
+        (each for each in memberships if each.workspace_id == workspace_id), by_age[0] if by_age else None
+    )

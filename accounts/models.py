@@ -46,7 +46,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 # allauth and the auth checks ask for `unique`; the constraint above is stricter, whatever the case.
-User._meta.get_field("email")._unique = True  # type: ignore[union-attr]
+setattr(User._meta.get_field("email"), "_unique", True)  # noqa: B010
 
 
 def check_zone(name: str) -> None:
@@ -91,7 +91,9 @@ class Membership(models.Model):
     joined_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="one_membership_per_person")]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "user"], name="one_membership_per_person")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.workspace}: {self.role}"

@@ -24,7 +24,9 @@ def enqueue(
     transaction.on_commit(partial(_enqueue, job, queue, job_id, at_front, arguments), robust=True)
 
 
-def _enqueue(job: str, queue: str, job_id: str | None, at_front: bool, arguments: dict[str, int | str]) -> None:  # noqa: FBT001
+def _enqueue(
+    job: str, queue: str, job_id: str | None, at_front: bool, arguments: dict[str, int | str]  # noqa: FBT001
+) -> None:
     try:
         django_rq.get_queue(queue).enqueue_call(
             job, kwargs=arguments, job_id=job_id, at_front=at_front, timeout=JOB_TIMEOUT
@@ -45,6 +47,10 @@ def beat(role: str, name: str) -> None:
 def workers_alive(role: str) -> int:
     """How many of them have beaten lately; 0 while Redis is away."""
     try:
-        return int(django_rq.get_connection("default").zcount(f"volley:alive:{role}", time.time() - ALIVE_SECONDS, "+inf"))
+        return int(
+            django_rq.get_connection("default").zcount(
+                f"volley:alive:{role}", time.time() - ALIVE_SECONDS, "+inf"
+            )
+        )
     except redis.RedisError:
         return 0

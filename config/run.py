@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -42,9 +43,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _start_services(*, shared: bool) -> list:  # type: ignore[type-arg]
+def _start_services(*, shared: bool) -> list[Callable[[], object]]:
     """Start what no URL names. Gives what stops the services again, those already running left out."""
-    stops = []
+    stops: list[Callable[[], object]] = []
     if not os.environ.get("DATABASE_URL"):
         running = (embedded.VAR / "postgres" / "postmaster.pid").exists()
         print("Starting PostgreSQL ...", flush=True)
@@ -55,7 +56,7 @@ def _start_services(*, shared: bool) -> list:  # type: ignore[type-arg]
         print("Starting Redis ...", flush=True)
         redis = embedded.start_redis()
         if redis:
-            stops.append(lambda: (redis.terminate(), redis.wait()))
+            stops += [redis.wait, redis.terminate]  # they are called in reverse
     return stops
 
 

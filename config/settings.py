@@ -39,11 +39,15 @@ DEBUG = env.flag("DEBUG", default=False)
 # The address people and mail programs reach Volley at; links in mail begin with it.
 PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{env.number('PORT', 8000)}").rstrip("/")
 _https = PUBLIC_URL.startswith("https://")
-ALLOWED_HOSTS = env.text("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]," + PUBLIC_URL.split("//")[1].split(":")[0]).split(",")
+ALLOWED_HOSTS = env.text(
+    "ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]," + PUBLIC_URL.split("//")[1].split(":")[0]
+).split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
+)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"
@@ -115,7 +119,9 @@ DATABASES = {
         "CONN_MAX_AGE": 600,  # seconds; web threads and workers live long
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            key: value for key, value in _database.items() if key not in ("dbname", "user", "password", "host", "port")
+            key: value
+            for key, value in _database.items()
+            if key not in ("dbname", "user", "password", "host", "port")
         },
     }
 }
@@ -128,7 +134,13 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20  # bytes; larger files go to disk while 
 
 # --- Queue: it carries "work on X", never truth -------------------------------------------------------
 # A worker listens on one queue: RQ is only then safe between taking and starting a job.
-_queue = {"URL": REDIS_URL, "SERIALIZER": "json", "DEFAULT_TIMEOUT": 3600, "DEFAULT_RESULT_TTL": 0, "DEFAULT_FAILURE_TTL": 7 * 86400}
+_queue = {
+    "URL": REDIS_URL,
+    "SERIALIZER": "json",
+    "DEFAULT_TIMEOUT": 3600,
+    "DEFAULT_RESULT_TTL": 0,
+    "DEFAULT_FAILURE_TTL": 7 * 86400,
+}
 RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
 RQ = {"DEFAULT_RESULT_TTL": 0}
 
@@ -197,6 +209,10 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"rq.worker": {"level": "WARNING"}, "rq": {"level": "WARNING"}, "mail.log": {"level": "WARNING"}},
+    "loggers": {
+        "rq.worker": {"level": "WARNING"},
+        "rq": {"level": "WARNING"},
+        "mail.log": {"level": "WARNING"},
+    },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -27,7 +27,9 @@ class Worker(SimpleWorker):
         close_old_connections()  # PostgreSQL may have been restarted since the last job
         try:
             return super().perform_job(*arguments, **options)
-        except redis.ConnectionError as error:  # what the job did stands in the database; RQ would end the worker
+        except (
+            redis.ConnectionError
+        ) as error:  # what the job did stands in the database; RQ would end the worker
             log.warning("job.not_reported error=%s", error)
             return False
         finally:

@@ -40,7 +40,13 @@ def launch(
 
 
 def send_test(
-    *, workspace: Workspace, name: str, account: SendingAccount, content: Content, to: list[str], sample: Contact | None
+    *,
+    workspace: Workspace,
+    name: str,
+    account: SendingAccount,
+    content: Content,
+    to: list[str],
+    sample: Contact | None,
 ) -> Mailing:
     """Send to addresses that need be no contacts, filled in as the sample contact; it overtakes bulk.
 
@@ -51,7 +57,9 @@ def send_test(
 
 
 @transaction.atomic
-def _create(workspace: Workspace, name: str, account: SendingAccount, content: Content, **fields: Any) -> Mailing:
+def _create(
+    workspace: Workspace, name: str, account: SendingAccount, content: Content, **fields: Any
+) -> Mailing:
     _refuse_stopped(account)
     mailing = Mailing.objects.create(
         workspace=workspace, name=name, account=account, content=content.as_dict(), **fields
@@ -91,4 +99,6 @@ def cancel(mailing: Mailing) -> None:
 def _refuse_stopped(account: SendingAccount) -> None:
     account.refresh_from_db(fields=["stopped_reason"])
     if account.stopped_reason:
-        raise AccountStopped(f"The sending account “{account}” is set aside: {account.stopped_reason} Mend it under Sending.")
+        raise AccountStopped(
+            f"The sending account “{account}” is set aside: {account.stopped_reason} Mend it under Sending."
+        )

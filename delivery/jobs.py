@@ -15,7 +15,14 @@ def send_batch(*, mailing_id: int) -> int:
     report = work_batch(mailing_id)
     if report is None:
         return 0
-    log.info("batch.worked mailing=%s batch=%s settled=%s seconds=%.2f state=%s", mailing_id, report.batch_id, report.settled, report.seconds, report.state)
+    log.info(
+        "batch.worked mailing=%s batch=%s settled=%s seconds=%.2f state=%s",
+        mailing_id,
+        report.batch_id,
+        report.settled,
+        report.seconds,
+        report.state,
+    )
     with transaction.atomic():
         dispatch.queue_one(mailing_id)
     return report.settled

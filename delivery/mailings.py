@@ -7,7 +7,15 @@ from django.utils import timezone
 
 from accounts.errors import WrongState
 from delivery import registry
-from delivery.models import MAILING_ALLOWED, Batch, BatchState, Delivery, Mailing, MailingState, SendingAccount
+from delivery.models import (
+    MAILING_ALLOWED,
+    Batch,
+    BatchState,
+    Delivery,
+    Mailing,
+    MailingState,
+    SendingAccount,
+)
 from delivery.pipeline.settle import cancel_range
 
 # An account that cannot be reached for so long pauses the mailing; before, it is tried every few seconds.
@@ -23,11 +31,16 @@ def transition(mailing_id: int, *, to: MailingState, reason: str = "") -> Mailin
     ended = {MailingState.FINISHED, MailingState.CANCELED}
     with transaction.atomic():
         moved = Mailing.objects.filter(pk=mailing_id, state__in=sources).update(
-            state=to, state_reason=reason, trouble_since=None, finished_at=timezone.now() if to in ended else None
+            state=to,
+            state_reason=reason,
+            trouble_since=None,
+            finished_at=timezone.now() if to in ended else None,
         )
         mailing = Mailing.objects.get(pk=mailing_id)
         if not moved:
-            raise WrongState(f"“{mailing}” is {mailing.get_state_display().lower()}; this cannot be done now.")
+            raise WrongState(
+                f"“{mailing}” is {mailing.get_state_display().lower()}; this cannot be done now."
+            )
         for tell in registry.on_mailing_change:
             tell(mailing)
     return mailing
@@ -48,7 +61,9 @@ def finish_if_done(mailing_id: int) -> bool:
 def cancel_open(mailing_id: int) -> None:
     """Close the batches of a canceled mailing that nobody holds; a holder closes its own."""
     with transaction.atomic():
-        free = Batch.objects.select_for_update(skip_locked=True).filter(mailing_id=mailing_id, state=BatchState.READY)
+        free = Batch.objects.select_for_update(skip_locked=True).filter(
+            mailing_id=mailing_id, state=BatchState.READY
+        )
         for batch in free.order_by("pk"):
             cancel_range(mailing_id, batch.first_number, batch.last_number)
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.DONE)
@@ -69,7 +84,9 @@ def note_trouble(mailing: Mailing, words: str) -> None:
         sending.filter(trouble_since=None).update(trouble_since=now)
         sending.update(state_reason=words[:500])
         if sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
-            _pause_if_sending(mailing.pk, f"The sending account “{mailing.account}” could not be reached: {words}")
+            _pause_if_sending(
+                mailing.pk, f"The sending account “{mailing.account}” could not be reached: {words}"
+            )
 
 
 def _pause_if_sending(mailing_id: int, reason: str) -> None:
@@ -82,7 +99,13 @@ def _pause_if_sending(mailing_id: int, reason: str) -> None:
 
 def open_count(mailing: Mailing) -> int:
     return mailing.total_count - sum(
-        (mailing.accepted_count, mailing.rejected_count, mailing.skipped_count, mailing.in_doubt_count, mailing.canceled_count)
+        (
+            mailing.accepted_count,
+            mailing.rejected_count,
+            mailing.skipped_count,
+            mailing.in_doubt_count,
+            mailing.canceled_count,
+        )
     )
 
 

@@ -71,9 +71,13 @@ class Mailing(models.Model):
     content: Any = models.JSONField()
     # The lists it is sent to: whoever leaves them before their batch is skipped.
     list_ids = ArrayField(models.BigIntegerField(), default=list)
-    is_test = models.BooleanField(default=False)  # a test send: no consent needed, not in anybody's statistics
+    is_test = models.BooleanField(
+        default=False
+    )  # a test send: no consent needed, not in anybody's statistics
     # Whose data a test send is filled in with.
-    sample_contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    sample_contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     batch_size = models.PositiveIntegerField(default=500)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
@@ -114,7 +118,9 @@ class Batch(models.Model):
     last_number = models.PositiveIntegerField()
     state = models.CharField(max_length=6, choices=BatchState.choices, default=BatchState.READY)
     due_at = models.DateTimeField(default=timezone.now)  # later while its deferred recipients wait
-    lease = models.UUIDField(null=True, blank=True)  # new at each claim; a stale holder's settlement finds no row
+    lease = models.UUIDField(
+        null=True, blank=True
+    )  # new at each claim; a stale holder's settlement finds no row
     leased_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=120, blank=True)
 
@@ -124,10 +130,13 @@ class Batch(models.Model):
         ]
         indexes = [
             # Claiming the oldest ready batch of a mailing.
-            models.Index(fields=["mailing", "due_at", "id"], condition=models.Q(state="ready"), name="batch_ready_idx"
+            models.Index(
+                fields=["mailing", "due_at", "id"], condition=models.Q(state="ready"), name="batch_ready_idx"
             ),
             # The sweeper: whose lease ran out?
-            models.Index(fields=["leased_until"], condition=models.Q(state="leased"), name="batch_leased_idx"),
+            models.Index(
+                fields=["leased_until"], condition=models.Q(state="leased"), name="batch_leased_idx"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -184,7 +193,9 @@ class Delivery(models.Model):
         ]
         indexes = [
             # The report's list of those who were not reached; accepted ones are found by number.
-            models.Index(fields=["mailing", "state", "number"], condition=~models.Q(state__in=["pending", "accepted"]),
+            models.Index(
+                fields=["mailing", "state", "number"],
+                condition=~models.Q(state__in=["pending", "accepted"]),
                 name="delivery_exception_idx",
             ),
         ]

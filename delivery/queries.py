@@ -94,7 +94,11 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
         return "The clock is not running, so nothing that got lost is picked up again."
     if deferred and deferred == still_open:
         due = lease.next_due(mailing.pk)
-        when = due.astimezone(mailing.workspace.zone).strftime("%H:%M:%S") if due and due > timezone.now() else "now"
+        when = (
+            due.astimezone(mailing.workspace.zone).strftime("%H:%M:%S")
+            if due and due > timezone.now()
+            else "now"
+        )
         return f"{deferred:,} messages were put off by the receiving servers; the next try is at {when}."
     limit = mailing.account.rate_per_second
     if limit and rate >= 0.8 * limit:

@@ -9,7 +9,12 @@ def an_account(workspace, *, provider="smtp", name="Post office", secrets=None, 
     if settings is None and provider == "smtp":
         settings = {"host": "127.0.0.1", "port": 9, "security": "none", "user": ""}
     return SendingAccount.objects.create(
-        workspace=workspace, provider=provider, name=name, settings=settings or {}, secrets=seal(secrets or {}), **fields
+        workspace=workspace,
+        provider=provider,
+        name=name,
+        settings=settings or {},
+        secrets=seal(secrets or {}),
+        **fields,
     )
 
 
@@ -19,13 +24,15 @@ def a_list(workspace, name="News", **fields):
     return List.objects.create(workspace=workspace, name=name, **fields)
 
 
-def a_field(workspace, label="City", *, key=None, type="text"):
+def a_field(workspace, label="City", *, key=None, type="text"):  # noqa: A002
     from contacts.models import CustomField
 
     return CustomField.objects.create(workspace=workspace, key=key or label.lower(), label=label, type=type)
 
 
-def a_contact(workspace, email="anna@example.com", *, subscribed_to=(), first_name="", last_name="", **attributes):
+def a_contact(
+    workspace, email="anna@example.com", *, subscribed_to=(), first_name="", last_name="", **attributes
+):
     """A contact with these attributes, subscribed to the lists with a record of consent."""
     from django.utils import timezone
 

@@ -46,7 +46,9 @@ def carol(workspace):
 
 @pytest.fixture
 def mallory(db):
-    return a_person("mallory@elsewhere.example", name="Mallory", workspace=a_workspace("Elsewhere"), role=Role.OWNER)
+    return a_person(
+        "mallory@elsewhere.example", name="Mallory", workspace=a_workspace("Elsewhere"), role=Role.OWNER
+    )
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from accounts.models import Membership, Role, User, Workspace
 PASSWORD = "correct horse battery"
 
 
-def a_person(email: str, *, name: str = "", workspace: Workspace | None = None, role: Role = Role.VIEWER) -> User:
+def a_person(
+    email: str, *, name: str = "", workspace: Workspace | None = None, role: Role = Role.VIEWER
+) -> User:
     person = User.objects.filter(email=email).first() or User.objects.create_user(email, PASSWORD, name=name)
     if workspace:
         Membership.objects.get_or_create(workspace=workspace, user=person, defaults={"role": role})

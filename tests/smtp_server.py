@@ -10,7 +10,9 @@ Reply = str | None  # None drops the connection
 class ScriptedServer:
     """answers: {command word: function of its line giving the reply}; messages: [(recipient, bytes)]."""
 
-    def __init__(self, *, pipelining: bool = True, answers: dict[str, Callable[[str], Reply]] | None = None) -> None:
+    def __init__(
+        self, *, pipelining: bool = True, answers: dict[str, Callable[[str], Reply]] | None = None
+    ) -> None:
         self.pipelining = pipelining
         self.answers = answers or {}
         self.messages: list[tuple[str, bytes]] = []
@@ -25,7 +27,9 @@ class ScriptedServer:
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler, bind_and_activate=True)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def recipients(self) -> list[str]:
         return [recipient for recipient, _ in self.messages]

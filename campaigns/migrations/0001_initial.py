@@ -7,46 +7,116 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('contacts', '0001_initial'),
-        ('delivery', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("contacts", "0001_initial"),
+        ("delivery", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Campaign',
+            name="Campaign",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=150)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('scheduled', 'Scheduled'), ('sending', 'Sending'), ('paused', 'Paused'), ('sent', 'Sent'), ('canceled', 'Canceled'), ('failed', 'Failed')], default='draft', max_length=10)),
-                ('state_reason', models.TextField(blank=True)),
-                ('content_kind', models.CharField(choices=[('mjml', 'MJML'), ('html', 'HTML')], default='mjml', max_length=4)),
-                ('content', models.TextField(blank=True)),
-                ('subject', models.CharField(blank=True, max_length=250)),
-                ('preheader', models.CharField(blank=True, max_length=250)),
-                ('from_name', models.CharField(blank=True, max_length=120)),
-                ('from_email', models.EmailField(blank=True, max_length=254)),
-                ('reply_to', models.EmailField(blank=True, max_length=254)),
-                ('scheduled_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='delivery.sendingaccount')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('excluded_lists', models.ManyToManyField(blank=True, related_name='+', to='contacts.list')),
-                ('excluded_segments', models.ManyToManyField(blank=True, related_name='+', to='contacts.segment')),
-                ('lists', models.ManyToManyField(blank=True, related_name='campaigns', to='contacts.list')),
-                ('mailing', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='delivery.mailing')),
-                ('segments', models.ManyToManyField(blank=True, related_name='campaigns', to='contacts.segment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='campaigns', to='accounts.workspace')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=150)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("scheduled", "Scheduled"),
+                            ("sending", "Sending"),
+                            ("paused", "Paused"),
+                            ("sent", "Sent"),
+                            ("canceled", "Canceled"),
+                            ("failed", "Failed"),
+                        ],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True)),
+                (
+                    "content_kind",
+                    models.CharField(
+                        choices=[("mjml", "MJML"), ("html", "HTML")], default="mjml", max_length=4
+                    ),
+                ),
+                ("content", models.TextField(blank=True)),
+                ("subject", models.CharField(blank=True, max_length=250)),
+                ("preheader", models.CharField(blank=True, max_length=250)),
+                ("from_name", models.CharField(blank=True, max_length=120)),
+                ("from_email", models.EmailField(blank=True, max_length=254)),
+                ("reply_to", models.EmailField(blank=True, max_length=254)),
+                ("scheduled_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="delivery.sendingaccount",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("excluded_lists", models.ManyToManyField(blank=True, related_name="+", to="contacts.list")),
+                (
+                    "excluded_segments",
+                    models.ManyToManyField(blank=True, related_name="+", to="contacts.segment"),
+                ),
+                ("lists", models.ManyToManyField(blank=True, related_name="campaigns", to="contacts.list")),
+                (
+                    "mailing",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="delivery.mailing",
+                    ),
+                ),
+                (
+                    "segments",
+                    models.ManyToManyField(blank=True, related_name="campaigns", to="contacts.segment"),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="campaigns",
+                        to="accounts.workspace",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['workspace', '-id'], name='campaign_newest_idx'), models.Index(condition=models.Q(('state', 'scheduled')), fields=['scheduled_at'], name='campaign_due_idx')],
+                "indexes": [
+                    models.Index(fields=["workspace", "-id"], name="campaign_newest_idx"),
+                    models.Index(
+                        condition=models.Q(("state", "scheduled")),
+                        fields=["scheduled_at"],
+                        name="campaign_due_idx",
+                    ),
+                ],
             },
         ),
     ]

@@ -35,7 +35,10 @@ def when(context: Any, moment: datetime.datetime | None) -> SafeString | str:
         return "–"
     exact = _local(context, moment)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', exact.isoformat(), exact.strftime("%-d %b %Y, %H:%M %Z"), _spoken(moment, exact)
+        '<time datetime="{}" title="{}">{}</time>',
+        exact.isoformat(),
+        exact.strftime("%-d %b %Y, %H:%M %Z"),
+        _spoken(moment, exact),
     )
 
 

@@ -4,35 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('contacts', '0001_initial'),
+        ("contacts", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='import',
-            name='extra_count',
+            model_name="import",
+            name="extra_count",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='import',
-            name='held_count',
+            model_name="import",
+            name="held_count",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='import',
-            name='list_count',
+            model_name="import",
+            name="list_count",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='import',
-            name='notation',
-            field=models.CharField(default='us', max_length=2),
+            model_name="import",
+            name="notation",
+            field=models.CharField(default="us", max_length=2),
         ),
         migrations.AddField(
-            model_name='import',
-            name='repeated_count',
+            model_name="import",
+            name="repeated_count",
             field=models.PositiveIntegerField(default=0),
         ),
     ]

@@ -7,19 +7,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('contacts', '0002_import_counts'),
+        ("accounts", "0001_initial"),
+        ("contacts", "0002_import_counts"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(models.F('workspace'), django.db.models.functions.comparison.Coalesce(django.db.models.functions.comparison.NullIf(django.db.models.functions.text.Upper(django.db.models.functions.text.Trim(django.db.models.functions.text.Concat('first_name', models.Value(' '), 'last_name'))), models.Value('')), models.Value('\U0010ffff')), models.F('id'), name='contact_name_idx'),
+            model_name="contact",
+            index=models.Index(
+                models.F("workspace"),
+                django.db.models.functions.comparison.Coalesce(
+                    django.db.models.functions.comparison.NullIf(
+                        django.db.models.functions.text.Upper(
+                            django.db.models.functions.text.Trim(
+                                django.db.models.functions.text.Concat(
+                                    "first_name", models.Value(" "), "last_name"
+                                )
+                            )
+                        ),
+                        models.Value(""),
+                    ),
+                    models.Value("\U0010ffff"),
+                ),
+                models.F("id"),
+                name="contact_name_idx",
+            ),
         ),
         migrations.AddIndex(
-            model_name='suppression',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('email'), name='gin_trgm_ops'), name='suppression_search_idx'),
+            model_name="suppression",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("email"), name="gin_trgm_ops"
+                ),
+                name="suppression_search_idx",
+            ),
         ),
     ]

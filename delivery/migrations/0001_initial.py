@@ -7,122 +7,255 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('contacts', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("contacts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='InboxMessage',
+            name="InboxMessage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('envelope_from', models.CharField(max_length=320)),
-                ('envelope_to', models.CharField(max_length=320)),
-                ('subject', models.CharField(max_length=1000)),
-                ('source', models.BinaryField()),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("envelope_from", models.CharField(max_length=320)),
+                ("envelope_to", models.CharField(max_length=320)),
+                ("subject", models.CharField(max_length=1000)),
+                ("source", models.BinaryField()),
+                ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.CreateModel(
-            name='SendingAccount',
+            name="SendingAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('provider', models.CharField(max_length=30)),
-                ('settings', models.JSONField(default=dict)),
-                ('secrets', models.BinaryField(default=bytes)),
-                ('rate_per_second', models.FloatField(blank=True, null=True)),
-                ('lanes', models.PositiveSmallIntegerField(default=4)),
-                ('is_default', models.BooleanField(default=False)),
-                ('stopped_reason', models.TextField(blank=True)),
-                ('tested_at', models.DateTimeField(blank=True, null=True)),
-                ('test_said', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sending_accounts', to='accounts.workspace')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("provider", models.CharField(max_length=30)),
+                ("settings", models.JSONField(default=dict)),
+                ("secrets", models.BinaryField(default=bytes)),
+                ("rate_per_second", models.FloatField(blank=True, null=True)),
+                ("lanes", models.PositiveSmallIntegerField(default=4)),
+                ("is_default", models.BooleanField(default=False)),
+                ("stopped_reason", models.TextField(blank=True)),
+                ("tested_at", models.DateTimeField(blank=True, null=True)),
+                ("test_said", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sending_accounts",
+                        to="accounts.workspace",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Mailing',
+            name="Mailing",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=150)),
-                ('state', models.CharField(choices=[('sending', 'Sending'), ('paused', 'Paused'), ('finished', 'Finished'), ('canceled', 'Canceled')], default='sending', max_length=10)),
-                ('state_reason', models.TextField(blank=True)),
-                ('content', models.JSONField()),
-                ('list_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('is_test', models.BooleanField(default=False)),
-                ('batch_size', models.PositiveIntegerField(default=500)),
-                ('total_count', models.PositiveIntegerField(default=0)),
-                ('accepted_count', models.PositiveIntegerField(default=0)),
-                ('rejected_count', models.PositiveIntegerField(default=0)),
-                ('skipped_count', models.PositiveIntegerField(default=0)),
-                ('in_doubt_count', models.PositiveIntegerField(default=0)),
-                ('canceled_count', models.PositiveIntegerField(default=0)),
-                ('unsubscribed_count', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('progress_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mailings', to='accounts.workspace')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mailings', to='delivery.sendingaccount')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=150)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("sending", "Sending"),
+                            ("paused", "Paused"),
+                            ("finished", "Finished"),
+                            ("canceled", "Canceled"),
+                        ],
+                        default="sending",
+                        max_length=10,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True)),
+                ("content", models.JSONField()),
+                (
+                    "list_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                ("is_test", models.BooleanField(default=False)),
+                ("batch_size", models.PositiveIntegerField(default=500)),
+                ("total_count", models.PositiveIntegerField(default=0)),
+                ("accepted_count", models.PositiveIntegerField(default=0)),
+                ("rejected_count", models.PositiveIntegerField(default=0)),
+                ("skipped_count", models.PositiveIntegerField(default=0)),
+                ("in_doubt_count", models.PositiveIntegerField(default=0)),
+                ("canceled_count", models.PositiveIntegerField(default=0)),
+                ("unsubscribed_count", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("progress_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mailings",
+                        to="accounts.workspace",
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="mailings",
+                        to="delivery.sendingaccount",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('pk', models.CompositePrimaryKey('mailing_id', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField()),
-                ('email', models.EmailField(max_length=254)),
-                ('state', models.CharField(choices=[('pending', 'Waiting'), ('deferred', 'Will be retried'), ('accepted', 'Accepted'), ('rejected', 'Rejected'), ('skipped', 'Skipped'), ('in_doubt', 'In doubt'), ('canceled', 'Canceled')], default='pending', max_length=8)),
-                ('attempt_count', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, null=True)),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('code', models.CharField(blank=True, default='', max_length=12)),
-                ('server_said', models.CharField(blank=True, default='', max_length=500)),
-                ('provider_id', models.CharField(blank=True, default='', max_length=200)),
-                ('contact', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='deliveries', to='contacts.contact')),
-                ('mailing', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='delivery.mailing')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "mailing_id", "number", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("email", models.EmailField(max_length=254)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Waiting"),
+                            ("deferred", "Will be retried"),
+                            ("accepted", "Accepted"),
+                            ("rejected", "Rejected"),
+                            ("skipped", "Skipped"),
+                            ("in_doubt", "In doubt"),
+                            ("canceled", "Canceled"),
+                        ],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("attempt_count", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(blank=True, null=True)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                ("code", models.CharField(blank=True, default="", max_length=12)),
+                ("server_said", models.CharField(blank=True, default="", max_length=500)),
+                ("provider_id", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="deliveries",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "mailing",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="delivery.mailing",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ['pending', 'accepted']), _negated=True), fields=['mailing', 'state', 'number'], name='delivery_exception_idx')],
-                'constraints': [models.UniqueConstraint(fields=('contact', 'mailing'), name='one_delivery_per_contact')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ["pending", "accepted"]), _negated=True),
+                        fields=["mailing", "state", "number"],
+                        name="delivery_exception_idx",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("contact", "mailing"), name="one_delivery_per_contact")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_number', models.PositiveIntegerField()),
-                ('last_number', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('ready', 'Ready'), ('leased', 'Leased'), ('done', 'Done')], default='ready', max_length=6)),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('lease', models.UUIDField(blank=True, null=True)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('worker', models.CharField(blank=True, max_length=120)),
-                ('mailing', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='delivery.mailing')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("first_number", models.PositiveIntegerField()),
+                ("last_number", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("ready", "Ready"), ("leased", "Leased"), ("done", "Done")],
+                        default="ready",
+                        max_length=6,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("lease", models.UUIDField(blank=True, null=True)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+                ("worker", models.CharField(blank=True, max_length=120)),
+                (
+                    "mailing",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="batches",
+                        to="delivery.mailing",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'ready')), fields=['mailing', 'due_at', 'id'], name='batch_ready_idx'), models.Index(condition=models.Q(('state', 'leased')), fields=['leased_until'], name='batch_leased_idx')],
-                'constraints': [models.UniqueConstraint(fields=('mailing', 'first_number'), name='batches_do_not_overlap')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "ready")),
+                        fields=["mailing", "due_at", "id"],
+                        name="batch_ready_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "leased")),
+                        fields=["leased_until"],
+                        name="batch_leased_idx",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("mailing", "first_number"), name="batches_do_not_overlap")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='sendingaccount',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('workspace',), name='one_default_account'),
+            model_name="sendingaccount",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)), fields=("workspace",), name="one_default_account"
+            ),
         ),
         migrations.AddIndex(
-            model_name='mailing',
-            index=models.Index(condition=models.Q(('state', 'sending')), fields=['id'], name='mailing_sending_idx'),
+            model_name="mailing",
+            index=models.Index(
+                condition=models.Q(("state", "sending")), fields=["id"], name="mailing_sending_idx"
+            ),
         ),
         migrations.AddIndex(
-            model_name='mailing',
-            index=models.Index(fields=['workspace', '-id'], name='mailing_newest_idx'),
+            model_name="mailing",
+            index=models.Index(fields=["workspace", "-id"], name="mailing_newest_idx"),
         ),
     ]

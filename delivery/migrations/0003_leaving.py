@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('delivery', '0002_mailing_sample_contact_mailing_trouble_since_and_more'),
+        ("delivery", "0002_mailing_sample_contact_mailing_trouble_since_and_more"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='delivery',
-            name='left',
+            model_name="delivery",
+            name="left",
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='unsubscribed_at',
+            model_name="delivery",
+            name="unsubscribed_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
     ]

@@ -7,6 +7,7 @@ goes on, and what a crash could repeat is then what was not settled yet, a quart
 
 import logging
 import time
+from typing import Any
 
 import django_rq
 import redis
@@ -25,7 +26,7 @@ class Journal:
 
     def __init__(self, batch_id: int) -> None:
         self._key = _key(batch_id)
-        self._connection: redis.Connection | None = None
+        self._connection: Any = None  # redis.Connection; its methods carry no types
         self._not_before = 0.0
         self._is_new = True
 
@@ -44,8 +45,8 @@ class Journal:
             self.close()
             self._not_before = time.monotonic() + RETRY_SECONDS
 
-    def _connect(self) -> "redis.Connection":
-        connection = django_rq.get_connection("send").connection_pool.make_connection()
+    def _connect(self) -> Any:
+        connection: Any = django_rq.get_connection("send").connection_pool.make_connection()
         connection.connect()
         connection.send_command("CLIENT", "REPLY", "OFF", check_health=False)
         self._connection = connection

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -63,7 +64,7 @@ def claim(mailing_id: int, *, worker: str) -> Lease | None:
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [key, worker, LEASE_SECONDS, mailing_id])
         row = cursor.fetchone()
-    return Lease(mailing_id, *row, key) if row else None
+    return Lease(mailing_id, row[0], row[1], row[2], key) if row else None
 
 
 def renew(lease: Lease) -> bool:
@@ -75,8 +76,14 @@ def renew(lease: Lease) -> bool:
 
 def release(lease: Lease, *, wait_seconds: float = 0) -> str | None:
     """Give the batch back. Returns its new state, or None where it was no longer ours."""
-    values = {"mailing": lease.mailing_id, "first": lease.first, "last": lease.last}
-    values |= {"id": lease.batch_id, "lease": lease.key, "wait": wait_seconds}
+    values: dict[str, Any] = {
+        "mailing": lease.mailing_id,
+        "first": lease.first,
+        "last": lease.last,
+        "id": lease.batch_id,
+        "lease": lease.key,
+        "wait": wait_seconds,
+    }
     with connection.cursor() as cursor:
         cursor.execute(RELEASE, values)
         row = cursor.fetchone()
@@ -96,4 +103,5 @@ def next_due(mailing_id: int) -> datetime | None:
         cursor.execute(
             "SELECT min(due_at) FROM delivery_batch WHERE mailing_id = %s AND state = 'ready'", [mailing_id]
         )
-        return cursor.fetchone()[0]  # type: ignore[no-any-return]
+        due: datetime | None = cursor.fetchone()[0]
+    return due

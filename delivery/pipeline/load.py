@@ -5,6 +5,7 @@ Consent and suppression are asked again here, so that whoever left after plannin
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -35,6 +36,8 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
    AND (d.state = 'pending' OR (d.state = 'deferred' AND d.due_at <= now()))
  ORDER BY d.number
 """
+
+
 @dataclass(frozen=True)
 class Loaded:
     """recipients in sending order; attempts: {number: tries so far}; skipped: {number: reason}."""
@@ -45,8 +48,15 @@ class Loaded:
 
 
 def load(mailing: Mailing, lease: Lease) -> Loaded:
-    values = {"workspace": mailing.workspace_id, "is_test": mailing.is_test, "lists": mailing.list_ids}
-    values |= {"sample": mailing.sample_contact_id, "mailing": mailing.pk, "first": lease.first, "last": lease.last}
+    values: dict[str, Any] = {
+        "workspace": mailing.workspace_id,
+        "is_test": mailing.is_test,
+        "lists": mailing.list_ids,
+        "sample": mailing.sample_contact_id,
+        "mailing": mailing.pk,
+        "first": lease.first,
+        "last": lease.last,
+    }
     recipients, attempts, skipped = [], {}, {}
     with connection.cursor() as cursor:
         cursor.execute(OPEN, values)

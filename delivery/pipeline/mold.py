@@ -14,7 +14,7 @@ from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
 from liquid.output import LimitedStringIO
 
-from delivery import liquid, links
+from delivery import links, liquid
 from delivery.content import Content
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import mime
@@ -76,8 +76,10 @@ class Part:
         scope = RenderContext(self.template, globals=context)
         filled: list[bytes] = []
         try:
-            for piece in self.pieces:
-                filled.append(piece if isinstance(piece, bytes) else encode(_render(piece, scope)))
+            for piece in self.pieces:  # not a comprehension: what is filled before a stop counts
+                filled.append(  # noqa: PERF401
+                    piece if isinstance(piece, bytes) else encode(_render(piece, scope))
+                )
         except StopRender:
             pass  # `{% break %}`-like end of the template: what follows is left out, as Liquid says
         except (LiquidError, LiquidInterrupt) as error:
@@ -128,7 +130,9 @@ class Mold:
         self._fixed = _fixed_headers(frame, domain)
         boundary = f"=_volley_{frame.mailing_id}_part".encode()
         self._multipart = (
-            b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n'
+            b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="'
+            + boundary
+            + b'"\r\n\r\n'
         )
         encoding = b"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         self._before_text = b"--" + boundary + b"\r\nContent-Type: text/plain" + encoding
@@ -166,7 +170,9 @@ class Mold:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""
         context = self._context(recipient, "#unsubscribe")
         return Rendered(
-            " ".join(self.subject.render(context).split()), self.html.render(context), self.text.render(context)
+            " ".join(self.subject.render(context).split()),
+            self.html.render(context),
+            self.text.render(context),
         )
 
     def _context(self, recipient: Recipient, unsubscribe_url: str) -> dict[str, Any]:

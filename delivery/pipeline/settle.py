@@ -103,7 +103,10 @@ def _row(mailing: Mailing, result: Result, now: object) -> tuple[int, str, str, 
             wait = retry.wait_seconds(result.attempt_count, asked=outcome.retry_after)
             due_at = now + timedelta(seconds=wait)  # type: ignore[operator]
         case Fate.DEFERRED:
-            state, said = DeliveryState.REJECTED, f"Given up after {result.attempt_count + 1} tries: {said}"[:SAID_LIMIT]
+            state, said = (
+                DeliveryState.REJECTED,
+                f"Given up after {result.attempt_count + 1} tries: {said}"[:SAID_LIMIT],
+            )
         case _:
             state = DeliveryState.REJECTED
     return (result.number, state.value, code, said, provider_id, due_at, 1)

@@ -63,7 +63,11 @@ class _Batch:
         loaded = load(self.mailing, self.held)
         noted = journal.read(self.held.batch_id)
         known = [
-            Result(each.number, Outcome(Fate.ACCEPTED, provider_id=noted[each.number]), loaded.attempts[each.number])
+            Result(
+                each.number,
+                Outcome(Fate.ACCEPTED, provider_id=noted[each.number]),
+                loaded.attempts[each.number],
+            )
             for each in loaded.recipients
             if each.number in noted
         ]

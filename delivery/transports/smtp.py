@@ -37,7 +37,9 @@ class _Gone(Exception):  # noqa: N818
     """The connection ended, or said what is no SMTP."""
 
 
-def connect(*, host: str, port: int, security: Security = "none", user: str = "", password: str = "") -> "Connection":
+def connect(
+    *, host: str, port: int, security: Security = "none", user: str = "", password: str = ""
+) -> "Connection":
     """Open a connection that is ready to send.
 
     Raises: CannotConnect: with the server's words, and whether the account or the moment is to blame.
@@ -45,9 +47,15 @@ def connect(*, host: str, port: int, security: Security = "none", user: str = ""
     try:
         return Connection(_session(host, port, security, user, password))
     except smtplib.SMTPAuthenticationError as error:
-        raise CannotConnect(_refused(error.smtp_code, error.smtp_error, "The server refused the user name or password")) from error
+        raise CannotConnect(
+            _refused(error.smtp_code, error.smtp_error, "The server refused the user name or password")
+        ) from error
     except smtplib.SMTPNotSupportedError as error:
-        words = "The server offers no STARTTLS" if "STARTTLS" in str(error) else f"The server cannot do this: {error}"
+        words = (
+            "The server offers no STARTTLS"
+            if "STARTTLS" in str(error)
+            else f"The server cannot do this: {error}"
+        )
         raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=f"{words}.")) from error
     except smtplib.SMTPResponseException as error:
         raise CannotConnect(_refused(error.smtp_code, error.smtp_error, "The server answered")) from error
@@ -108,7 +116,7 @@ class Connection:
         self._socket: socket.socket = session.sock
         self._socket.settimeout(ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._replies = session.file or session.sock.makefile("rb")  # type: ignore[attr-defined]
+        self._replies = session.file or session.sock.makefile("rb")
         self._pipelining = session.has_extn("pipelining")
         self._utf8 = session.has_extn("smtputf8")
         self._size_limit = int(session.esmtp_features.get("size") or 0)
@@ -116,7 +124,11 @@ class Connection:
     def send(self, message: Message) -> Outcome:
         """Hand over one message. Never raises: a lost connection is a deferral, and `usable` is False after it."""
         if not message.to.isascii() and not self._utf8:
-            return Outcome(Fate.REJECTED, "553 5.6.7", "The server cannot deliver to addresses with letters beyond ASCII.")
+            return Outcome(
+                Fate.REJECTED,
+                "553 5.6.7",
+                "The server cannot deliver to addresses with letters beyond ASCII.",
+            )
         if self._size_limit and len(message.data) > self._size_limit:
             words = f"The message has {len(message.data):,} bytes; the server takes {self._size_limit:,}."
             return Outcome(Fate.REJECTED, "552 5.3.4", words)
@@ -169,7 +181,9 @@ class Connection:
         code, enhanced = str(reply.code), _enhanced(reply.text)
         outcome_code = f"{code} {enhanced}".strip()
         said = f"{code} {reply.text}"
-        if reply.code in ACCOUNT_CODES or (is_sender and reply.code >= 500 and reply.code not in MESSAGE_CODES):
+        if reply.code in ACCOUNT_CODES or (
+            is_sender and reply.code >= 500 and reply.code not in MESSAGE_CODES
+        ):
             return Outcome(Fate.ACCOUNT_STOPPED, outcome_code, said)
         if reply.is_good:
             return Outcome(Fate.ACCEPTED, outcome_code, said)

@@ -1,0 +1,102 @@
+"""A worker killed, Redis flushed, in the middle of a real campaign of real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.volley import ROOT, Volley
+
+RECIPIENTS = 6000
+LANES = 4
+RATE = 1500  # messages a second, so that the fault falls into the middle
+END_SECONDS = 90
+
+LAUNCH = """
+from django.db import transaction
+from bench.world import a_newsletter, workspace_with_contacts
+from contacts.models import Contact
+from delivery.actions import launch
+from delivery.models import SendingAccount
+workspace = workspace_with_contacts({recipients})
+settings = {{"host": "127.0.0.1", "port": {port}, "security": "none", "user": ""}}
+account = SendingAccount.objects.create(
+    workspace=workspace, name="Sink", provider="smtp", settings=settings, lanes={lanes}, rate_per_second={rate})
+with transaction.atomic():
+    mailing = launch(workspace=workspace, name="Faults", account=account, content=a_newsletter(4),
+                     recipients=Contact.objects.filter(workspace=workspace), list_ids=[])
+print(json.dumps({{"mailing": mailing.pk}}))
+"""
+STATE = """
+from delivery.models import Mailing
+mailing = Mailing.objects.get(pk={mailing})
+print(json.dumps({{"state": mailing.state, "accepted": mailing.accepted_count, "total": mailing.total_count}}))
+"""
+FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+def volley():
+    running = Volley(LOG_LEVEL="WARNING")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def sink():
+    process = subprocess.Popen([sys.executable, "-m", "bench.sink"], cwd=ROOT, stdout=subprocess.PIPE)
+    process.port = json.loads(process.stdout.readline())["port"]
+    yield process
+    process.kill()
+    process.wait()
+
+
+def received(sink) -> Counter:
+    sink.send_signal(signal.SIGTERM)
+    return Counter(json.loads(sink.communicate(timeout=30)[0]))
+
+
+def begin(volley, sink) -> int:
+    code = LAUNCH.format(recipients=RECIPIENTS, port=sink.port, lanes=LANES, rate=RATE)
+    return volley.python(code)["mailing"]
+
+
+def wait_until(volley, mailing, is_so, what):
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        state = volley.python(STATE.format(mailing=mailing))
+        if is_so(state):
+            return state
+    raise AssertionError(f"not {what} in {END_SECONDS} s: {state}\n{volley.log_text()}")
+
+
+def test_a_killed_worker_loses_nobody_and_repeats_at_most_one_message_a_lane(volley, sink):
+    mailing = begin(volley, sink)
+    wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
+    victim = volley.sender_pids()[0]
+    os.kill(victim, signal.SIGKILL)
+    state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
+    assert state["accepted"] == state["total"] == RECIPIENTS
+    counts = received(sink)
+    assert len(counts) == RECIPIENTS, "nobody is lost"
+    repeated = counts.total() - RECIPIENTS
+    assert repeated <= LANES
+    assert len(volley.sender_pids()) == 2, "another worker took its place"
+
+
+def test_a_flushed_redis_loses_nobody_and_repeats_nothing(volley, sink):
+    mailing = begin(volley, sink)
+    wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
+    volley.python(FLUSH)
+    state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
+    assert state["accepted"] == state["total"] == RECIPIENTS
+    counts = received(sink)
+    assert len(counts) == RECIPIENTS
+    assert counts.total() == RECIPIENTS

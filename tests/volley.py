@@ -1,0 +1,117 @@
+"""A whole Volley as `make run` starts it, with data of its own, for tests that need the real thing."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120
+
+
+class Volley:
+    """Started when made; `stop()` ends every process of it."""
+
+    def __init__(self, **environment: str) -> None:
+        self.var = Path(tempfile.mkdtemp(prefix="volley-"))
+        self.var.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+        self.port, self.inbox_port = _free_port(), _free_port()
+        kept = {
+            name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
+        }
+        self.environment = kept | {
+            "VOLLEY_VAR": str(self.var / "var"),
+            "PORT": str(self.port),
+            "INBOX_PORT": str(self.inbox_port),
+            "SEND_WORKERS": "2",
+            "WEB_CONCURRENCY": "1",
+            **environment,
+        }
+        self.log = (self.var / "log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "config.run"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.url = f"http://127.0.0.1:{self.port}"
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
+                    if answer.status == 200 and self._workers() >= 2:
+                        return
+            except OSError:
+                pass
+            time.sleep(0.2)
+        raise AssertionError(f"Volley did not start:\n{self.log_text()}")
+
+    def _workers(self) -> int:
+        return len(self.sender_pids())
+
+    def sender_pids(self) -> list[int]:
+        """The sending workers: children of the pool."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                mine = (
+                    f"VOLLEY_VAR={self.environment['VOLLEY_VAR']}".encode()
+                    in (entry / "environ").read_bytes()
+                )
+            except (OSError, ValueError):
+                continue  # it has ended meanwhile
+            if mine and b"rqworker-pool" in command and b"send" in command:
+                found[int(entry.name)] = parent
+        return [pid for pid, parent in found.items() if parent in found]
+
+    def python(self, code: str) -> dict:
+        """Run code with Django set up in this Volley; it prints one line of JSON, which is given."""
+        start = "import json, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\nimport django; django.setup()\n"
+        done = subprocess.run(
+            [sys.executable, "-c", start + code],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def log_text(self) -> str:
+        return (self.var / "log").read_text()[-6000:]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.var, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
