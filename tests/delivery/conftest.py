@@ -9,7 +9,9 @@ from delivery.models import SendingAccount
 from delivery.pipeline import connections
 from tests.smtp_server import ScriptedServer
 
-HELLO = Content("Hi {{ contact.first_name }}", "<p>Hi {{ contact.first_name }}</p>", "Hi", "Acme", "news@acme.example")
+HELLO = Content(
+    "Hi {{ contact.first_name }}", "<p>Hi {{ contact.first_name }}</p>", "Hi", "Acme", "news@acme.example"
+)
 
 
 @pytest.fixture
@@ -42,7 +44,8 @@ def people(workspace, news):
 
     def subscribe(count: int) -> list[Contact]:
         contacts = Contact.objects.bulk_create(
-            Contact(workspace=workspace, email=f"p{n}@example.com", first_name=f"P{n}") for n in range(1, count + 1)
+            Contact(workspace=workspace, email=f"p{n}@example.com", first_name=f"P{n}")
+            for n in range(1, count + 1)
         )
         for contact in contacts:
             contact.subscriptions.create(workspace=workspace, list=news, status="subscribed")
@@ -56,7 +59,12 @@ def send_to_news(workspace, account, news):
     def send(content: Content = HELLO):
         recipients = Contact.objects.filter(subscriptions__list=news, subscriptions__status="subscribed")
         return launch(
-            workspace=workspace, name="Spring", account=account, content=content, recipients=recipients, list_ids=[news.pk]
+            workspace=workspace,
+            name="Spring",
+            account=account,
+            content=content,
+            recipients=recipients,
+            list_ids=[news.pk],
         )
 
     return send

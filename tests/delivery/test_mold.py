@@ -16,7 +16,11 @@ FRAME = Frame(7, 3, "Acme", "1 High Street", "Spring")
 
 
 def a_mold(**changes) -> Mold:
-    parts = {"subject": "Hello {{ contact.first_name }}", "html": "<p>Hi {{ contact.name }}</p>", "text": "Hi"}
+    parts = {
+        "subject": "Hello {{ contact.first_name }}",
+        "html": "<p>Hi {{ contact.name }}</p>",
+        "text": "Hi",
+    }
     parts |= {"from_name": "Acme", "from_email": "news@acme.example"}
     return Mold(Content(**{**parts, **changes}), FRAME)
 
@@ -66,9 +70,13 @@ def test_any_unicode_arrives_as_it_was_written(first, last, word):
     lines = word.replace("\r\n", "\n").replace("\r", "\n")
     assert message["Subject"].split() == _printable(" ".join(word.split())).split() or _odd(word)
     assert body(message, "plain").startswith(f"= {_utf8(lines)} \n.\n")
-    assert "é" + _utf8(lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;").replace("'", "&#39;")) in body(
-        message, "html"
-    )
+    assert "é" + _utf8(
+        lines.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace('"', "&#34;")
+        .replace("'", "&#39;")
+    ) in body(message, "html")
 
 
 def _utf8(text: str) -> str:
@@ -86,7 +94,11 @@ def _odd(word: str) -> bool:
 
 def test_no_name_or_subject_can_add_a_header():
     mold = a_mold(subject="{{ contact.evil }}", from_name="A\r\nBcc: x@y.example")
-    message = read(mold.fill(Recipient(1, "eve@example.com", "E\r\nBcc: a@b.example", "", {"evil": "x\r\nBcc: c@d.example"})))
+    message = read(
+        mold.fill(
+            Recipient(1, "eve@example.com", "E\r\nBcc: a@b.example", "", {"evil": "x\r\nBcc: c@d.example"})
+        )
+    )
     assert message["Bcc"] is None
     assert message["X"] is None
 
@@ -99,12 +111,17 @@ def test_contacts_names_are_escaped_in_html_and_plain_in_text():
 
 
 def test_what_is_assigned_in_one_slot_is_known_in_the_next():
-    mold = a_mold(html="{% assign x = 'one' %}<p>static</p>{{ x }}{% if contact.first_name == 'Eve' %}!{% else %}?{% endif %}")
+    mold = a_mold(
+        html="{% assign x = 'one' %}<p>static</p>{{ x }}{% if contact.first_name == 'Eve' %}!{% else %}?{% endif %}"
+    )
     assert "<p>static</p>one!" in body(read(mold.fill(Recipient(1, "eve@example.com", "Eve"))), "html")
 
 
 def test_filling_equals_rendering_the_whole_template():
-    source = "".join(f"<p>{letter} {{{{ contact.first_name | default: 'there' }}}}, {{{{ contact.n }}}}</p>\n" for letter in string.ascii_letters)
+    source = "".join(
+        f"<p>{letter} {{{{ contact.first_name | default: 'there' }}}}, {{{{ contact.n }}}}</p>\n"
+        for letter in string.ascii_letters
+    )
     mold = a_mold(html=source)
     recipient = Recipient(1, "eve@example.com", "Zoë", "", {"n": 7})
     assert body(read(mold.fill(recipient)), "html") == mold.render(recipient).html

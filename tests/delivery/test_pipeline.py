@@ -45,7 +45,9 @@ def make_due(mailing) -> None:
 def assert_everyone_is_accounted_for(mailing) -> None:
     mailing.refresh_from_db()
     states = mailings.recount(mailing.pk)
-    counted = {name: getattr(mailing, f"{name}_count") for name in ("accepted", "rejected", "skipped", "canceled")}
+    counted = {
+        name: getattr(mailing, f"{name}_count") for name in ("accepted", "rejected", "skipped", "canceled")
+    }
     assert {state: count for state, count in counted.items() if count} == {
         state: count for state, count in states.items() if state not in ("pending", "deferred")
     }
@@ -83,7 +85,9 @@ def test_a_server_without_pipelining_is_served_in_lock_step(people, send_to_news
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-def test_a_refused_address_keeps_the_servers_words_and_stops_nobody_else(people, send_to_news, server, pipelining):
+def test_a_refused_address_keeps_the_servers_words_and_stops_nobody_else(
+    people, send_to_news, server, pipelining
+):
     server.pipelining = pipelining
     server.answers["RCPT"] = lambda line: "550 5.1.1 No such user" if "<p3@" in line else "250 Ok"
     people(10)
@@ -122,7 +126,9 @@ def test_a_deferred_message_is_tried_again_with_the_same_message_id(people, send
     assert row.state == "deferred"
     assert 40 <= (row.due_at - timezone.now()).total_seconds() <= 75
     assert mailing.state == "sending"
-    assert "put off by the receiving servers" in progress(mailing).waiting_for or not progress(mailing).waiting_for.startswith("The account")
+    assert "put off by the receiving servers" in progress(mailing).waiting_for or not progress(
+        mailing
+    ).waiting_for.startswith("The account")
     assert work_batch(mailing.pk) is None, "not before its time"
     make_due(mailing)
     work_all(mailing)
@@ -327,7 +333,15 @@ def test_one_recipients_template_error_fails_that_one_alone(people, send_to_news
     contacts = people(3)
     contacts[1].attributes = {"n": 0}
     contacts[1].save()
-    mailing = send_to_news(Content("Hi", "{% if contact.n == 0 %}{{ 1 | divided_by: contact.n }}{% endif %}x", "x", "A", "a@acme.example"))
+    mailing = send_to_news(
+        Content(
+            "Hi",
+            "{% if contact.n == 0 %}{{ 1 | divided_by: contact.n }}{% endif %}x",
+            "x",
+            "A",
+            "a@acme.example",
+        )
+    )
     work_all(mailing)
     assert len(server.messages) == 2
     assert said(mailing, "p2@example.com").code == "template"
@@ -336,7 +350,14 @@ def test_one_recipients_template_error_fails_that_one_alone(people, send_to_news
 
 def test_a_test_send_needs_no_contact_and_takes_a_samples_name(people, account, server, workspace):
     sample = people(1)[0]
-    mailing = send_test(workspace=workspace, name="Test", account=account, content=HELLO, to=["boss@acme.example"], sample=sample)
+    mailing = send_test(
+        workspace=workspace,
+        name="Test",
+        account=account,
+        content=HELLO,
+        to=["boss@acme.example"],
+        sample=sample,
+    )
     work_all(mailing)
     assert server.recipients() == ["boss@acme.example"]
     assert b"Subject: Hi P1" in server.messages[0][1]
