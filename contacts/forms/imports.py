@@ -1,6 +1,6 @@
 """What a person chooses to import a file: the file, how it reads, what each column is, for which lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -38,6 +38,8 @@ class UploadForm(Styled, forms.Form):
             "max_length": "The file's name is longer than 255 characters. Give it a shorter one.",
         },
     )
+
+    list = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)  # where one came from
 
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
@@ -102,13 +104,15 @@ class MappingForm(Styled, forms.Form):
         data: Mapping[str, Any] | None = None,
         *,
         workspace: Workspace,
-        columns: list[Column],
+        columns: Sequence[Column],
         reading: Reading,
+        chosen_list: str = "",
     ) -> None:
         self.columns, self.workspace, self.reading = columns, workspace, reading
         self.custom = list(CustomField.objects.of(workspace))
         self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
-        super().__init__(data, use_required_attribute=False)
+        chosen = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
+        super().__init__(data, use_required_attribute=False, initial={"lists": chosen})
         self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
 
     def _column_fields(self) -> dict[str, forms.Field]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.access import WorkspaceRequest, needs
@@ -37,14 +38,15 @@ def index(request: WorkspaceRequest) -> HttpResponse:
 
 @needs(Role.MARKETER)
 def new(request: WorkspaceRequest) -> HttpResponse:
-    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    chosen = {"list": request.GET.get("list", "")}
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm(initial=chosen)
     if form.is_bound and form.is_valid():
         try:
             run = actions.upload(form.cleaned_data["file"], workspace=request.workspace, by=request.user)
         except Refusal as refusal:
             form.add_error("file", refusal.message)
         else:
-            return redirect("import_map", run.pk)
+            return redirect(f"{reverse('import_map', args=[run.pk])}?list={form.cleaned_data['list'] or ''}")
     return render(request, "contacts/import_new.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
@@ -68,7 +70,8 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     reading = reading_form.reading()
     columns = queries.columns(run, reading) if run.state == ImportState.MAPPING else []
     data = request.POST if request.method == "POST" else None
-    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading)
+    chosen = request.GET.get("list", "")
+    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading, chosen_list=chosen)
 
 
 @needs(Role.VIEWER)

@@ -70,3 +70,13 @@ def test_every_kind_of_file_comes_to_its_columns(sign_in, bob, name):
     page = client.get(response.url)
     assert page.status_code == 200
     assert "Take as" in page.text
+
+
+def test_an_import_begun_on_a_list_has_that_list_ticked(sign_in, bob, workspace):
+    news = a_list(workspace)
+    client = sign_in(bob)
+    page = client.get(reverse("import_new"), {"list": news.pk})
+    assert page.context["form"]["list"].value() == str(news.pk)
+    file = SimpleUploadedFile("people.csv", b"email,name\nanna@example.com,Anna\n")
+    mapping = client.post(reverse("import_new"), {"file": file, "list": news.pk}, follow=True)
+    assert mapping.context["form"]["lists"].value() == [news.pk]
