@@ -20,6 +20,8 @@ class ScriptedServer:
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
             def handle(self):
                 outer.connection_count += 1
                 _Session(outer, self.rfile, self.wfile).run()

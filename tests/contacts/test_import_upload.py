@@ -5,6 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from contacts.models import Import
+from tests.builders import a_list
 
 FILES = Path(__file__).parent / "files"
 

@@ -17,7 +17,8 @@ from delivery import mailings
 from delivery.actions import cancel, pause, resume, send_test
 from delivery.content import Content
 from delivery.models import Batch, Delivery
-from delivery.pipeline import lease
+from delivery.pipeline import lease, work
+from delivery.pipeline.settle import settle
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_batch
 from delivery.queries import progress
@@ -183,43 +184,20 @@ def test_nothing_is_sent_while_paused_and_the_rest_after_resuming(people, send_t
     assert len(set(server.recipients())) == len(server.messages) == 120
 
 
-def test_a_pause_stops_a_batch_that_is_being_sent(people, send_to_news, server):
+def test_a_pause_stops_a_batch_that_is_being_sent(people, send_to_news, server, monkeypatch):
     people(50)
     mailing = send_to_news()
-    entered = threading.Event()
-    go_on = threading.Event()
-
-    def slowly(_recipient):
-        entered.set()
-        go_on.wait(5)
-        return "250 Ok"
-
-    server.answers["END"] = slowly
-
-    def pause_meanwhile():
-        entered.wait(5)
-        go_on.set()
-
-    helper = threading.Thread(target=pause_meanwhile)
-    helper.start()
-    # The state is asked at each settlement; here it is changed by the first one.
-    from delivery.pipeline import work
-
-    original, calls = work.settle, []
+    server.answers["END"] = lambda _recipient: (threading.Event().wait(0.05), "250 Ok")[1]
+    settled = []
 
     def settle_then_pause(*args, **options):
-        calls.append(1)
-        if len(calls) == 2:
+        settled.append(1)
+        if len(settled) == 2:  # somebody presses the button after the first messages
             pause(mailing)
-        return original(*args, **options)
+        return settle(*args, **options)
 
-    work.settle = settle_then_pause
-    try:
-        server.answers["END"] = lambda recipient: (threading.Event().wait(0.05), "250 Ok")[1]
-        work_batch(mailing.pk)
-    finally:
-        work.settle = original
-        helper.join()
+    monkeypatch.setattr(work, "settle", settle_then_pause)
+    work_batch(mailing.pk)
     mailing.refresh_from_db()
     assert mailing.state == "paused"
     assert 0 < len(server.messages) < 50

@@ -1,0 +1,44 @@
+"""A whole Volley and a real Chromium, shared by the browser tests of a run."""
+
+import os
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.volley import Volley
+
+
+@pytest.fixture(scope="session")
+def volley():
+    running = Volley(LOG_LEVEL="WARNING")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    if binary is None:
+        assert not os.environ.get("VOLLEY_BROWSER_REQUIRED"), "Chromium is not installed."
+        pytest.skip("Chromium is not installed.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, volley):
+    """A fresh visitor at 1280 px; what the pages throw or block fails the test."""
+    context = chromium.new_context(base_url=volley.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+    page.on(
+        "console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None
+    )
+    yield page
+    context.close()
+    assert wrong == []
