@@ -1,7 +1,44 @@
 """How signing up works here: allauth asks this."""
 
+import logging
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts.actions import MailNotSent, accept, create_workspace, open_invitation
+from accounts.middleware import INVITATION_KEY, SESSION_KEY
+from accounts.models import User
+
+log = logging.getLogger(__name__)
+# Mail without which a person can go on; the others say that they could not be sent.
+OPTIONAL_MAIL = ("account/email/email_confirmation", "account/email/email_confirmation_signup")
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    pass
+    @transaction.atomic
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002
+        """A new person owns a new workspace, or joins the one they were invited to."""
+        user.name = form.cleaned_data.get("name", "")
+        super().save_user(request, user, form, commit=commit)
+        invitation = open_invitation(request.session.pop(INVITATION_KEY, ""))
+        if invitation and invitation.accepted_at is None:
+            request.session[SESSION_KEY] = accept(invitation, by=user).workspace_id
+        else:
+            name = (
+                form.cleaned_data.get("workspace")
+                or f"{user.name or user.email.partition('@')[0]}’s workspace"
+            )
+            create_workspace(user, name=name[:120], time_zone=form.cleaned_data.get("time_zone") or "UTC")
+        return user
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as error:
+            log.warning("mail.failed template=%s error=%s", template_prefix, error)
+            if template_prefix not in OPTIONAL_MAIL:
+                raise MailNotSent(
+                    "The mail could not be sent: the mail server is not reachable. Try again in a minute."
+                ) from error

@@ -1,9 +1,12 @@
 """What a person types to get in, and how every form of the house looks."""
 
+import zoneinfo
 from typing import Any
 
-from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.account import forms as allauth
 from django import forms
+
+from accounts.models import Role, Workspace
 
 
 class Styled:
@@ -31,5 +34,66 @@ def _css_class(widget: forms.Widget) -> str:
     return "form-control"
 
 
-class SignupForm(AllauthSignupForm):
+class SignupForm(Styled, allauth.SignupForm):
+    """E-mail and password, and what the first workspace is called."""
+
+    name = forms.CharField(label="Your name", max_length=120, required=False)
+    workspace = forms.CharField(
+        label="Company or project", max_length=120, required=False, help_text="The name of your workspace."
+    )
+    time_zone = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"data-time-zone": ""}))
+    field_order = ("email", "password1", "name", "workspace")
+
+    def clean_time_zone(self) -> str:
+        """The browser's zone, or UTC where it names none that we know."""
+        zone: str = self.cleaned_data["time_zone"]
+        return zone if zone in zoneinfo.available_timezones() else "UTC"
+
+
+class LoginForm(Styled, allauth.LoginForm):
     pass
+
+
+class ResetPasswordForm(Styled, allauth.ResetPasswordForm):
+    pass
+
+
+class ResetPasswordKeyForm(Styled, allauth.ResetPasswordKeyForm):
+    pass
+
+
+class ChangePasswordForm(Styled, allauth.ChangePasswordForm):
+    pass
+
+
+class AddEmailForm(Styled, allauth.AddEmailForm):
+    pass
+
+
+class WorkspaceForm(Styled, forms.ModelForm):
+    class Meta:
+        model = Workspace
+        fields = ("name", "time_zone", "postal_address")
+        widgets = {
+            "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
+            "postal_address": forms.Textarea(attrs={"rows": 3}),
+        }
+        help_texts = {
+            "time_zone": "Times are shown in it, and campaigns scheduled.",
+            "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
+        }
+
+
+class NewWorkspaceForm(Styled, forms.Form):
+    name = forms.CharField(label="Name", max_length=120, help_text="A company, a brand or a project.")
+    time_zone = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"data-time-zone": ""}))
+    clean_time_zone = SignupForm.clean_time_zone
+
+
+class InviteForm(Styled, forms.Form):
+    email = forms.EmailField(label="E-mail address", max_length=254)
+    role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MARKETER)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)

@@ -9,6 +9,7 @@ from accounts.models import Membership
 
 Handler = Callable[[HttpRequest], HttpResponse]
 SESSION_KEY = "workspace"
+INVITATION_KEY = "invitation"  # the token of one followed before signing in
 
 
 def workspace(get_response: Handler) -> Handler:

@@ -25,7 +25,11 @@ def enqueue(
 
 
 def _enqueue(
-    job: str, queue: str, job_id: str | None, at_front: bool, arguments: dict[str, int | str]  # noqa: FBT001
+    job: str,
+    queue: str,
+    job_id: str | None,
+    at_front: bool,
+    arguments: dict[str, int | str],  # noqa: FBT001
 ) -> None:
     try:
         django_rq.get_queue(queue).enqueue_call(

@@ -1,2 +1,3 @@
 // Starts every small behaviour; each lives in its own module and is bound by a data attribute.
 import "./theme-toggle.js";
+import "./time-zone.js";
