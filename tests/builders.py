@@ -60,3 +60,45 @@ def a_segment(workspace, name="Gmail", *rules, join="and"):
 
     rules = rules or ({"subject": "email", "operator": "domain", "value": "gmail.com"},)
     return Segment.objects.create(workspace=workspace, name=name, rules={"join": join, "rules": list(rules)})
+
+
+CAMPAIGN_CONTENT = """<mjml>
+  <mj-body>
+    <mj-section>
+      <mj-column>
+        <mj-text>Hello {{ contact.first_name | default: "there" }}, the spring roast is here.</mj-text>
+        <mj-button href="https://acme.example/spring">See it</mj-button>
+        <mj-text>{{ workspace.postal_address }} · <a href="{{ unsubscribe_url }}">Unsubscribe</a></mj-text>
+      </mj-column>
+    </mj-section>
+  </mj-body>
+</mjml>
+"""
+
+
+def a_campaign(
+    workspace,
+    name="Spring roast",
+    *,
+    lists=(),
+    segments=(),
+    excluded_lists=(),
+    excluded_segments=(),
+    **fields,
+):
+    """A campaign with a subject, a sender and content that compiles; a draft unless `state` says otherwise."""
+    from campaigns.models import Campaign
+
+    written = {
+        "subject": "The spring roast is here",
+        "preheader": "Fresh from the drum",
+        "from_name": "Acme",
+        "from_email": "news@acme.example",
+        "content": CAMPAIGN_CONTENT,
+    }
+    campaign = Campaign.objects.create(workspace=workspace, name=name, **{**written, **fields})
+    campaign.lists.set(lists)
+    campaign.segments.set(segments)
+    campaign.excluded_lists.set(excluded_lists)
+    campaign.excluded_segments.set(excluded_segments)
+    return campaign
