@@ -39,6 +39,5 @@ class AccountAdapter(DefaultAccountAdapter):
         except OSError as error:
             log.warning("mail.failed template=%s error=%s", template_prefix, error)
             if template_prefix not in OPTIONAL_MAIL:
-                raise MailNotSent(
-                    "The mail could not be sent: the mail server is not reachable. Try again in a minute."
-                ) from error
+                words = "The mail could not be sent: the mail server is not reachable. Try again in a minute."
+                raise MailNotSent(words) from error

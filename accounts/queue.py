@@ -5,7 +5,6 @@ The queue carries "work on X"; what X is stands in the database, and the clock a
 
 import logging
 import time
-from functools import partial
 
 import django_rq
 import redis
@@ -21,22 +20,16 @@ def enqueue(
     job: str, *, queue: str, job_id: str | None = None, at_front: bool = False, **arguments: int | str
 ) -> None:
     """Queue a job by its dotted name once the transaction commits; Redis being down is logged, not raised."""
-    transaction.on_commit(partial(_enqueue, job, queue, job_id, at_front, arguments), robust=True)
 
+    def put() -> None:
+        try:
+            django_rq.get_queue(queue).enqueue_call(
+                job, kwargs=arguments, job_id=job_id, at_front=at_front, timeout=JOB_TIMEOUT
+            )
+        except redis.RedisError as error:
+            log.warning("enqueue.failed job=%s arguments=%s error=%s", job, arguments, error)
 
-def _enqueue(
-    job: str,
-    queue: str,
-    job_id: str | None,
-    at_front: bool,
-    arguments: dict[str, int | str],  # noqa: FBT001
-) -> None:
-    try:
-        django_rq.get_queue(queue).enqueue_call(
-            job, kwargs=arguments, job_id=job_id, at_front=at_front, timeout=JOB_TIMEOUT
-        )
-    except redis.RedisError as error:
-        log.warning("enqueue.failed job=%s arguments=%s error=%s", job, arguments, error)
+    transaction.on_commit(put, robust=True)
 
 
 def beat(role: str, name: str) -> None:
