@@ -3,3 +3,11 @@ from django.apps import AppConfig
 
 class CampaignsConfig(AppConfig):
     name = "campaigns"
+
+    def ready(self) -> None:
+        from campaigns.actions import lifecycle
+        from contacts.actions.imports import requeue_silent
+        from delivery import registry
+
+        registry.on_mailing_change.append(lifecycle.follow)
+        registry.on_tick += [lifecycle.launch_due, lifecycle.requeue_unlaunched, requeue_silent]

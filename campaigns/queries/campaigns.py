@@ -1,0 +1,58 @@
+"""How campaigns are read: the list, the report's figures, the recipients."""
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from accounts.models import Workspace
+from campaigns.models import Campaign, State
+from delivery.models import Delivery
+from delivery.queries import deliveries
+
+RECIPIENTS_SHOWN = 100  # rows of a page
+
+
+def found(workspace: Workspace, *, search: str = "", state: str = "") -> QuerySet[Campaign]:
+    """The campaigns by name and state with what a row shows; the archived ones only when asked for."""
+    rows = Campaign.objects.of(workspace).select_related("mailing")
+    rows = rows.prefetch_related("lists", "segments").defer("content")
+    rows = rows.filter(archived_at__isnull=state != "archived")
+    if state in State.values:
+        rows = rows.filter(state=state)
+    return rows.filter(name__icontains=search) if search else rows
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a report says beside the counts. seconds: from the first message to the last."""
+
+    seconds: float | None
+    per_second: float | None
+
+
+def figures(campaign: Campaign) -> Figures:
+    mailing = campaign.mailing
+    if mailing is None or mailing.finished_at is None:
+        return Figures(None, None)
+    seconds = max((mailing.finished_at - mailing.created_at).total_seconds(), 0.001)
+    return Figures(seconds, mailing.accepted_count / seconds)
+
+
+@dataclass(frozen=True)
+class Recipients:
+    """A page of the ledger; after: the number to go on from, 0 at the end."""
+
+    rows: list[Delivery]
+    after: int
+
+
+def recipients(campaign: Campaign, *, state: str, search: str, after: str) -> Recipients:
+    """One keyset page by number, in sending order."""
+    if campaign.mailing is None:
+        return Recipients([], 0)
+    rows = deliveries(campaign.mailing, state=state, search=search)
+    if after.isdecimal() and len(after) < 10:
+        rows = rows.filter(number__gt=int(after))
+    shown = list(rows[: RECIPIENTS_SHOWN + 1])
+    more = len(shown) > RECIPIENTS_SHOWN
+    return Recipients(shown[:RECIPIENTS_SHOWN], shown[RECIPIENTS_SHOWN - 1].number if more else 0)

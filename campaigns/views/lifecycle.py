@@ -1,0 +1,85 @@
+"""The verbs on a campaign: each a POST that calls its action and goes back to a page."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_POST
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.errors import Refusal
+from accounts.models import Role
+from campaigns.actions import lifecycle
+from campaigns.models import Campaign, State
+
+
+def _campaign(request: WorkspaceRequest, pk: int) -> Campaign:
+    campaigns = Campaign.objects.of(request.workspace).select_related("workspace", "account", "mailing")
+    found: Campaign = get_object_or_404(campaigns, pk=pk)
+    return found
+
+
+def _verb(action: Callable[..., object], said: str, then: str = "campaign") -> Callable[..., HttpResponse]:
+    """A view that does one thing to a campaign and says so; a refusal is said on the campaign's page."""
+
+    @needs(Role.MARKETER)
+    @require_POST
+    def view(request: WorkspaceRequest, pk: int) -> HttpResponse:
+        campaign = _campaign(request, pk)
+        try:
+            action(campaign, by=request.user)
+        except Refusal as refusal:
+            messages.error(request, refusal.message)
+            return redirect("campaign", campaign.pk)
+        messages.success(request, said.format(campaign))
+        return redirect(then, campaign.pk) if then == "campaign" else redirect(then)
+
+    return view
+
+
+pause = _verb(lifecycle.pause, "“{}” is paused; what is on the wire ends within a second or two.")
+resume = _verb(lifecycle.resume, "“{}” goes on.")
+cancel = _verb(lifecycle.cancel, "“{}” is canceled; nothing more of it is sent.")
+unschedule = _verb(lifecycle.unschedule, "“{}” is a draft again.")
+reopen = _verb(lifecycle.reopen, "“{}” is a draft again.")
+archive = _verb(lifecycle.archive, "“{}” is archived.", "campaigns")
+unarchive = _verb(lifecycle.unarchive, "“{}” is back among the campaigns.", "campaigns")
+delete = _verb(lifecycle.delete, "“{}” is deleted.", "campaigns")
+
+
+@needs(Role.MARKETER)
+@require_POST
+def send(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    try:
+        lifecycle.send_now(campaign, by=request.user)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+        is_draft = campaign.state in (State.DRAFT, State.SCHEDULED)
+        return redirect("campaign_review" if is_draft else "campaign_report", campaign.pk)
+    return redirect("campaign_report", campaign.pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def schedule(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    try:
+        at = parse_datetime(request.POST.get("at", ""))
+        if at is None:
+            raise lifecycle.BadTime("Choose a date and a time.")
+        at = at if at.tzinfo else at.replace(tzinfo=campaign.workspace.zone)
+        lifecycle.schedule(campaign, at=at, by=request.user)
+    except (Refusal, ValueError, OverflowError) as error:
+        messages.error(request, getattr(error, "message", "That is no date and time."))
+    return redirect("campaign_review", campaign.pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def duplicate(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    copy = lifecycle.duplicate(_campaign(request, pk), by=request.user)
+    messages.success(request, f"“{copy}” is a new draft.")
+    return redirect("campaign_audience", copy.pk)

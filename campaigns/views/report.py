@@ -1,0 +1,53 @@
+"""The live monitor while a campaign is sent, the report after it, and each recipient's outcome."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from accounts.access import WorkspaceRequest, needs
+from accounts.models import Role
+from accounts.pages import render_part
+from campaigns.models import Campaign, State
+from campaigns.queries import campaigns as queries
+from delivery.models import DeliveryState
+from delivery.queries import progress
+
+
+def _campaign(request: WorkspaceRequest, pk: int) -> Campaign:
+    related = ("workspace", "account", "mailing__account", "mailing__workspace")
+    found: Campaign = get_object_or_404(
+        Campaign.objects.of(request.workspace).select_related(*related), pk=pk
+    )
+    return found
+
+
+@needs(Role.VIEWER)
+def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    if campaign.state in (State.DRAFT, State.SCHEDULED):
+        return redirect("campaign", pk)
+    stage = f"{campaign.state}-{campaign.mailing_id or 0}"
+    if request.htmx and request.GET.get("seen", stage) != stage:
+        return HttpResponse(headers={"HX-Refresh": "true"})  # other buttons, other parts
+    context = {
+        "campaign": campaign,
+        "stage": stage,
+        "mailing": campaign.mailing,
+        "progress": progress(campaign.mailing) if campaign.mailing else None,
+        "is_moving": campaign.state == State.SENDING,
+        "is_open": campaign.state in (State.SENDING, State.PAUSED),
+        "figures": queries.figures(campaign),
+    }
+    return render_part(
+        request, "campaigns/report.html", "campaigns/_progress.html", context, target="progress"
+    )
+
+
+@needs(Role.VIEWER)
+def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    search = request.GET.get("search", "").replace("\0", "").strip()
+    state = request.GET.get("state", "")
+    page = queries.recipients(campaign, state=state, search=search, after=request.GET.get("after", ""))
+    context = {"campaign": campaign, "page": page, "search": search, "state": state}
+    context["chips"] = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
+    return render(request, "campaigns/recipients.html", context)
