@@ -1,0 +1,96 @@
+"""The text part: what the HTML says, read from its start to its end so that merge tags keep their order."""
+
+import re
+from html.parser import HTMLParser
+from typing import Final
+
+from campaigns.markup.lifted import Lifted
+from campaigns.markup.mjml import VOID
+
+_BLOCK_NAMES: Final = (
+    "address article aside blockquote center dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav "
+    "ol p pre section table tr ul"
+)
+_SPACED_NAMES: Final = "blockquote h1 h2 h3 h4 h5 h6 ol p table ul"
+_BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
+_SPACED: Final = frozenset(_SPACED_NAMES.split())
+_SILENT: Final = frozenset({"head", "script", "style", "title", "textarea"})
+
+
+def to_text(html: str, lifted: Lifted) -> str:
+    """html: with placeholders. Returns: text with the merge tags, links as "text (address)"."""
+    reader = _Reader(lifted)
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
+    return lifted.restore(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()) + "\n"
+
+
+class _Reader(HTMLParser):
+    def __init__(self, lifted: Lifted) -> None:
+        super().__init__(convert_charrefs=True)
+        self.lifted = lifted
+        self.parts: list[str] = []
+        self.hidden: list[str] = []  # open elements from the one that hides what it holds
+        self.ended = 2  # line ends since the last word
+        self.links: list[tuple[str, int]] = []  # address, and how many parts there were before it
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if self.hidden or tag in _SILENT or _hides(given.get("style", "")):
+            if tag not in VOID:
+                self.hidden.append(tag)
+            return
+        self._break(tag)
+        if tag == "li":
+            self._say("- ")
+        elif tag == "a":
+            self.links.append((given.get("href", ""), len(self.parts)))
+        elif tag == "img" and given.get("alt"):
+            self._say(f"{given['alt']} ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.hidden:
+            if tag in self.hidden:
+                while self.hidden.pop() != tag:
+                    pass
+        elif tag == "a" and self.links:
+            self._end_link(*self.links.pop())
+        else:
+            self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self._say(re.sub(r"[\s\u200c\u034f]+", " ", data))
+
+    def handle_comment(self, data: str) -> None:
+        if not self.hidden and self.lifted.placeholder.fullmatch(data):
+            self._say(data)
+
+    def _say(self, text: str) -> None:
+        self.parts.append(text)
+        if text.strip():
+            self.ended = 0
+
+    def _break(self, tag: str) -> None:
+        """End the line, and leave one free around what stands apart."""
+        if tag == "br":
+            self.parts.append("\n")
+        elif tag in ("td", "th"):
+            self.parts.append(" ")
+        elif tag in _BLOCKS:
+            wanted = 2 if tag in _SPACED else 1
+            self.parts.append("\n" * (wanted - self.ended))
+            self.ended = max(self.ended, wanted)
+
+    def _end_link(self, address: str, start: int) -> None:
+        words = " ".join("".join(self.parts[start:]).split())
+        shown = address.removeprefix("mailto:").removeprefix("tel:")
+        if not words:
+            self._say(f"{shown} ")
+        elif shown and shown != words and not shown.startswith("#"):
+            self.parts[start:] = [f"{''.join(self.parts[start:]).rstrip()} ({shown}) "]
+
+
+def _hides(style: str) -> bool:
+    return "display:none" in style.replace(" ", "").lower()
