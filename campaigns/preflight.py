@@ -1,13 +1,15 @@
 """Preflight: what keeps a campaign from leaving, and what its sender should know before it does."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from selectolax.parser import HTMLParser
+from selectolax.lexbor import LexborHTMLParser
 
 from accounts.queue import workers_alive
 from campaigns.content import compile_content
@@ -19,7 +21,7 @@ from delivery.preview import draft_mold, recipient_of
 
 SAMPLE = 50  # recipients that the content is tried on
 GMAIL_CLIPS_AT = 102 * 1024  # bytes of HTML; the rest hides behind a link, the unsubscribe link with it
-UNREACHABLE = ("http://localhost", "http://127.0.0.1", "https://localhost", "file:", "blob:")
+LOCAL_HOSTS = re.compile(r"localhost|.*\.localhost|127\..*|0\.0\.0\.0|::1", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,16 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
     if not campaign.preheader.strip():
         yield Check(
             "warning",
-            "It has no preheader; inboxes show the first words of the message instead.",
+            "It has no preview text; inboxes show the first words of the message instead.",
             step,
             label,
         )
-    try:
-        validate_email(campaign.from_email)
-    except ValidationError:
-        yield Check("error", "The sender's e-mail address is missing.", step, label)
+    if not campaign.from_email:
+        yield Check("error", "The sender’s e-mail address is missing.", step, label)
+    elif not _is_address(campaign.from_email):
+        yield Check(
+            "error", f"The sender’s address “{campaign.from_email}” is no e-mail address.", step, label
+        )
     account = campaign.account
     if account is None:
         yield Check("error", "No sending account is chosen.", step, label)
@@ -84,6 +88,14 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
         )
 
 
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
 def _content(campaign: Campaign) -> Iterator[Check]:
     step, label = "campaign_content", "Content"
     if not campaign.content.strip():
@@ -91,41 +103,71 @@ def _content(campaign: Campaign) -> Iterator[Check]:
         return
     try:
         content = compile_content(campaign)
-        _try_on_recipients(campaign, content)
+        html = _tried_on_recipients(campaign, content)
     except TemplateProblem as problem:
-        where = ("campaign_sender", "Subject and sender") if problem.field == "subject" else (step, label)
+        in_sender = problem.field in ("subject", "preheader")
+        where = ("campaign_sender", "Subject and sender") if in_sender else (step, label)
         yield Check("error", problem.message, *where)
         return
-    yield from (Check("warning", text, step, label) for text in _in_html(content.html))
+    yield from (Check("warning", text, step, label) for text in _in_html(html))
 
 
-def _try_on_recipients(campaign: Campaign, content: Content) -> None:
+def _tried_on_recipients(campaign: Campaign, content: Content) -> str:
+    """Fill it in for some who would get it. Returns: the HTML that the first of them would see.
+
+    Raises: TemplateProblem: it names whom it fails for; its line would be one of the compiled message.
+    """
     mold = draft_mold(content, workspace=campaign.workspace, name=campaign.name)
-    for contact in audience.recipients(campaign).order_by("pk")[:SAMPLE]:
+    seen = ""
+    for contact in [*audience.recipients(campaign).order_by("pk")[:SAMPLE], None]:
         try:
-            mold.render(recipient_of(contact))
+            html = mold.render(recipient_of(contact)).html
         except TemplateProblem as problem:
-            raise TemplateProblem(f"For {contact.email}: {problem.message}", field=problem.field) from problem
+            words = problem.message.removeprefix(f"Line {problem.line}: ")
+            whom = f"For {contact.email}: " if contact else ""
+            raise TemplateProblem(f"{whom}{words}", field=problem.field) from problem
+        seen = seen or html
+    return seen
 
 
 def _in_html(html: str) -> Iterator[str]:
-    size = len(html.encode())
+    size = len(html.encode(errors="replace"))
     if size > GMAIL_CLIPS_AT:
-        yield f"The message has {size // 1024} KB; Gmail cuts it off after 102 KB."
-    tree = HTMLParser(html)
-    if any(image.attributes.get("alt") is None for image in tree.css("img")):
-        yield "Some pictures have no alternative text; many people see that first."
-    links = [node.attributes.get(name) or "" for name in ("href", "src") for node in tree.css(f"[{name}]")]
-    bad = [
-        link for link in links if link.startswith(UNREACHABLE) and not link.startswith(settings.PUBLIC_URL)
-    ]
-    if bad:
-        yield f"Nobody else can open {bad[0]}."
+        yield (
+            f"The message has {size // 1024} kB; Gmail cuts it off after 102 kB, "
+            "the unsubscribe link at its end with it."
+        )
+    tree = LexborHTMLParser(html)
+    mute = sum(1 for image in tree.css("img") if image.attributes.get("alt") is None)
+    if mute:
+        yield (
+            f"{mute} {'picture has' if mute == 1 else 'pictures have'} no alternative text (alt); "
+            "people who do not see pictures miss what they say."
+        )
+    links = {
+        node.attributes.get(name) or "": None for name in ("href", "src") for node in tree.css(f"[{name}]")
+    }
+    yield from (
+        f"Nobody else can open {link[:100]}; link to a public address." for link in links if _is_local(link)
+    )
+
+
+def _is_local(link: str) -> bool:
+    """Whether it only opens on the machine of whoever wrote it; Volley's own address is what it is."""
+    try:
+        parts = urlsplit(link.strip())
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    own = urlsplit(settings.PUBLIC_URL)
+    if parts.scheme in ("http", "https") and parts.netloc == own.netloc:
+        return False
+    return parts.scheme in ("file", "blob") or bool(LOCAL_HOSTS.fullmatch(host))
 
 
 def _surroundings(campaign: Campaign) -> Iterator[Check]:
     if not campaign.workspace.postal_address.strip():
-        text = "The workspace has no postal address; it stands at the foot of every campaign."
+        text = "The workspace has no postal address; the law asks for it at the foot of every campaign."
         yield Check("error", text, "workspace_settings", "Settings")
     if not workers_alive("send"):
         yield Check("warning", "No sending worker is running; it would wait until one starts.")
