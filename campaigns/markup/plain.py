@@ -11,10 +11,12 @@ _BLOCK_NAMES: Final = (
     "address article aside blockquote center dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav "
     "ol p pre section table tr ul"
 )
-_SPACED_NAMES: Final = "blockquote h1 h2 h3 h4 h5 h6 ol p table ul"
+_SPACED_NAMES: Final = "blockquote div h1 h2 h3 h4 h5 h6 ol p table ul"
 _BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
 _SPACED: Final = frozenset(_SPACED_NAMES.split())
 _SILENT: Final = frozenset({"head", "script", "style", "title", "textarea"})
+
+_FOR_HTML: Final = re.compile(r"\|\s*(?:newline_to_br|escape|escape_once)\b\s*")  # filters that make markup
 
 
 def to_text(html: str, lifted: Lifted) -> str:
@@ -23,7 +25,8 @@ def to_text(html: str, lifted: Lifted) -> str:
     reader.feed(html)
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
-    return lifted.restore(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()) + "\n"
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+    return lifted.placeholder.sub(lambda found: _FOR_HTML.sub("", lifted.tags[int(found[1])]), text)
 
 
 class _Reader(HTMLParser):
@@ -50,6 +53,8 @@ class _Reader(HTMLParser):
             self._say(f"{given['alt']} ")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:  # the parser reads <br/> as both
+            return
         if self.hidden:
             if tag in self.hidden:
                 while self.hidden.pop() != tag:
@@ -89,7 +94,7 @@ class _Reader(HTMLParser):
         if not words:
             self._say(f"{shown} ")
         elif shown and shown != words and not shown.startswith("#"):
-            self.parts[start:] = [f"{''.join(self.parts[start:]).rstrip()} ({shown}) "]
+            self.parts[start:] = [f"{''.join(self.parts[start:]).rstrip()} ({shown})"]
 
 
 def _hides(style: str) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from campaigns.queries import audience
+from contacts.actions import segments
 from contacts.models import Contact, Subscription, Suppression
 from tests.builders import a_campaign, a_contact, a_list, a_segment
 from tests.people import a_workspace
@@ -77,6 +78,23 @@ def test_suppressed_addresses_are_left_out_whatever_their_case(workspace, news):
     a_contact(workspace, "Anna@Example.com", subscribed_to=[news])
     Suppression.objects.create(workspace=workspace, email="anna@example.com", reason="complaint")
     assert audience.count(a_campaign(workspace, lists=[news])) == audience.AudienceCount(0, 1)
+
+
+def test_whoever_left_a_chosen_list_does_not_get_it_by_a_segment(workspace, news):
+    a_contact(workspace, "anna@gmail.com", subscribed_to=[news, a_list(workspace, "Other")])
+    Subscription.objects.filter(list=news).update(status="unsubscribed")
+    campaign = a_campaign(workspace, lists=[news], segments=[a_segment(workspace)])
+    assert audience.count(campaign) == audience.AudienceCount(people=0, left_out=1)
+
+
+def test_a_segment_in_use_is_not_deleted(workspace, bob):
+    segment = a_segment(workspace)
+    a_campaign(workspace, "Gone", segments=[segment], state="sent")
+    segments.delete(a_segment(workspace, "Free"), by=bob)
+    a_campaign(workspace, "Draft", excluded_segments=[segment], segments=[segment])
+    a_campaign(workspace, "Soon", segments=[segment], state="scheduled")
+    with pytest.raises(segments.InUse, match="“Draft”, “Soon” still"):
+        segments.delete(segment, by=bob)
 
 
 def test_another_workspace_is_never_reached(workspace, news):
