@@ -1,34 +1,150 @@
-from django.http import Http404, HttpResponse
+"""The five steps in which a campaign is written; each saves itself as one types."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
+from accounts.pages import render_part
+from campaigns import preflight, starters
+from campaigns.actions import editing
+from campaigns.forms.editor import AudienceForm, ContentForm, NewCampaignForm, ScheduleForm, SenderForm, Step
+from campaigns.forms.testing import SendTestForm
+from campaigns.models import Campaign, ContentKind, State
+from campaigns.views.steps import (
+    audience_context,
+    audience_count,
+    content_context,
+    next_step,
+    shown_check,
+    shown_steps,
+)
+
+View = Callable[[WorkspaceRequest, Campaign], HttpResponse]
 
 
 @needs(Role.MARKETER)
 def new(request: WorkspaceRequest) -> HttpResponse:
-    raise Http404
+    form = NewCampaignForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        campaign = editing.create(request.workspace, name=form.cleaned_data["name"], by=request.user)
+        return redirect("campaign_audience", campaign.pk)
+    return render(request, "campaigns/new.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def _on_draft(view: View) -> Callable[[WorkspaceRequest, int], HttpResponse]:
+    """Hand the campaign to the view; one that is no draft any more shows its own page instead."""
+
+    @wraps(view)
+    def opened(request: WorkspaceRequest, pk: int) -> HttpResponse:
+        campaign = campaign_at(request, pk)
+        if request.method != "POST" and not campaign.is_editable:
+            return redirect("campaign", pk)
+        return view(request, campaign)
+
+    return opened
+
+
+def campaign_at(request: WorkspaceRequest, pk: int) -> Campaign:
+    found = Campaign.objects.of(request.workspace).select_related("workspace", "account")
+    campaign: Campaign = get_object_or_404(found, pk=pk)
+    return campaign
 
 
 @needs(Role.MARKETER)
-def audience(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    raise Http404
+@_on_draft
+def audience(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
+    form = AudienceForm(_typed(request), campaign=campaign)
+    _save(form, lambda kept: editing.save_audience(campaign, **kept, by=request.user))
+    return _step(request, "audience", form, audience_context(form))
 
 
 @needs(Role.MARKETER)
-def content(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    raise Http404
+@_on_draft
+def content(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
+    if "starter" in request.POST:
+        return _start_from(request, campaign, request.POST["starter"])
+    form = ContentForm(_typed(request), campaign=campaign)
+    _save(form, lambda kept: editing.save_content(campaign, **kept, by=request.user))
+    return _step(request, "content", form, content_context(form))
+
+
+def _start_from(request: WorkspaceRequest, campaign: Campaign, key: str) -> HttpResponse:
+    """Lay a starter into an empty draft; what is written already stays."""
+    known = {starter.key for starter in starters.STARTERS}
+    if key in known and not campaign.content.strip():
+        editing.save_content(campaign, kind=ContentKind.MJML, source=starters.source(key), by=request.user)
+    return redirect("campaign_content", campaign.pk)
 
 
 @needs(Role.MARKETER)
-def sender(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    raise Http404
+@_on_draft
+def sender(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
+    form = SenderForm(_typed(request), campaign=campaign)
+    _save(form, lambda kept: editing.save_sender(campaign, **kept, by=request.user))
+    return _step(request, "sender", form, {})
 
 
 @needs(Role.MARKETER)
-def schedule(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    raise Http404
+@_on_draft
+def schedule(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
+    form = ScheduleForm(_typed(request), campaign=campaign)
+    _save(form, lambda kept: editing.save_intended_time(campaign, **kept, by=request.user))
+    return _step(request, "schedule", form, {})
 
 
-@needs(Role.MARKETER)
+@needs(Role.VIEWER)
 def review(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    raise Http404
+    campaign = campaign_at(request, pk)
+    if campaign.mailing_id:
+        return redirect("campaign_report", pk)
+    test = SendTestForm(workspace=request.workspace, initial={"to": request.user.email})
+    return review_page(request, campaign, test)
+
+
+def review_page(
+    request: WorkspaceRequest, campaign: Campaign, test: SendTestForm, *, status: int = 200
+) -> HttpResponse:
+    checks = preflight.checks(campaign)
+    context = {
+        "campaign": campaign,
+        "checks": [shown_check(check, campaign) for check in checks],
+        "is_ready": all(check.level != "error" for check in checks),
+        "is_scheduled": campaign.state == State.SCHEDULED,
+        "audience": audience_count(campaign),
+        "steps": shown_steps(campaign, "review"),
+        "form": test,
+    }
+    return render(request, "campaigns/review.html", context, status=status)
+
+
+def _typed(request: WorkspaceRequest) -> Any:
+    return request.POST if request.method == "POST" else None
+
+
+def _save(form: Step, save: Callable[[dict[str, Any]], None]) -> None:
+    """Keep what can be kept, then say what needs mending."""
+    if form.is_bound:
+        form.full_clean()
+        save(form.kept())
+        form.check()
+
+
+def _step(request: WorkspaceRequest, step: str, form: Step, context: dict[str, Any]) -> HttpResponse:
+    """The page; after a save the next step's page, or for htmx what was saved and what needs mending."""
+    if form.is_bound and not form.errors and not request.htmx:
+        return redirect(f"campaign_{next_step(step)}", form.campaign.pk)
+    context |= {
+        "campaign": form.campaign,
+        "form": form,
+        "step": step,
+        "steps": shown_steps(form.campaign, step),
+    }
+    page, status = f"campaigns/{step}.html", 422 if form.errors else 200
+    response = render_part(request, page, "campaigns/_saved.html", context, target="saved", status=status)
+    response["HX-Trigger"] = "campaign-saved"
+    return response

@@ -1,0 +1,200 @@
+"""What is typed in the five steps: a form each, that keeps a draft whatever is wrong with it."""
+
+from typing import Any
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.db.models import Q, QuerySet
+
+from accounts.errors import Refusal
+from accounts.forms import Styled
+from accounts.models import Workspace
+from campaigns.content import compile_content
+from campaigns.forms.moments import NoSuchMoment, as_typed, moment
+from campaigns.models import Campaign, ContentKind
+from contacts.models import List, Segment
+from delivery import liquid
+from delivery.liquid import TemplateProblem
+from delivery.models import SendingAccount
+
+SOURCE_LIMIT = 1_000_000  # characters that a draft keeps; compiling it asks for less
+ONE_LINE = RegexValidator(r"[\r\n]", "Keep this on one line.", inverse_match=True)
+NOW, LATER = "now", "later"
+
+
+class NewCampaignForm(Styled, forms.Form):
+    name = forms.CharField(
+        max_length=150,
+        validators=[ONE_LINE],
+        help_text="For you and your colleagues, such as “Spring sale, customers”. Recipients do not see it.",
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+    )
+
+
+class Step(Styled, forms.Form):
+    """A step of the editor. `kept` is what can be saved of it; `check` finds what may be saved yet needs mending."""
+
+    def __init__(self, data: Any, *, campaign: Campaign) -> None:
+        self.campaign = campaign
+        super().__init__(data, initial=self.stored())
+        for name, field in self.fields.items():
+            field.widget.attrs["aria-describedby"] = f"problem-{name}"
+
+    def stored(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def kept(self) -> dict[str, Any]:
+        """What was typed, and what was stored wherever that cannot be stored."""
+        stored = self.stored()
+        return {name: self.cleaned_data.get(name, stored[name]) for name in self.fields}
+
+    def check(self) -> None:
+        """Add the errors that only show once the draft is saved."""
+
+
+def _choices(rows: type[List] | type[Segment]) -> forms.ModelMultipleChoiceField:
+    return forms.ModelMultipleChoiceField(rows.objects.none(), required=False)
+
+
+class AudienceForm(Step):
+    lists = _choices(List)
+    segments = _choices(Segment)
+    excluded_lists = _choices(List)
+    excluded_segments = _choices(Segment)
+
+    def __init__(self, data: Any, *, campaign: Campaign) -> None:
+        super().__init__(data, campaign=campaign)
+        for name in ("lists", "excluded_lists"):
+            self._offer(name, _lists_for(campaign, name))
+        for name in ("segments", "excluded_segments"):
+            self._offer(name, Segment.objects.of(campaign.workspace).order_by("name"))
+
+    def stored(self) -> dict[str, Any]:
+        return {name: list(getattr(self.campaign, name).all()) for name in self.base_fields}
+
+    def chosen(self, name: str) -> set[int]:
+        """The ids that are ticked, as typed or as stored."""
+        values = self.data.getlist(name) if self.is_bound else [row.pk for row in self.initial[name]]  # type: ignore[attr-defined]
+        return {
+            int(value)
+            for value in map(str, values)
+            if value.isascii() and value.isdigit() and len(value) < 19
+        }
+
+    def _offer(self, name: str, rows: QuerySet[Any]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = rows
+
+
+def _lists_for(campaign: Campaign, name: str) -> QuerySet[List]:
+    """Those in use, and archived ones that are chosen already."""
+    held = getattr(campaign, name).values("pk")
+    rows: QuerySet[List] = List.objects.of(campaign.workspace).filter(Q(archived_at=None) | Q(pk__in=held))
+    return rows
+
+
+class ContentForm(Step):
+    kind = forms.ChoiceField(choices=ContentKind.choices, label="Written in", widget=forms.RadioSelect)
+    source = forms.CharField(
+        max_length=SOURCE_LIMIT,
+        required=False,
+        strip=False,
+        label="Content",
+        widget=forms.Textarea(
+            attrs={"rows": 24, "spellcheck": "false", "class": "font-monospace source", "wrap": "off"}
+        ),
+    )
+
+    def stored(self) -> dict[str, Any]:
+        return {"kind": self.campaign.content_kind, "source": self.campaign.content}
+
+    def clean_source(self) -> str:
+        """Line ends as the editor counts them, whatever the browser sent."""
+        return str(self.cleaned_data["source"]).replace("\r\n", "\n")
+
+    def check(self) -> None:
+        self.line: int | None = None
+        if not self.campaign.content.strip():
+            return
+        try:
+            compile_content(self.campaign)
+        except TemplateProblem as problem:
+            if problem.field not in ("subject", "preheader"):
+                self.line = problem.line
+                self.add_error("source", problem.message)
+        except Refusal as refusal:
+            self.add_error("source", refusal.message)
+
+
+class SenderForm(Step):
+    subject = forms.CharField(max_length=250, required=False, validators=[ONE_LINE])
+    preheader = forms.CharField(
+        max_length=250,
+        required=False,
+        validators=[ONE_LINE],
+        label="Preview text",
+        help_text="What mail programs show after the subject in the list of messages.",
+    )
+    from_name = forms.CharField(max_length=120, required=False, validators=[ONE_LINE], label="From (name)")
+    from_email = forms.EmailField(required=False, label="From (e-mail address)")
+    reply_to = forms.EmailField(
+        required=False, label="Answers go to", help_text="Left empty, answers go to the From address."
+    )
+    account = forms.ModelChoiceField(
+        SendingAccount.objects.none(),
+        required=False,
+        label="Sent through",
+        empty_label="Choose a sending account",
+        error_messages={"invalid_choice": "This sending account is no longer there; choose another one."},
+    )
+
+    def __init__(self, data: Any, *, campaign: Campaign) -> None:
+        super().__init__(data, campaign=campaign)
+        account = self.fields["account"]
+        assert isinstance(account, forms.ModelChoiceField)
+        account.queryset = SendingAccount.objects.of(campaign.workspace)
+        self.initial["account"] = campaign.account or account.queryset.filter(is_default=True).first()
+        self.initial["from_name"] = campaign.from_name or campaign.workspace.name
+
+    def stored(self) -> dict[str, Any]:
+        return {name: getattr(self.campaign, name) for name in self.base_fields}
+
+    def check(self) -> None:
+        for name in ("subject", "preheader"):
+            try:
+                liquid.check(self.cleaned_data.get(name, ""), field=name, html=False)
+            except TemplateProblem as problem:
+                self.add_error(name, problem.message)
+
+
+class ScheduleForm(Step):
+    when = forms.ChoiceField(choices=[(NOW, "When I press send"), (LATER, "At a date and time")])
+    at = forms.CharField(
+        required=False,
+        max_length=40,
+        label="Date and time",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "w-auto"}),
+    )
+
+    def stored(self) -> dict[str, Any]:
+        at = self.campaign.scheduled_at
+        return {"when": LATER if at else NOW, "at": as_typed(at, self._zone()) if at else ""}
+
+    def clean(self) -> dict[str, Any]:
+        """`moment`: when it is meant to leave, in UTC, or None for "when I press send"."""
+        cleaned = self.cleaned_data
+        cleaned["moment"] = None
+        if cleaned.get("when") == LATER:
+            try:
+                cleaned["moment"] = moment(cleaned.get("at", ""), self._zone())
+            except NoSuchMoment as problem:
+                self.add_error("at", problem.message)
+        return cleaned
+
+    def kept(self) -> dict[str, Any]:
+        return {"at": self.campaign.scheduled_at if self.errors else self.cleaned_data["moment"]}
+
+    def _zone(self) -> Any:
+        workspace: Workspace = self.campaign.workspace
+        return workspace.zone

@@ -1,0 +1,189 @@
+"""The five steps of the editor, from the name to the review."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from campaigns.models import Campaign
+from tests.builders import a_campaign, a_contact, a_list, an_account
+
+STEPS = ("audience", "content", "sender", "schedule")
+SENDER = {
+    "subject": "Hello",
+    "preheader": "",
+    "from_name": "Acme",
+    "from_email": "news@acme.example",
+    "reply_to": "",
+    "account": "",
+}
+SAVED = {"HX-Request": "true", "HX-Target": "div#saved"}
+
+
+def url(campaign, step):
+    return f"/campaigns/{campaign.pk}/{step}/"
+
+
+def test_a_new_campaign_asks_for_a_name_and_leads_to_its_audience(workspace, bob, sign_in):
+    client = sign_in(bob)
+    assert client.get("/campaigns/new/").status_code == 200
+    answer = client.post("/campaigns/new/", {"name": "Spring"})
+    campaign = Campaign.objects.get(workspace=workspace)
+    assert (campaign.name, answer.url) == ("Spring", url(campaign, "audience"))
+
+
+@pytest.mark.parametrize("name", ["", "x" * 151, "a\0b"])
+def test_a_bad_name_is_said_beside_it(workspace, bob, sign_in, name):
+    answer = sign_in(bob).post("/campaigns/new/", {"name": name})
+    assert answer.status_code == 422
+    assert not Campaign.objects.exists()
+
+
+def test_each_step_is_shown_and_leads_to_the_next(workspace, bob, sign_in):
+    client, campaign = sign_in(bob), a_campaign(workspace)
+    typed = {
+        "audience": {},
+        "content": {"kind": "html", "source": "<p>Hi {{ contact.first_name }}</p>"},
+        "sender": SENDER,
+        "schedule": {"when": "now", "at": ""},
+    }
+    for step, following in zip(STEPS, (*STEPS[1:], "review"), strict=True):
+        assert client.get(url(campaign, step)).status_code == 200
+        assert client.post(url(campaign, step), typed[step]).url == url(campaign, following)
+    assert client.get(url(campaign, "review")).status_code == 200
+
+
+def test_the_audience_is_counted_as_it_is_chosen(workspace, bob, sign_in):
+    news, old = a_list(workspace), a_list(workspace, "Old")
+    a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    a_contact(workspace, "ben@example.com", subscribed_to=[news, old])
+    campaign = a_campaign(workspace)
+    typed = {"lists": [news.pk], "excluded_lists": [old.pk]}
+    answer = sign_in(bob).post(url(campaign, "audience"), typed, headers=SAVED)
+    assert "person will get this; 1 left out." in answer.text
+    assert list(campaign.lists.all()) == [news]
+
+
+def test_another_workspaces_list_is_refused_and_nothing_is_saved(workspace, mallory, bob, sign_in):
+    theirs = a_list(mallory.workspaces.get())
+    campaign = a_campaign(workspace)
+    answer = sign_in(bob).post(url(campaign, "audience"), {"lists": [theirs.pk, "x", "9" * 5000]})
+    assert answer.status_code == 422
+    assert not campaign.lists.exists()
+
+
+@pytest.mark.parametrize("kind", ["html", "mjml"])
+def test_a_template_error_is_said_with_its_line_and_the_draft_is_kept(workspace, bob, sign_in, kind):
+    campaign = a_campaign(workspace)
+    broken = "<p>one</p>\n<p>{% if %}</p>"
+    for headers in ({}, SAVED):
+        answer = sign_in(bob).post(
+            url(campaign, "content"), {"kind": kind, "source": broken}, headers=headers
+        )
+        assert answer.status_code == 422
+        assert "Line 2" in answer.text
+        assert "data-go-to-line" in answer.text
+    campaign.refresh_from_db()
+    assert campaign.content == broken
+
+
+def test_an_empty_draft_offers_starters_and_a_written_one_is_safe_from_them(workspace, bob, sign_in):
+    campaign = a_campaign(workspace, content="")
+    client = sign_in(bob)
+    assert 'value="newsletter"' in client.get(url(campaign, "content")).text
+    client.post(url(campaign, "content"), {"starter": "nonsense"})
+    client.post(url(campaign, "content"), {"starter": "newsletter"})
+    campaign.refresh_from_db()
+    written = campaign.content
+    assert written.startswith("<mjml")
+    client.post(url(campaign, "content"), {"starter": "letter"})
+    campaign.refresh_from_db()
+    assert campaign.content == written
+    page = client.get(url(campaign, "content")).text
+    assert 'value="newsletter"' not in page
+    assert "data-insert" in page
+
+
+def test_a_bad_address_is_marked_and_the_rest_is_saved(workspace, bob, sign_in):
+    campaign = a_campaign(workspace)
+    typed = {**SENDER, "subject": "Kept", "reply_to": "no address"}
+    answer = sign_in(bob).post(url(campaign, "sender"), typed)
+    assert answer.status_code == 422
+    assert 'value="no address"' in answer.text
+    campaign.refresh_from_db()
+    assert (campaign.subject, campaign.reply_to) == ("Kept", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("subject", "a\r\nBcc: b@example.com"),
+        ("from_name", "a\nb"),
+        ("subject", "{% if %}"),
+        ("account", "99"),
+    ],
+)
+def test_what_a_header_cannot_hold_is_marked(workspace, bob, sign_in, field, value):
+    answer = sign_in(bob).post(url(a_campaign(workspace), "sender"), {**SENDER, field: value}, headers=SAVED)
+    assert answer.status_code == 422
+    assert f'id="problem-{field}"' in answer.text
+
+
+def test_the_default_account_is_chosen_already(workspace, bob, sign_in):
+    account = an_account(workspace, is_default=True)
+    page = sign_in(bob).get(url(a_campaign(workspace), "sender")).text
+    assert f'<option value="{account.pk}" selected>' in page
+
+
+def test_a_time_is_read_in_the_workspaces_zone(workspace, bob, sign_in):
+    workspace.time_zone = "America/New_York"
+    workspace.save()
+    campaign = a_campaign(workspace)
+    day = timezone.now().date() + datetime.timedelta(days=30)
+    typed = {"when": "later", "at": f"{day}T09:30"}
+    assert sign_in(bob).post(url(campaign, "schedule"), typed).status_code == 302
+    campaign.refresh_from_db()
+    assert campaign.scheduled_at.astimezone(workspace.zone).strftime("%H:%M") == "09:30"
+    assert f'value="{day}T09:30"' in sign_in(bob).get(url(campaign, "schedule")).text
+
+
+@pytest.mark.parametrize(
+    "at", ["", "2020-01-01T09:00", "nonsense", "9999-12-31T23:59", "0001-01-01T00:00", "a\0"]
+)
+def test_a_time_that_cannot_be_is_refused_beside_it(workspace, bob, sign_in, at):
+    campaign = a_campaign(workspace)
+    answer = sign_in(bob).post(url(campaign, "schedule"), {"when": "later", "at": at})
+    assert answer.status_code == 422
+    campaign.refresh_from_db()
+    assert campaign.scheduled_at is None
+
+
+def test_the_review_says_what_is_missing_and_how_many_will_get_it(workspace, bob, carol, sign_in):
+    news = a_list(workspace)
+    a_contact(workspace, subscribed_to=[news])
+    campaign = a_campaign(workspace, lists=[news], account=None)
+    assert "No sending account is chosen." in sign_in(bob).get(url(campaign, "review")).text
+    campaign.account = an_account(workspace)
+    campaign.save()
+    page = sign_in(bob).get(url(campaign, "review")).text
+    assert "Send to 1 person now" in page
+    looked_at = sign_in(carol).get(url(campaign, "review"))
+    assert looked_at.status_code == 200
+    assert "Send to 1 person now" not in looked_at.text
+
+
+def test_a_scheduled_campaign_is_shown_but_not_edited(workspace, bob, sign_in):
+    at = timezone.now() + datetime.timedelta(days=1)
+    campaign = a_campaign(workspace, state="scheduled", scheduled_at=at)
+    client = sign_in(bob)
+    assert client.get(url(campaign, "content")).status_code == 302
+    assert client.post(url(campaign, "content"), {"kind": "html", "source": "x"}).status_code == 409
+    assert "Unschedule" in client.get(url(campaign, "review")).text
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_is_not_for_viewers_and_not_there_for_strangers(workspace, carol, mallory, sign_in, step):
+    campaign = a_campaign(workspace)
+    assert sign_in(carol).get(url(campaign, step)).status_code == 403
+    assert sign_in(mallory).get(url(campaign, step)).status_code == 404
+    assert sign_in(mallory).post(url(campaign, step)).status_code == 404
