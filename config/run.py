@@ -66,6 +66,8 @@ def _manage(*arguments: str) -> None:
 
 def _run() -> int:
     port = os.environ.get("PORT", "8000")
+    # The process manager gives each process a PORT of its own; links in mail need the web server's.
+    os.environ.setdefault("PUBLIC_URL", f"http://127.0.0.1:{port}")
     os.environ.setdefault("SEND_WORKERS", str(os.cpu_count() or 1))
     print(
         f"\n  Volley runs at http://127.0.0.1:{port}/\n"

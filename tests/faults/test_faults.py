@@ -39,7 +39,7 @@ print(json.dumps({{"state": mailing.state, "accepted": mailing.accepted_count, "
 """
 FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture(scope="module")
