@@ -5,6 +5,7 @@ The same people each time (a fixed seed), in one transaction; a second call find
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 from accounts.actions import create_workspace
 from django.db import connection, transaction
@@ -325,7 +326,7 @@ def _past_campaign(
         )
     )
     plan.freeze(mailing, people)
-    values = {"mailing": mailing.pk, "at": at, "name": name, "lists": mailing.list_ids}
+    values: dict[str, Any] = {"mailing": mailing.pk, "at": at, "name": name, "lists": mailing.list_ids}
     with connection.cursor() as cursor:
         cursor.execute("UPDATE delivery_batch SET state = 'done' WHERE mailing_id = %(mailing)s", values)
         for statement in (OUTCOMES, COUNTS, LEAVE):

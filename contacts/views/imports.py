@@ -71,7 +71,9 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     columns = queries.columns(run, reading) if run.state == ImportState.MAPPING else []
     data = request.POST if request.method == "POST" else None
     chosen = request.GET.get("list", "")
-    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading, chosen_list=chosen)
+    return MappingForm(
+        data, workspace=request.workspace, columns=columns, reading=reading, chosen_list=chosen
+    )
 
 
 @needs(Role.VIEWER)
