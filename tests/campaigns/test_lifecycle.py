@@ -1,0 +1,221 @@
+"""A campaign's life: sent now or later, paused, resumed, canceled, copied, put away."""
+
+import itertools
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.errors import Refusal, WrongState
+from campaigns.actions import lifecycle
+from campaigns.models import ALLOWED, Campaign, State
+from contacts.models import List
+from delivery.models import Mailing
+from delivery.pipeline.work import work_batch
+from tests.builders import a_campaign, a_contact, a_list, an_account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def campaign(workspace):
+    news = a_list(workspace)
+    for number in range(3):
+        a_contact(workspace, f"p{number}@example.com", subscribed_to=[news])
+    return a_campaign(workspace, name="Spring", lists=[news], account=an_account(workspace, name="Way out"))
+
+
+def state_of(campaign) -> str:
+    return Campaign.objects.get(pk=campaign.pk).state
+
+
+def post(client, verb, campaign, **data):
+    return client.post(reverse(f"campaign_{verb}", args=[campaign.pk]), data, follow=True)
+
+
+def begin(campaign, by):
+    lifecycle.send_now(campaign, by=by)
+    lifecycle.launch(campaign.pk)
+    campaign.refresh_from_db()
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
+def test_a_state_changes_only_as_the_table_says(campaign, before, after):
+    Campaign.objects.filter(pk=campaign.pk).update(state=before)
+    if after in ALLOWED[before]:
+        assert lifecycle.transition(campaign.pk, to=after).state == after
+    else:
+        with pytest.raises(WrongState):
+            lifecycle.transition(campaign.pk, to=after)
+        assert state_of(campaign) == before
+
+
+def test_sending_freezes_the_audience_into_a_mailing(sign_in, bob, campaign):
+    post(sign_in(bob), "send", campaign)
+    assert state_of(campaign) == State.SENDING
+    assert lifecycle.launch(campaign.pk) == 3
+    assert lifecycle.launch(campaign.pk) == 0, "the job may run twice"
+    assert Mailing.objects.get().total_count == 3
+
+
+def test_a_campaign_that_is_not_ready_says_what_is_missing_and_stays_a_draft(sign_in, bob, campaign):
+    Campaign.objects.filter(pk=campaign.pk).update(subject="")
+    page = post(sign_in(bob), "send", campaign)
+    assert "It has no subject" in page.content.decode()
+    assert state_of(campaign) == State.DRAFT
+
+
+def test_an_audience_of_nobody_is_refused(sign_in, bob, campaign):
+    campaign.lists.clear()
+    page = post(sign_in(bob), "send", campaign)
+    assert "Nobody would get it" in page.content.decode()
+    assert state_of(campaign) == State.DRAFT
+
+
+def test_it_is_sent_when_the_last_message_left_and_the_report_says_so(sign_in, bob, campaign):
+    begin(campaign, bob)
+    Mailing.objects.update(state="sending")
+    lifecycle.cancel(campaign, by=bob)
+    assert state_of(campaign) == State.CANCELED
+    page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
+    assert "Canceled" in page
+    assert work_batch(campaign.mailing_id) is None
+
+
+def test_pausing_and_resuming(sign_in, bob, campaign):
+    begin(campaign, bob)
+    client = sign_in(bob)
+    post(client, "pause", campaign)
+    assert state_of(campaign) == State.PAUSED
+    assert work_batch(campaign.mailing_id) is None
+    post(client, "resume", campaign)
+    assert state_of(campaign) == State.SENDING
+
+
+def test_canceling_while_the_recipients_are_prepared(bob, campaign):
+    lifecycle.send_now(campaign, by=bob)
+    lifecycle.cancel(campaign, by=bob)
+    assert lifecycle.launch(campaign.pk) == 0
+    assert state_of(campaign) == State.CANCELED
+    assert not Mailing.objects.exists()
+
+
+def test_a_time_in_the_past_is_refused_in_words(sign_in, bob, campaign):
+    page = post(sign_in(bob), "schedule_set", campaign, at="2020-01-01T10:00")
+    assert "has passed; choose a later time" in page.content.decode()
+    assert state_of(campaign) == State.DRAFT
+
+
+@pytest.mark.parametrize("at", ["", "nonsense", "2026-13-45T99:99"])
+def test_no_time_at_all_is_refused(sign_in, bob, campaign, at):
+    assert post(sign_in(bob), "schedule_set", campaign, at=at).status_code == 200
+    assert state_of(campaign) == State.DRAFT
+
+
+def test_a_scheduled_campaign_starts_at_its_time_and_only_once(bob, campaign):
+    lifecycle.schedule(campaign, at=timezone.now() + timedelta(hours=1), by=bob)
+    assert lifecycle.launch_due() == 0
+    Campaign.objects.update(scheduled_at=timezone.now() - timedelta(seconds=1))
+    assert lifecycle.launch_due() == 1
+    assert lifecycle.launch_due() == 0
+    assert state_of(campaign) == State.SENDING
+
+
+def test_a_start_missed_by_hours_is_not_made_up_for_silently(bob, campaign):
+    lifecycle.schedule(campaign, at=timezone.now() + timedelta(hours=1), by=bob)
+    Campaign.objects.update(scheduled_at=timezone.now() - timedelta(hours=7))
+    assert lifecycle.launch_due() == 0
+    campaign.refresh_from_db()
+    assert campaign.state == State.FAILED
+    assert "while Volley was not running" in campaign.state_reason
+    lifecycle.reopen(campaign, by=bob)
+    assert state_of(campaign) == State.DRAFT
+
+
+def test_unscheduling_makes_it_a_draft_again(sign_in, bob, campaign):
+    lifecycle.schedule(campaign, at=timezone.now() + timedelta(hours=1), by=bob)
+    post(sign_in(bob), "unschedule", campaign)
+    assert state_of(campaign) == State.DRAFT
+
+
+def test_a_launch_whose_job_was_lost_is_queued_again(bob, campaign):
+    lifecycle.send_now(campaign, by=bob)
+    assert lifecycle.requeue_unlaunched() == 0
+    Campaign.objects.update(updated_at=timezone.now() - timedelta(minutes=1))
+    assert lifecycle.requeue_unlaunched() == 1
+
+
+def test_a_copy_is_a_draft_with_the_same_audience(sign_in, bob, campaign):
+    begin(campaign, bob)
+    post(sign_in(bob), "duplicate", campaign)
+    copy = Campaign.objects.exclude(pk=campaign.pk).get()
+    assert (copy.name, copy.state, copy.mailing) == ("Copy of Spring", State.DRAFT, None)
+    assert list(copy.lists.all()) == list(List.objects.all())
+
+
+def test_only_drafts_can_be_deleted_and_what_is_under_way_not_archived(sign_in, bob, campaign):
+    begin(campaign, bob)
+    client = sign_in(bob)
+    assert "Only a draft can be deleted" in post(client, "delete", campaign).content.decode()
+    assert "It is on its way" in post(client, "archive", campaign).content.decode()
+
+
+@pytest.mark.parametrize(
+    "verb", ["send", "pause", "resume", "cancel", "duplicate", "archive", "delete", "unschedule"]
+)
+def test_verbs_need_a_marketer_of_this_workspace_and_a_post(sign_in, bob, carol, mallory, campaign, verb):
+    url = reverse(f"campaign_{verb}", args=[campaign.pk])
+    assert sign_in(carol).post(url).status_code == 403
+    assert sign_in(mallory).post(url).status_code == 404
+    assert sign_in(bob).get(url).status_code == 405
+    assert state_of(campaign) == State.DRAFT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_pressing_send_at_once_launch_one_mailing(alice, bob, campaign):
+    refused = []
+
+    def press(person):
+        try:
+            lifecycle.send_now(
+                Campaign.objects.select_related("workspace", "account").get(pk=campaign.pk), by=person
+            )
+            lifecycle.launch(campaign.pk)
+        except Refusal as refusal:
+            refused.append(refusal)
+        finally:
+            connection.close()
+
+    people = [threading.Thread(target=press, args=[person]) for person in (alice, bob)]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join()
+    assert Mailing.objects.count() == 1
+    assert len(refused) == 1
+
+
+def test_the_list_of_campaigns_takes_as_many_queries_for_three_as_for_thirty(
+    sign_in, carol, workspace, django_assert_max_num_queries
+):
+    client = sign_in(carol)
+    for number in range(30):
+        a_campaign(workspace, name=f"Campaign {number}", lists=[a_list(workspace, f"List {number}")])
+    with django_assert_max_num_queries(8):  # session, person, memberships; campaigns, lists, segments
+        page = client.get(reverse("campaigns")).content.decode()
+    assert "Campaign 29" in page
+
+
+def test_home_and_report_stay_under_fifteen_queries(sign_in, bob, campaign, django_assert_max_num_queries):
+    begin(campaign, bob)
+    client = sign_in(bob)
+    for name, arguments in (
+        ("home", []),
+        ("campaign_report", [campaign.pk]),
+        ("campaign_recipients", [campaign.pk]),
+    ):
+        with django_assert_max_num_queries(15):
+            assert client.get(reverse(name, args=arguments)).status_code == 200
