@@ -65,15 +65,21 @@ class ReadingForm(Styled, forms.Form):
 
     @classmethod
     def of(cls, run: Import, data: Mapping[str, Any]) -> "ReadingForm":
-        """What the data says, else what was guessed for the file."""
+        """What the data says, else what was guessed for the file, else the first of each choice."""
         guessed = {
             "encoding": run.encoding,
             "delimiter": DELIMITER_WORDS[run.delimiter],
             "header": "yes" if run.has_header else "no",
             "notation": run.notation,
         }
-        form = cls({name: data.get(name, guess) for name, guess in guessed.items()})
-        return form if form.is_valid() else cls.of(run, {})
+        asked = {name: data.get(name, guess) for name, guess in guessed.items()}
+        for values in (asked, guessed):
+            form = cls(values)
+            if form.is_valid():
+                return form
+        form = cls({name: field.choices[0][0] for name, field in form.fields.items()})  # type: ignore[attr-defined]
+        form.full_clean()
+        return form
 
     def reading(self) -> Reading:
         chosen = self.cleaned_data

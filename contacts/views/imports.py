@@ -46,7 +46,9 @@ def new(request: WorkspaceRequest) -> HttpResponse:
         except Refusal as refusal:
             form.add_error("file", refusal.message)
         else:
-            return redirect(f"{reverse('import_map', args=[run.pk])}?list={form.cleaned_data['list'] or ''}")
+            chosen_list = form.cleaned_data["list"]
+            url = reverse("import_map", args=[run.pk])
+            return redirect(f"{url}?list={chosen_list}" if chosen_list else url)
     return render(request, "contacts/import_new.html", {"form": form}, status=422 if form.is_bound else 200)
 
 

@@ -126,6 +126,7 @@ def leave(page, address):
     expect(page.get_by_role("heading", name="Unsubscribe")).to_be_visible()
     look(page, "unsubscribe")
     page.get_by_role("button", name=re.compile("^Unsubscribe from .*Newsletter")).click()
+    expect(page.get_by_role("heading", name="You are unsubscribed")).to_be_visible()
     look(page, "unsubscribe-done")
     page.goto("/contacts/")
     page.get_by_role("searchbox").fill(address)
