@@ -7,10 +7,10 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from accounts.actions import create_workspace
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.actions import create_workspace
 from accounts.models import User, Workspace
 from campaigns import starters
 from campaigns.models import Campaign, ContentKind, State

@@ -53,10 +53,14 @@ class Campaign(models.Model):
     from_name = models.CharField(max_length=120, blank=True)
     from_email = models.EmailField(max_length=254, blank=True)
     reply_to = models.EmailField(max_length=254, blank=True)
-    account = models.ForeignKey(SendingAccount, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    account = models.ForeignKey(
+        SendingAccount, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     # Schedule
     scheduled_at = models.DateTimeField(null=True, blank=True)
-    mailing = models.OneToOneField(Mailing, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    mailing = models.OneToOneField(
+        Mailing, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -68,7 +72,9 @@ class Campaign(models.Model):
         indexes = [
             models.Index(fields=["workspace", "-id"], name="campaign_newest_idx"),
             # The clock's question every few seconds: what is due?
-            models.Index(fields=["scheduled_at"], condition=models.Q(state="scheduled"), name="campaign_due_idx"),
+            models.Index(
+                fields=["scheduled_at"], condition=models.Q(state="scheduled"), name="campaign_due_idx"
+            ),
         ]
 
     def __str__(self) -> str:
