@@ -44,7 +44,7 @@ def needs(
         @wraps(view)
         def guarded(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return _to_sign_in(request)
             if request.membership is None:
                 return redirect("workspace_new")
             held = Role(request.membership.role)
@@ -58,3 +58,11 @@ def needs(
         return guarded
 
     return decorate
+
+
+def _to_sign_in(request: WorkspaceRequest) -> HttpResponse:
+    """The whole page goes there, and comes back to itself, also where htmx asked for a part of it."""
+    if not request.htmx:
+        return redirect_to_login(request.get_full_path())
+    back = request.htmx.current_url_abs_path or "/"
+    return HttpResponse(status=204, headers={"HX-Redirect": redirect_to_login(back).url})

@@ -94,6 +94,8 @@ def withdraw(invitation: Invitation, *, by: User) -> None:
 
 def open_invitation(token: str) -> Invitation | None:
     """The invitation that the link stands for, whether or not it can still be taken."""
+    if "\0" in token:  # PostgreSQL knows no such text
+        return None
     return Invitation.objects.select_related("workspace", "invited_by").filter(token=token).first()
 
 

@@ -11,6 +11,7 @@ from delivery import liquid
 from delivery.content import Content
 
 SOURCE_LIMIT: Final = 500_000  # bytes; mail programs cut messages at a fifth of it
+TAG_LIMIT: Final = 2_000  # parsing what is never closed takes the square of their number
 _COMMENT: Final = re.compile(r"<!--(?!vlq+\d+z-->).*?-->", re.DOTALL)
 
 
@@ -24,6 +25,8 @@ def compile_content(campaign: Campaign) -> Content:
         raise mjml.problem(
             f"The content is larger than {SOURCE_LIMIT // 1000} kB; mail programs would cut it off."
         )
+    if source.count("{{") + source.count("{%") > TAG_LIMIT:
+        raise mjml.problem(f"The content has more than {TAG_LIMIT:,} merge tags; a loop may say it shorter.")
     liquid.check(source, field="content", html=True)
     lifted = Lifted(source)
     html = mjml.to_html(lifted) if campaign.content_kind == ContentKind.MJML else page.inlined(lifted)

@@ -42,5 +42,9 @@ class refusals:  # noqa: N801  (reads as a function in settings; process_excepti
             return None
         if request.path.startswith("/api/"):
             return JsonResponse({"code": error.code, "message": error.message}, status=error.status)
-        template = "shared/_refusal.html" if getattr(request, "htmx", False) else "refusal.html"
-        return render(request, template, {"refusal": error}, status=error.status)
+        context = {"refusal": error}
+        if not getattr(request, "htmx", False):
+            return render(request, "refusal.html", context, status=error.status)
+        response = render(request, "shared/_refusal.html", context, status=error.status)
+        response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
+        return response

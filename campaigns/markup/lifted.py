@@ -4,7 +4,9 @@ import re
 from typing import Final
 
 _LIQUID: Final = re.compile(
-    r"\{%-?\s*(raw|comment)\s*-?%\}.*?\{%-?\s*end\1\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL
+    # What is never closed ends at the end, so that the search stays linear.
+    r"\{%-?\s*(raw|comment)\s*-?%\}.*?(?:\{%-?\s*end\1\s*-?%\}|\Z)|\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)",
+    re.DOTALL,
 )
 _WORD: Final = re.compile(r"\{%-?\s*(\w+)")
 _OPENS: Final = frozenset({"if", "unless", "for", "case", "capture", "tablerow", "ifchanged"})

@@ -27,7 +27,7 @@ _HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)  # links lead out of the fra
 FOUND = 8  # contacts below the search box
 # The campaign's HTML: no script, no form, nothing of ours; pictures and styles as mail programs allow them.
 POLICY = (
-    "default-src 'none'; img-src * data:; style-src 'unsafe-inline'; font-src *; frame-ancestors 'self'; "
+    "default-src 'none'; img-src * data:; style-src * 'unsafe-inline'; font-src *; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 
