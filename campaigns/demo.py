@@ -7,6 +7,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -163,6 +164,7 @@ def fill() -> Workspace:
     there = Workspace.objects.filter(name=NAME, memberships__user=user).first()
     if there:
         return there
+    EmailAddress.objects.get_or_create(user=user, email=EMAIL, primary=True)  # as signing up does
     workspace = create_workspace(user, name=NAME, time_zone="Europe/Berlin")
     workspace.postal_address = "Juniper Coffee, Gartenstraße 7, 10115 Berlin, Germany"
     workspace.save(update_fields=["postal_address"])

@@ -15,6 +15,7 @@ from accounts.queue import workers_alive
 from campaigns.content import compile_content
 from campaigns.models import Campaign
 from campaigns.queries import audience
+from contacts.models import Contact
 from delivery.content import Content
 from delivery.liquid import TemplateProblem
 from delivery.preview import draft_mold, recipient_of
@@ -36,7 +37,13 @@ class Check:
 
 def checks(campaign: Campaign) -> list[Check]:
     """Everything that was found, errors first."""
-    found = [*_audience(campaign), *_sender(campaign), *_content(campaign), *_surroundings(campaign)]
+    sample = list(audience.recipients(campaign).order_by("pk")[:SAMPLE])
+    found = [
+        *_audience(sample),
+        *_sender(campaign),
+        *_content(campaign, sample),
+        *_surroundings(campaign),
+    ]
     return sorted(found, key=lambda check: check.level != "error")
 
 
@@ -45,8 +52,8 @@ def problems(campaign: Campaign) -> list[Check]:
     return [check for check in checks(campaign) if check.level == "error"]
 
 
-def _audience(campaign: Campaign) -> Iterator[Check]:
-    if not audience.recipients(campaign).exists():
+def _audience(sample: list[Contact]) -> Iterator[Check]:
+    if not sample:
         yield Check(
             "error",
             "Nobody would get it: choose a list or segment with people in it.",
@@ -96,14 +103,14 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _content(campaign: Campaign) -> Iterator[Check]:
+def _content(campaign: Campaign, sample: list[Contact]) -> Iterator[Check]:
     step, label = "campaign_content", "Content"
     if not campaign.content.strip():
         yield Check("error", "It has no content.", step, label)
         return
     try:
         content = compile_content(campaign)
-        html = _tried_on_recipients(campaign, content)
+        html = _tried_on(sample, campaign, content)
     except TemplateProblem as problem:
         in_sender = problem.field in ("subject", "preheader")
         where = ("campaign_sender", "Subject and sender") if in_sender else (step, label)
@@ -112,14 +119,15 @@ def _content(campaign: Campaign) -> Iterator[Check]:
     yield from (Check("warning", text, step, label) for text in _in_html(html))
 
 
-def _tried_on_recipients(campaign: Campaign, content: Content) -> str:
-    """Fill it in for some who would get it. Returns: the HTML that the first of them would see.
+def _tried_on(sample: list[Contact], campaign: Campaign, content: Content) -> str:
+    """Fill it in for some who would get it, and for somebody of whom nothing is known.
 
+    Returns: the HTML that the first of them would see.
     Raises: TemplateProblem: it names whom it fails for; its line would be one of the compiled message.
     """
     mold = draft_mold(content, workspace=campaign.workspace, name=campaign.name)
     seen = ""
-    for contact in [*audience.recipients(campaign).order_by("pk")[:SAMPLE], None]:
+    for contact in [*sample, None]:
         try:
             html = mold.render(recipient_of(contact)).html
         except TemplateProblem as problem:

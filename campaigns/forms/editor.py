@@ -12,6 +12,7 @@ from accounts.models import Workspace
 from campaigns.content import compile_content
 from campaigns.forms.moments import NoSuchMoment, as_typed, moment
 from campaigns.models import Campaign, ContentKind
+from campaigns.queries import audience
 from contacts.models import List, Segment
 from delivery import liquid
 from delivery.liquid import TemplateProblem
@@ -63,18 +64,31 @@ class AudienceForm(Step):
     excluded_segments = _choices(Segment)
 
     def __init__(self, data: Any, *, campaign: Campaign) -> None:
+        self._stored = audience.chosen(campaign)
         super().__init__(data, campaign=campaign)
-        for name in ("lists", "excluded_lists"):
-            self._offer(name, _lists_for(campaign, name))
-        for name in ("segments", "excluded_segments"):
-            self._offer(name, Segment.objects.of(campaign.workspace).order_by("name"))
+        held = [*self._stored.lists, *self._stored.excluded_lists]
+        self.lists = _lists_for(campaign, held)
+        self.segments = Segment.objects.of(campaign.workspace).order_by("name")
+        for name, rows in (("lists", self.lists), ("segments", self.segments)):
+            self._offer(name, rows)
+            self._offer(f"excluded_{name}", rows)
 
     def stored(self) -> dict[str, Any]:
-        return {name: list(getattr(self.campaign, name).all()) for name in self.base_fields}
+        return {name: list(getattr(self._stored, name)) for name in self.base_fields}
+
+    def kept(self) -> dict[str, Any]:
+        """The rows that were ticked; where a tick makes no sense, the stored ones."""
+        offered = {"lists": self.lists, "segments": self.segments}
+        return {
+            name: self.cleaned_data[name]
+            if name in self.cleaned_data
+            else offered[name.removeprefix("excluded_")].filter(pk__in=stored)
+            for name, stored in self.stored().items()
+        }
 
     def chosen(self, name: str) -> set[int]:
         """The ids that are ticked, as typed or as stored."""
-        values = self.data.getlist(name) if self.is_bound else [row.pk for row in self.initial[name]]  # type: ignore[attr-defined]
+        values = self.data.getlist(name) if self.is_bound else self.initial[name]  # type: ignore[attr-defined]
         return {
             int(value)
             for value in map(str, values)
@@ -87,11 +101,10 @@ class AudienceForm(Step):
         field.queryset = rows
 
 
-def _lists_for(campaign: Campaign, name: str) -> QuerySet[List]:
+def _lists_for(campaign: Campaign, held: list[int]) -> QuerySet[List]:
     """Those in use, and archived ones that are chosen already."""
-    held = getattr(campaign, name).values("pk")
     rows: QuerySet[List] = List.objects.of(campaign.workspace).filter(Q(archived_at=None) | Q(pk__in=held))
-    return rows
+    return rows.order_by("name")
 
 
 class ContentForm(Step):

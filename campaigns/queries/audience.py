@@ -1,8 +1,11 @@
 """Whom a campaign goes to: worked out in the database when asked, and frozen by the launch."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 
@@ -11,6 +14,30 @@ from campaigns.models import Campaign, State
 from contacts.models import Contact, Segment, Subscription, SubscriptionStatus, Suppression
 from contacts.segments import NOBODY, condition
 from contacts.segments.vocabulary import Vocabulary
+
+# All that a campaign says of its audience, in one query by the keys of its four link tables.
+CHOSEN = """
+SELECT 'lists', list_id, NULL::jsonb FROM campaigns_campaign_lists WHERE campaign_id = %(campaign)s
+UNION ALL
+SELECT 'excluded_lists', list_id, NULL FROM campaigns_campaign_excluded_lists WHERE campaign_id = %(campaign)s
+UNION ALL
+SELECT 'segments', s.id, s.rules FROM campaigns_campaign_segments c JOIN contacts_segment s ON s.id = c.segment_id
+ WHERE campaign_id = %(campaign)s
+UNION ALL
+SELECT 'excluded_segments', s.id, s.rules
+  FROM campaigns_campaign_excluded_segments c JOIN contacts_segment s ON s.id = c.segment_id
+ WHERE campaign_id = %(campaign)s
+"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """lists, excluded_lists: ids. segments, excluded_segments: {id: rules}."""
+
+    lists: list[int] = field(default_factory=list)
+    excluded_lists: list[int] = field(default_factory=list)
+    segments: dict[int, Any] = field(default_factory=dict)
+    excluded_segments: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -22,6 +49,20 @@ class AudienceCount:
     left_out: int
 
 
+def chosen(campaign: Campaign) -> Chosen:
+    """What is chosen and left out; one query."""
+    found = Chosen()
+    with connection.cursor() as cursor:
+        cursor.execute(CHOSEN, {"campaign": campaign.pk})
+        for kind, pk, rules in cursor.fetchall():
+            kept = getattr(found, kind)
+            if isinstance(kept, list):
+                kept.append(pk)
+            else:
+                kept[pk] = json.loads(rules) if isinstance(rules, str) else rules
+    return found
+
+
 def recipients(campaign: Campaign) -> QuerySet[Contact]:
     """Everyone who would get the campaign now, each once, in no order.
 
@@ -29,27 +70,34 @@ def recipients(campaign: Campaign) -> QuerySet[Contact]:
     Whoever left a chosen list gets it by another chosen list only, not by a segment: so the pipeline asks, too.
     Cost: one statement of sub-selects; the lists' part goes by `subscription_list_idx`.
     """
-    on_lists = _on(campaign.lists, SubscriptionStatus.SUBSCRIBED)
-    sendable = Q(Exists(_subscriptions().filter(status=SubscriptionStatus.SUBSCRIBED)))
-    segments = _in_any(campaign.segments, campaign.workspace)
-    left = _on(campaign.lists, SubscriptionStatus.UNSUBSCRIBED)
-    chosen = on_lists if segments is NOBODY else on_lists | (segments & sendable & ~left)
-    people = Contact.objects.of(campaign.workspace).filter(chosen).filter(~_suppressed())
-    if campaign.excluded_lists.exists():
-        people = people.filter(~_on(campaign.excluded_lists, SubscriptionStatus.SUBSCRIBED))
-    excluded = _in_any(campaign.excluded_segments, campaign.workspace)
-    return people if excluded is NOBODY else people.filter(~excluded)
+    return _recipients(campaign.workspace, chosen(campaign), None)
 
 
-def count(campaign: Campaign) -> AudienceCount:
+def count(campaign: Campaign, *, vocabulary: Vocabulary | None = None) -> AudienceCount:
     """How many it goes to, and how many of the chosen it does not."""
-    chosen = _on(campaign.lists)
-    segments = _in_any(campaign.segments, campaign.workspace)
-    if segments is not NOBODY:
-        chosen |= segments
-    people = recipients(campaign).count()
-    everyone = Contact.objects.of(campaign.workspace).filter(chosen).count()
+    choice = chosen(campaign)
+    if vocabulary is None and (choice.segments or choice.excluded_segments):
+        vocabulary = Vocabulary.of(campaign.workspace)
+    wanted = _on(choice.lists) | _in_any(choice.segments, campaign.workspace, vocabulary)
+    people = _recipients(campaign.workspace, choice, vocabulary).count()
+    everyone = Contact.objects.of(campaign.workspace).filter(wanted).count()
     return AudienceCount(people=people, left_out=max(0, everyone - people))
+
+
+def _recipients(workspace: Workspace, choice: Chosen, vocabulary: Vocabulary | None) -> QuerySet[Contact]:
+    if vocabulary is None and (choice.segments or choice.excluded_segments):
+        vocabulary = Vocabulary.of(workspace)
+    wanted = _on(choice.lists, SubscriptionStatus.SUBSCRIBED)
+    if choice.segments:
+        sendable = Q(Exists(_subscriptions().filter(status=SubscriptionStatus.SUBSCRIBED)))
+        left = _on(choice.lists, SubscriptionStatus.UNSUBSCRIBED)
+        wanted |= _in_any(choice.segments, workspace, vocabulary) & sendable & ~left
+    people = Contact.objects.of(workspace).filter(wanted).filter(~_suppressed())
+    if choice.excluded_lists:
+        people = people.filter(~_on(choice.excluded_lists, SubscriptionStatus.SUBSCRIBED))
+    if choice.excluded_segments:
+        people = people.filter(~_in_any(choice.excluded_segments, workspace, vocabulary))
+    return people
 
 
 def segment_uses(segment: Segment) -> list[str]:
@@ -62,19 +110,17 @@ def segment_uses(segment: Segment) -> list[str]:
     return list(waiting.order_by("name").values_list("name", flat=True).distinct())
 
 
-def _on(lists: Any, *statuses: SubscriptionStatus) -> Q:
+def _on(lists: Collection[int], *statuses: SubscriptionStatus) -> Q:
     """Whether the contact stands on one of the lists, with one of the statuses where any is given."""
-    on_them = _subscriptions().filter(list__in=lists.order_by().values("pk"))
+    on_them = _subscriptions().filter(list__in=lists)
     return Q(Exists(on_them.filter(status__in=statuses) if statuses else on_them))
 
 
-def _in_any(segments: Any, workspace: Workspace) -> Q:
-    """NOBODY itself where no segment is chosen."""
-    rules = list(segments.order_by().values_list("rules", flat=True))
-    if not rules:
+def _in_any(segments: dict[int, Any], workspace: Workspace, vocabulary: Vocabulary | None) -> Q:
+    if not segments:
         return NOBODY
-    words = Vocabulary.of(workspace)
-    return Q(*(condition(each, workspace, vocabulary=words) for each in rules), _connector=Q.OR)
+    parts = [condition(rules, workspace, vocabulary=vocabulary) for rules in segments.values()]
+    return Q(*parts, _connector=Q.OR)
 
 
 def _subscriptions() -> QuerySet[Subscription]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import models
 from django.urls import reverse
 
 from accounts.errors import Refusal
@@ -12,7 +11,7 @@ from campaigns.forms.editor import AudienceForm, ContentForm
 from campaigns.models import Campaign
 from campaigns.preflight import Check
 from campaigns.queries import audience
-from contacts.models import CustomField, List, Segment
+from contacts.models import CustomField
 from contacts.queries import lists
 from contacts.queries.segments import at_most
 from contacts.segments import in_words
@@ -80,26 +79,27 @@ def next_step(step: str) -> str:
     return order[order.index(step) + 1]
 
 
-def audience_count(campaign: Campaign) -> dict[str, Any]:
+def audience_count(campaign: Campaign, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
     """people and left_out, or the words of why they cannot be told."""
     try:
         with at_most(COUNT_SECONDS):
-            count = audience.count(campaign)
+            count = audience.count(campaign, vocabulary=vocabulary)
     except Refusal as refusal:
         return {"problem": refusal.message}
     return {"people": count.people, "left_out": count.left_out}
 
 
 def audience_context(form: AudienceForm) -> dict[str, Any]:
+    vocabulary = Vocabulary.of(form.campaign.workspace)
     return {
         "list_choices": _list_choices(form),
-        "segment_choices": _segment_choices(form),
-        "audience": audience_count(form.campaign),
+        "segment_choices": _segment_choices(form, vocabulary),
+        "audience": audience_count(form.campaign, vocabulary),
     }
 
 
 def _list_choices(form: AudienceForm) -> list[Choice]:
-    rows = list((_offered(form, "lists") | _offered(form, "excluded_lists")).order_by("name"))
+    rows = list(form.lists)
     found = lists.counts(form.campaign.workspace, rows)
     chosen, left_out = form.chosen("lists"), form.chosen("excluded_lists")
     none = lists.Counts()
@@ -113,23 +113,15 @@ def _list_choices(form: AudienceForm) -> list[Choice]:
             row.pk in left_out,
         )
         for row in rows
-        if isinstance(row, List)
     ]
 
 
-def _segment_choices(form: AudienceForm) -> list[Choice]:
-    vocabulary = Vocabulary.of(form.campaign.workspace)
+def _segment_choices(form: AudienceForm, vocabulary: Vocabulary) -> list[Choice]:
     chosen, left_out = form.chosen("segments"), form.chosen("excluded_segments")
     return [
         Choice(row.pk, row.name, in_words(row.rules, vocabulary), None, row.pk in chosen, row.pk in left_out)
-        for row in _offered(form, "segments")
-        if isinstance(row, Segment)
+        for row in form.segments
     ]
-
-
-def _offered(form: AudienceForm, name: str) -> models.QuerySet[Any]:
-    rows: models.QuerySet[Any] = form.fields[name].queryset  # type: ignore[attr-defined]
-    return rows
 
 
 def content_context(form: ContentForm) -> dict[str, Any]:

@@ -1,0 +1,317 @@
+"""Every page of the project, asked for by everybody: who may open it, that a GET changes nothing, what it costs.
+
+A page that is missing from TABLE fails; so does a row of TABLE whose page is gone.
+"""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from accounts.models import Invitation, Membership, Role, record
+from campaigns.actions import lifecycle
+from contacts.models import Import, ImportState, Suppression
+from delivery.links import unsubscribe_token
+from delivery.models import InboxMessage, Mailing
+from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
+from tests.people import a_person
+
+pytestmark = pytest.mark.django_db
+
+ANYONE, SIGNED_IN = "anyone", "signed in"
+VIEWER, MARKETER, ADMIN = Role.VIEWER, Role.MARKETER, Role.ADMIN
+PAGE, DEED = "GET", "POST"  # a deed answers a GET with 405
+MOST_QUERIES = 15
+SECRET = "Acme-only"  # stands in the name of everything in the workspace; no stranger may ever read it
+ALLAUTH = {
+    "account_login": ANYONE,
+    "account_logout": ANYONE,
+    "account_inactive": ANYONE,
+    "account_signup": ANYONE,
+    "account_reauthenticate": SIGNED_IN,
+    "account_email": SIGNED_IN,
+    "account_email_verification_sent": ANYONE,
+    "account_change_password": SIGNED_IN,
+    "account_set_password": SIGNED_IN,
+    "account_reset_password": ANYONE,
+    "account_confirm_login_code": ANYONE,
+    "account_confirm_email": ANYONE,
+    "account_reset_password_from_key_done": ANYONE,
+    "account_reset_password_from_key": ANYONE,
+    "account_reset_password_done": ANYONE,
+}
+# name: (page or deed, from which role on)
+TABLE = {
+    **{name: (PAGE, lowest) for name, lowest in ALLAUTH.items()},
+    "healthz": (PAGE, ANYONE),
+    "workspace_new": (PAGE, SIGNED_IN),
+    "workspace_switch": (DEED, SIGNED_IN),
+    "workspace_settings": (PAGE, ADMIN),
+    "people": (PAGE, ADMIN),
+    "invite": (DEED, ADMIN),
+    "member_role": (DEED, ADMIN),
+    "member_remove": (DEED, ADMIN),  # of somebody else; everybody may leave
+    "invitation_withdraw": (DEED, ADMIN),
+    "audit": (PAGE, ADMIN),
+    "invitation": (PAGE, ANYONE),
+    "invitation_accept": (DEED, SIGNED_IN),
+    "contacts": (PAGE, VIEWER),
+    "contact_new": (PAGE, MARKETER),
+    "contact": (PAGE, VIEWER),
+    "contact_edit": (PAGE, MARKETER),
+    "contact_delete": (PAGE, MARKETER),
+    "contact_subscribe": (PAGE, MARKETER),
+    "contact_unsubscribe": (DEED, MARKETER),
+    "fields": (PAGE, VIEWER),
+    "field_new": (PAGE, ADMIN),
+    "field_edit": (PAGE, ADMIN),
+    "field_delete": (PAGE, ADMIN),
+    "lists": (PAGE, VIEWER),
+    "list_new": (PAGE, MARKETER),
+    "list": (PAGE, VIEWER),
+    "list_edit": (PAGE, MARKETER),
+    "list_archive": (DEED, MARKETER),
+    "list_unarchive": (DEED, MARKETER),
+    "suppressions": (PAGE, VIEWER),
+    "suppression_new": (PAGE, MARKETER),
+    "suppression_delete": (PAGE, ADMIN),
+    "imports": (PAGE, VIEWER),
+    "import_new": (PAGE, MARKETER),
+    "import": (PAGE, VIEWER),
+    "import_map": (PAGE, MARKETER),
+    "import_cancel": (DEED, MARKETER),
+    "import_refused": (PAGE, VIEWER),
+    "segments": (PAGE, VIEWER),
+    "segment_new": (PAGE, MARKETER),
+    "segment_count": (PAGE, VIEWER),
+    "segment": (PAGE, VIEWER),
+    "segment_edit": (PAGE, MARKETER),
+    "segment_duplicate": (DEED, MARKETER),
+    "segment_delete": (DEED, MARKETER),
+    "sending": (PAGE, ADMIN),
+    "sending_new": (PAGE, ADMIN),
+    "sending_edit": (PAGE, ADMIN),
+    "sending_delete": (DEED, ADMIN),
+    "sending_test": (DEED, ADMIN),
+    "sending_default": (DEED, ADMIN),
+    "sending_use": (DEED, ADMIN),
+    "sending_set_aside": (DEED, ADMIN),
+    # The local inbox is for whoever uses this machine: password resets land there.
+    "inbox": (PAGE, ANYONE),
+    "inbox_clear": (DEED, ANYONE),
+    "inbox_message": (PAGE, ANYONE),
+    "inbox_part": (PAGE, ANYONE),
+    "unsubscribe": (PAGE, ANYONE),
+    "unsubscribe_one_click": (DEED, ANYONE),
+    "home": (PAGE, VIEWER),
+    "campaigns": (PAGE, VIEWER),
+    "campaign": (PAGE, VIEWER),
+    "campaign_new": (PAGE, MARKETER),
+    "campaign_audience": (PAGE, MARKETER),
+    "campaign_content": (PAGE, MARKETER),
+    "campaign_sender": (PAGE, MARKETER),
+    "campaign_schedule": (PAGE, MARKETER),
+    "campaign_review": (PAGE, VIEWER),
+    "campaign_preview": (PAGE, VIEWER),
+    "campaign_preview_contacts": (PAGE, VIEWER),
+    "campaign_test": (DEED, MARKETER),
+    "campaign_send": (DEED, MARKETER),
+    "campaign_schedule_set": (DEED, MARKETER),
+    "campaign_unschedule": (DEED, MARKETER),
+    "campaign_reopen": (DEED, MARKETER),
+    "campaign_pause": (DEED, MARKETER),
+    "campaign_resume": (DEED, MARKETER),
+    "campaign_cancel": (DEED, MARKETER),
+    "campaign_duplicate": (DEED, MARKETER),
+    "campaign_archive": (DEED, MARKETER),
+    "campaign_unarchive": (DEED, MARKETER),
+    "campaign_delete": (DEED, MARKETER),
+    "campaign_report": (PAGE, VIEWER),
+    "campaign_recipients": (PAGE, VIEWER),
+}
+# Their GET leads on to a page that asks.
+ASKS_FIRST = {"unsubscribe_one_click"}
+# Of a person's own session: without a sign-in under way, allauth leads to the sign-in page.
+LEADS_TO_SIGN_IN = {"account_logout", "account_email", "account_confirm_login_code"}
+# Whose addresses say nothing of the workspace: the token or the person's own session does.
+NOT_OF_THE_WORKSPACE = {"invitation", "invitation_accept", "unsubscribe", "unsubscribe_one_click"} | {
+    name for name in TABLE if name.startswith("inbox")
+}
+
+
+def names_of_the_project() -> set[str]:
+    def walk(patterns: list[URLPattern | URLResolver]):
+        for each in patterns:
+            yield from walk(each.url_patterns) if isinstance(each, URLResolver) else [each.name]
+
+    return set(walk(get_resolver().url_patterns))
+
+
+@dataclass
+class World:
+    """One of everything in Acme, and how each page's address names it."""
+
+    arguments: dict[str, list]
+    queries: dict[str, str]
+
+    def url(self, name: str) -> str:
+        room = next(
+            (key for key in sorted(self.arguments, key=len, reverse=True) if self.holds(key, name)), ""
+        )
+        return reverse(name, args=self.arguments.get(room, [])) + self.queries.get(name, "")
+
+    @staticmethod
+    def holds(key: str, name: str) -> bool:
+        return name == key or (key.endswith("*") and name.startswith(key[:-1]))
+
+
+@pytest.fixture
+def world(workspace, alice, bob, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    workspace.name = f"{SECRET} Ltd"
+    workspace.save()
+    news = a_list(workspace, f"{SECRET} news")
+    contact = a_contact(workspace, f"{SECRET}@example.com".lower(), first_name=SECRET, subscribed_to=[news])
+    segment = a_segment(workspace, f"{SECRET} segment")
+    account = an_account(workspace, name=f"{SECRET} post", is_default=True)
+    left_out = a_segment(workspace, f"{SECRET} left out")
+    campaign = a_campaign(
+        workspace,
+        f"{SECRET} draft",
+        lists=[news],
+        segments=[segment],
+        excluded_segments=[left_out],
+        account=account,
+    )
+    sent = a_campaign(workspace, f"{SECRET} sent", lists=[news], account=account)
+    lifecycle.send_now(sent, by=bob)
+    lifecycle.launch(sent.pk)
+    suppression = Suppression.objects.create(
+        workspace=workspace, email=f"{SECRET}-gone@example.com".lower(), reason="manual"
+    )
+    run = Import.objects.create(
+        workspace=workspace,
+        file="imports/gone.csv",
+        file_name=f"{SECRET}.csv",
+        encoding="utf-8",
+        delimiter=",",
+        state=ImportState.DONE,
+    )
+    invitation = Invitation.objects.create(workspace=workspace, email="new@acme.example", role=VIEWER)
+    EmailAddress.objects.create(user=alice, email=alice.email, primary=True)  # as signing up does
+    record(alice, "tested", SECRET, workspace=workspace)
+    member = Membership.objects.get(user=a_person("leaver@acme.example", workspace=workspace))
+    message = InboxMessage.objects.create(
+        envelope_from="a@example.com",
+        envelope_to="b@example.com",
+        subject="Hello",
+        source=b"Subject: Hello\r\n\r\nHi\r\n",
+    )
+    token = unsubscribe_token(Mailing.objects.get().pk, 1)
+    return World(
+        {
+            "account_confirm_email": ["some-key"],
+            "account_reset_password_from_key": ["1", "some-key"],
+            "workspace_switch": [workspace.pk],
+            "member_*": [member.pk],
+            "invitation": [invitation.token],
+            "invitation_accept": [invitation.token],
+            "invitation_withdraw": [invitation.pk],
+            "contact_unsubscribe": [contact.pk, news.pk],
+            "contact": [contact.pk],
+            "contact_*": [contact.pk],
+            "contact_new": [],
+            "field_*": [a_field(workspace, f"{SECRET} field", key="field").pk],
+            "field_new": [],
+            "list": [news.pk],
+            "list_*": [news.pk],
+            "list_new": [],
+            "suppression_delete": [suppression.pk],
+            "import": [run.pk],
+            "import_*": [run.pk],
+            "import_new": [],
+            "segment": [segment.pk],
+            "segment_*": [segment.pk],
+            "segment_new": [],
+            "segment_count": [],
+            "sending_*": [account.pk],
+            "sending_new": [],
+            "inbox_message": [message.pk],
+            "inbox_part": [message.pk, "html"],
+            "unsubscribe": [token],
+            "unsubscribe_one_click": [token],
+            "campaign": [campaign.pk],
+            "campaign_*": [campaign.pk],
+            "campaign_new": [],
+            "campaign_report": [sent.pk],
+            "campaign_recipients": [sent.pk],
+        },
+        queries={"segment_count": f"?segment={segment.pk}"},
+    )
+
+
+def ask(client: Client, method: str, url: str):
+    """The answer, with the statements it took; nothing of it stays for the next person."""
+    before = transaction.savepoint()
+    try:
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.generic(method, url, b"", content_type="application/x-www-form-urlencoded")
+    finally:
+        transaction.savepoint_rollback(before)
+    answer.statements = [query["sql"] for query in queries]
+    return answer
+
+
+def may(role: Role | None, lowest: str) -> bool:
+    if lowest == ANYONE:
+        return True
+    return role is not None and (lowest == SIGNED_IN or role.may(Role(lowest)))
+
+
+def is_sent_to_sign_in(answer) -> bool:
+    return answer.status_code == 302 and answer["Location"].startswith(reverse("account_login"))
+
+
+def test_the_table_names_every_page_and_no_other():
+    assert names_of_the_project() == set(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_who_may(name, world, sign_in, alice, ada, bob, carol, mallory):
+    method, lowest = TABLE[name]
+    url = world.url(name)
+    people = {None: Client(), Role.OWNER: sign_in(alice), Role.ADMIN: sign_in(ada)}
+    people |= {Role.MARKETER: sign_in(bob), Role.VIEWER: sign_in(carol)}
+    for role, client in people.items():
+        answer = ask(client, method, url)
+        assert answer.status_code < 500, (role, answer.status_code)
+        if may(role, lowest):
+            assert answer.status_code not in (403, 404, 405) or name == "workspace_switch", role
+            assert not is_sent_to_sign_in(answer) or name in LEADS_TO_SIGN_IN, role
+        elif role is None:
+            assert is_sent_to_sign_in(answer) or answer.status_code == 405
+        else:
+            assert answer.status_code == 403, role
+    stranger = ask(sign_in(mallory), method, url)
+    names_an_object = re.search(r"/\d+/|=\d+", url) and name not in NOT_OF_THE_WORKSPACE
+    assert stranger.status_code == 404 if names_an_object else stranger.status_code < 500
+    if name not in NOT_OF_THE_WORKSPACE:
+        assert SECRET.lower() not in stranger.content.decode().lower()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_get_changes_nothing_and_is_cheap(name, world, sign_in, alice):
+    method, _ = TABLE[name]
+    for client in (sign_in(alice), Client()):
+        answer = ask(client, "GET", world.url(name))
+        if method == DEED:
+            assert answer.status_code == 405 or is_sent_to_sign_in(answer) or name in ASKS_FIRST
+        written = [each for each in answer.statements if re.match(r"(INSERT|UPDATE|DELETE)", each)]
+        assert [each for each in written if "django_session" not in each] == []
+        asked = [each for each in answer.statements if not re.match(r"(RELEASE )?SAVEPOINT", each)]
+        assert len(asked) <= MOST_QUERIES, asked
