@@ -67,9 +67,9 @@ class AudienceForm(Step):
         self._stored = audience.chosen(campaign)
         super().__init__(data, campaign=campaign)
         held = [*self._stored.lists, *self._stored.excluded_lists]
-        self.lists = _lists_for(campaign, held)
-        self.segments = Segment.objects.of(campaign.workspace).order_by("name")
-        for name, rows in (("lists", self.lists), ("segments", self.segments)):
+        self.offered_lists = _lists_for(campaign, held)
+        self.offered_segments = Segment.objects.of(campaign.workspace).order_by("name")
+        for name, rows in (("lists", self.offered_lists), ("segments", self.offered_segments)):
             self._offer(name, rows)
             self._offer(f"excluded_{name}", rows)
 
@@ -78,7 +78,7 @@ class AudienceForm(Step):
 
     def kept(self) -> dict[str, Any]:
         """The rows that were ticked; where a tick makes no sense, the stored ones."""
-        offered = {"lists": self.lists, "segments": self.segments}
+        offered = {"lists": self.offered_lists, "segments": self.offered_segments}
         return {
             name: self.cleaned_data[name]
             if name in self.cleaned_data

@@ -99,7 +99,7 @@ def audience_context(form: AudienceForm) -> dict[str, Any]:
 
 
 def _list_choices(form: AudienceForm) -> list[Choice]:
-    rows = list(form.lists)
+    rows = list(form.offered_lists)
     found = lists.counts(form.campaign.workspace, rows)
     chosen, left_out = form.chosen("lists"), form.chosen("excluded_lists")
     none = lists.Counts()
@@ -120,7 +120,7 @@ def _segment_choices(form: AudienceForm, vocabulary: Vocabulary) -> list[Choice]
     chosen, left_out = form.chosen("segments"), form.chosen("excluded_segments")
     return [
         Choice(row.pk, row.name, in_words(row.rules, vocabulary), None, row.pk in chosen, row.pk in left_out)
-        for row in form.segments
+        for row in form.offered_segments
     ]
 
 
