@@ -76,7 +76,9 @@ def _run() -> int:
         "  `make demo-data` fills a workspace to look around in. Ctrl-C stops everything.\n",
         flush=True,
     )
-    honcho = subprocess.Popen([Path(sys.executable).parent / "honcho", "start"])
+    binaries = Path(sys.executable).parent
+    path = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # also when not started by make
+    honcho = subprocess.Popen([binaries / "honcho", "start"], env=os.environ | {"PATH": path})
     while True:
         try:
             return honcho.wait()

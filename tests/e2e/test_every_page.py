@@ -1,0 +1,173 @@
+"""Every page as it looks with believable data, and as it behaves for those who see it: four pictures each, and axe."""
+
+import pytest
+
+from campaigns.demo import EMAIL, PASSWORD
+from tests.e2e.looks import SCREENSHOTS, assert_all_is_well, look
+from tests.test_every_page import PAGE, TABLE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+# No pages of their own: parts, files and frames, and what only a message in the inbox leads to.
+NO_PAGE = {
+    "healthz",
+    "import_refused",
+    "segment_count",
+    "campaign_preview",
+    "campaign_preview_contacts",
+    "inbox_part",
+    "campaign",  # leads on to the step or the report
+    "account_set_password",  # for accounts without a password, of which there are none
+    "account_confirm_login_code",
+    "account_reauthenticate",
+    "invitation_accept",
+}
+BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets them
+    "account_login": "sign-in",
+    "account_signup": "sign-up",
+    "campaign_audience": "editor-audience",
+    "campaign_content": "editor-content",
+    "campaign_sender": "editor-sender",
+    "campaign_schedule": "editor-schedule",
+    "campaign_review": "editor-review",
+    "import_map": "import-columns",
+    "import": "import-result",
+    "import_new": "import-upload",
+    "inbox": "inbox",
+    "inbox_message": "inbox-message",
+    "unsubscribe": "unsubscribe",
+    "workspace_settings": "settings",
+}
+# Demo data, and beside it what a working day has: a campaign in the air, one in trouble, a segment of groups.
+PREPARE = """
+from campaigns import demo
+from campaigns.models import Campaign
+from contacts.models import Contact, CustomField, Import, List, Segment, Suppression
+from accounts.models import Invitation, Membership, User
+from datetime import timedelta
+from delivery.models import Batch, Delivery, Mailing, SendingAccount
+workspace = demo.fill()
+user = User.objects.get(email=demo.EMAIL)
+first, second, third = Campaign.objects.filter(workspace=workspace, mailing__isnull=False).order_by("pk")
+away = SendingAccount.objects.create(
+    workspace=workspace, name="Office server", provider="smtp", lanes=2,
+    settings={"host": "127.0.0.1", "port": 9, "security": "none", "user": ""},
+    test_said="127.0.0.1:9 refused the connection: nothing listens there.", tested_at=workspace.created_at)
+for campaign, state, reason in (
+    (first, "sending", ""), (second, "paused", "The sending account “Office server” was refused: 535 5.7.8 Bad password")):
+    Campaign.objects.filter(pk=campaign.pk).update(state=state, state_reason=reason)
+    mailing = campaign.mailing
+    Mailing.objects.filter(pk=mailing.pk).update(
+        state=state, state_reason=reason, finished_at=None, accepted_count=mailing.accepted_count - 1200)
+Delivery.objects.filter(mailing=first.mailing, number__gt=first.mailing.total_count - 1200).update(state="pending")
+Batch.objects.filter(mailing=first.mailing, first_number__gt=first.mailing.total_count - 1200).update(
+    state="ready", due_at=first.mailing.created_at + timedelta(days=365))
+draft = Campaign.objects.get(workspace=workspace, state="draft")
+token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
+print(json.dumps({
+    "contact": Contact.objects.filter(workspace=workspace).first().pk,
+    "list": List.objects.filter(workspace=workspace).first().pk,
+    "segment": Segment.objects.filter(workspace=workspace).first().pk,
+    "field": CustomField.objects.filter(workspace=workspace).first().pk,
+    "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
+    "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
+}))
+"""
+
+
+def addresses(ids: dict) -> dict[str, str]:
+    """Where each page is, by the name of its address; several looks of one page as name-look."""
+    contact, people, segment = (f"/{room}/{ids[kind]}" for room, kind in ROOMS)
+    return {
+        "home": "/",
+        "campaigns": "/campaigns/",
+        "campaign_new": "/campaigns/new/",
+        "campaign_report-sending": f"/campaigns/{ids['air']}/report/",
+        "campaign_report-paused": f"/campaigns/{ids['trouble']}/report/",
+        "campaign_report": f"/campaigns/{ids['sent']}/report/",
+        "campaign_recipients": f"/campaigns/{ids['sent']}/recipients/?state=rejected",
+        "contacts": "/contacts/",
+        "contact_new": "/contacts/new/",
+        "contact": f"{contact}/",
+        "contact_edit": f"{contact}/edit/",
+        "contact_subscribe": f"{contact}/subscribe/",
+        "contact_delete": f"{contact}/delete/",
+        "fields": "/contacts/fields/",
+        "field_new": "/contacts/fields/new/",
+        "field_edit": f"/contacts/fields/{ids['field']}/",
+        "field_delete": f"/contacts/fields/{ids['field']}/delete/",
+        "lists": "/lists/",
+        "list_new": "/lists/new/",
+        "list": f"{people}/",
+        "list_edit": f"{people}/edit/",
+        "segments": "/segments/",
+        "segment_new": "/segments/new/",
+        "segment": f"{segment}/",
+        "segment_edit": f"{segment}/edit/",
+        "suppressions": "/suppression/",
+        "suppression_new": "/suppression/new/",
+        "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
+        "imports": "/imports/",
+        "sending": "/sending/",
+        "sending_new": "/sending/new/",
+        "sending_new-smtp": "/sending/new/?provider=smtp",
+        "sending_new-esp": "/sending/new/?provider=mailgun",
+        "sending_edit": f"/sending/{ids['sending']}/",
+        "people": "/settings/people/",
+        "audit": "/settings/audit/",
+        "workspace_new": "/workspaces/new/",
+        "account_email": "/accounts/email/",
+        "account_change_password": "/accounts/password/change/",
+        "account_logout": "/accounts/logout/",
+    }
+
+
+ROOMS = (("contacts", "contact"), ("lists", "list"), ("segments", "segment"))
+
+
+def public_addresses(ids: dict) -> dict[str, str]:
+    return {
+        "invitation": f"/invitations/{ids['token']}/",
+        "account_reset_password": "/accounts/password/reset/",
+        "account_reset_password_done": "/accounts/password/reset/done/",
+        "account_reset_password_from_key": "/accounts/password/reset/key/1-gone/",
+        "account_reset_password_from_key_done": "/accounts/password/reset/key/done/",
+        "account_email_verification_sent": "/accounts/confirm-email/",
+        "account_confirm_email": "/accounts/confirm-email/gone/",
+        "account_inactive": "/accounts/inactive/",
+    }
+
+
+def test_every_page_is_looked_at():
+    shown = {name.partition("-")[0] for name in addresses(_Any()) | public_addresses(_Any())}
+    pages = {name for name, (method, _) in TABLE.items() if method == PAGE}
+    assert pages - NO_PAGE - set(BY_MAIN_JOB) == shown - set(BY_MAIN_JOB)
+
+
+class _Any(dict):
+    def __missing__(self, key):
+        return 1
+
+
+def test_every_page_looks_right(page, volley):
+    ids = volley.python(PREPARE)
+    for name, address in public_addresses(ids).items():
+        show(page, name, address)
+    sign_in(page)
+    for name, address in addresses(ids).items():
+        show(page, name, address)
+    assert_all_is_well()
+
+
+def sign_in(page):
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Juniper Coffee").first.wait_for()
+
+
+def show(page, name, address):
+    answer = page.goto(address)
+    assert answer.status < 400, (name, answer.status)
+    look(page, name.replace("_", "-"))
+    assert (SCREENSHOTS / f"{name.replace('_', '-')}-390-dark.png").exists()
