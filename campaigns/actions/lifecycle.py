@@ -1,5 +1,6 @@
 """The life of a campaign: every change of its state, and what follows from it."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -18,6 +19,7 @@ from delivery.models import Mailing, MailingState
 LATE_LIMIT = timedelta(hours=6)  # a start missed by more is not made up for without asking
 FAR_LIMIT = timedelta(days=366)
 LAUNCH_SILENCE = timedelta(seconds=20)  # after which a launch whose job got lost is queued again
+UNSENT = (State.DRAFT, State.SCHEDULED)
 LAUNCH_JOB = "campaigns.jobs.launch"
 
 
@@ -30,13 +32,20 @@ class BadTime(Refusal):
 
 
 def transition(
-    campaign_id: int, *, to: State, by: User | None = None, reason: str = "", **fields: object
+    campaign_id: int,
+    *,
+    to: State,
+    by: User | None = None,
+    reason: str = "",
+    only_from: Collection[State] = tuple(State),
+    **fields: object,
 ) -> Campaign:
     """Move a campaign to a state if ALLOWED says so from where it is; the only writer of `state`.
 
+    only_from: where the verb is narrower than the table; a paused campaign is resumed, not sent again.
     Raises: WrongState: somebody was faster, or it makes no sense from there.
     """
-    sources = [state for state, targets in ALLOWED.items() if to in targets]
+    sources = [state for state, targets in ALLOWED.items() if to in targets and state in only_from]
     with transaction.atomic():
         movable = Campaign.objects.filter(pk=campaign_id, state__in=sources)
         moved = movable.update(state=to, state_reason=reason, updated_at=timezone.now(), **fields)
@@ -50,6 +59,8 @@ def transition(
 
 
 def _check(campaign: Campaign) -> None:
+    if campaign.archived_at:
+        raise NotReady("This campaign is archived; take it back from the archive first.")
     found = preflight.problems(campaign)
     if found:
         raise NotReady("This campaign cannot leave yet: " + " ".join(problem.text for problem in found))
@@ -61,9 +72,9 @@ def send_now(campaign: Campaign, *, by: User) -> None:
 
     Raises: NotReady: preflight found an error. WrongState: it is on its way already.
     """
-    if campaign.state in (State.DRAFT, State.SCHEDULED):
+    if campaign.state in UNSENT:
         _check(campaign)
-    transition(campaign.pk, to=State.SENDING, by=by)
+    transition(campaign.pk, to=State.SENDING, by=by, only_from=UNSENT)
     enqueue(LAUNCH_JOB, queue="system", campaign_id=campaign.pk)
 
 

@@ -12,6 +12,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from campaigns.actions import lifecycle
+from campaigns.forms.moments import moment
 from campaigns.models import Campaign, State
 
 
@@ -67,10 +68,11 @@ def send(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def schedule(request: WorkspaceRequest, pk: int) -> HttpResponse:
     campaign = _campaign(request, pk)
     try:
-        at = parse_datetime(request.POST.get("at", ""))
+        typed = request.POST.get("at", "")
+        at = parse_datetime(typed)
         if at is None:
             raise lifecycle.BadTime("Choose a date and a time.")
-        at = at if at.tzinfo else at.replace(tzinfo=campaign.workspace.zone)
+        at = at if at.tzinfo else moment(typed, campaign.workspace.zone)
         lifecycle.schedule(campaign, at=at, by=request.user)
     except (Refusal, ValueError, OverflowError) as error:
         messages.error(request, getattr(error, "message", "That is no date and time."))
