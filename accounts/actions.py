@@ -1,7 +1,5 @@
 """What can be done with workspaces, their people and invitations."""
 
-from datetime import timedelta
-
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
@@ -12,8 +10,6 @@ from django.utils import timezone
 from accounts import registry
 from accounts.errors import Refusal
 from accounts.models import Invitation, Membership, Role, User, Workspace, record
-
-INVITATION_DAYS = 14
 
 
 class LastOwner(Refusal):
@@ -72,9 +68,10 @@ def invite(workspace: Workspace, *, email: str, role: Role, by: User) -> Invitat
 
 def _send(invitation: Invitation) -> None:
     url = settings.PUBLIC_URL + reverse("invitation", args=[invitation.token])
-    context = {"invitation": invitation, "url": url, "days": INVITATION_DAYS}
+    context = {"invitation": invitation, "url": url, "days": Invitation.DAYS}
+    subject = f"{invitation.invited_by} invites you to {invitation.workspace} on Volley"
     message = EmailMultiAlternatives(
-        subject=f"{invitation.invited_by} invites you to {invitation.workspace} on Volley",
+        subject=" ".join(subject.split()),  # names of earlier days may hold line breaks
         body=render_to_string("accounts/mail/invitation.txt", context),
         to=[invitation.email],
     )
@@ -103,11 +100,9 @@ def open_invitation(token: str) -> Invitation | None:
 def accept(invitation: Invitation, *, by: User) -> Membership:
     """Make the person a member; a member keeps the higher of both roles.
 
-    Raises: InvitationGone: used before, or older than INVITATION_DAYS.
+    Raises: InvitationGone: used before, or older than Invitation.DAYS.
     """
-    newest = timezone.now() - timedelta(days=INVITATION_DAYS)
-    taken = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, created_at__gt=newest)
-    if not taken.update(accepted_at=timezone.now()):
+    if not Invitation.objects.open().filter(pk=invitation.pk).update(accepted_at=timezone.now()):
         raise InvitationGone("This invitation was used or has expired. Ask for a new one.")
     offered = Role(invitation.role)
     membership, is_new = Membership.objects.get_or_create(
@@ -128,6 +123,8 @@ def change_role(membership: Membership, *, to: Role, by: User) -> None:
     _check_may_touch(locked, by)
     if to != Role.OWNER:
         _keep_an_owner(locked)
+    if not to.may(Role(locked.role)):
+        _take_back_invitations(locked)
     Membership.objects.filter(pk=locked.pk).update(role=to)
     record(by, f"member.made_{to}", locked.user, workspace=locked.workspace)
 
@@ -140,13 +137,24 @@ def remove_member(membership: Membership, *, by: User) -> None:
         _check_may_touch(locked, by)
     _keep_an_owner(locked)
     record(by, "member.removed", locked.user, workspace=locked.workspace)
+    _take_back_invitations(locked)
     locked.delete()
+
+
+def _take_back_invitations(membership: Membership) -> None:
+    """Nobody comes back, or keeps a role, by an invitation they wrote before they lost it."""
+    Invitation.objects.filter(
+        workspace=membership.workspace, invited_by=membership.user, accepted_at=None
+    ).delete()
 
 
 def _locked(membership: Membership) -> Membership:
     """The membership, with the workspace locked so that two owners cannot leave at once."""
     Workspace.objects.select_for_update().get(pk=membership.workspace_id)
-    return Membership.objects.select_related("workspace", "user").get(pk=membership.pk)
+    found = Membership.objects.select_related("workspace", "user").filter(pk=membership.pk).first()
+    if found is None:
+        raise Refusal("This person has left the workspace meanwhile.", code="gone", status=404)
+    return found
 
 
 def _role_of(user: User, workspace: Workspace) -> Role:

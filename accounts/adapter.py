@@ -23,7 +23,7 @@ class AccountAdapter(DefaultAccountAdapter):
         user.name = form.cleaned_data.get("name", "")
         super().save_user(request, user, form, commit=commit)
         invitation = open_invitation(request.session.pop(INVITATION_KEY, ""))
-        if invitation and invitation.accepted_at is None:
+        if invitation and invitation.is_open:
             request.session[SESSION_KEY] = accept(invitation, by=user).workspace_id
         else:
             name = (

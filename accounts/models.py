@@ -2,6 +2,7 @@
 
 import secrets
 import zoneinfo
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -103,8 +104,17 @@ def invitation_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> "InvitationQuerySet":
+        """Those that can still be taken."""
+        newest = timezone.now() - timedelta(days=Invitation.DAYS)
+        return self.filter(accepted_at=None, created_at__gt=newest)
+
+
 class Invitation(models.Model):
     """An offer of a role, by mail; whoever holds the link and signs in takes it once."""
+
+    DAYS: ClassVar[int] = 14  # after which the link no longer works
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField(max_length=254)
@@ -113,6 +123,8 @@ class Invitation(models.Model):
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     accepted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -123,6 +135,10 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.workspace}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.accepted_at is None and self.created_at > timezone.now() - timedelta(days=self.DAYS)
 
 
 class AuditEntry(models.Model):

@@ -60,7 +60,7 @@ def _people(request: WorkspaceRequest, form: InviteForm, *, status: int = 200) -
         "memberships": queries.members(request.workspace),
         "invitations": queries.open_invitations(request.workspace),
         "roles": Role.choices,
-        "days": actions.INVITATION_DAYS,
+        "days": Invitation.DAYS,
     }
     return render(request, "accounts/people.html", context, status=status)
 
@@ -131,10 +131,9 @@ def audit(request: WorkspaceRequest) -> HttpResponse:
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Show who invites to what; the token is kept for a sign-up that follows."""
     found = _invitation(token)
-    request.session[INVITATION_KEY] = token
-    return render(
-        request, "accounts/invitation.html", {"invitation": found, "is_open": found.accepted_at is None}
-    )
+    if found.is_open:
+        request.session[INVITATION_KEY] = token
+    return render(request, "accounts/invitation.html", {"invitation": found, "is_open": found.is_open})
 
 
 @login_required

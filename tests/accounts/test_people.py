@@ -120,3 +120,33 @@ def test_a_stranger_finds_nobody(sign_in, mallory, bob):
 
 def test_switching_needs_a_membership(sign_in, alice, mallory, workspace):
     assert sign_in(mallory).post(reverse("workspace_switch", args=[workspace.pk])).status_code == 404
+
+
+def test_an_expired_invitation_says_so_and_does_not_stand_in_the_way_of_signing_up(sign_in, ada, workspace):
+    invite(sign_in(ada))
+    Invitation.objects.update(created_at=timezone.now() - timedelta(days=15))
+    guest = Client()
+    page = guest.get(reverse("invitation", args=[Invitation.objects.get().token])).content.decode()
+    assert "has expired" in page
+    answer = guest.post(reverse("account_signup"), {"email": "dora@acme.example", "password1": PASSWORD})
+    assert answer.status_code == 302
+    assert Membership.objects.get(user__email="dora@acme.example").workspace != workspace
+
+
+@pytest.mark.parametrize("deed", ["remove", "role"])
+def test_who_loses_a_role_does_not_come_back_by_an_invitation_of_their_own(
+    sign_in, alice, ada, workspace, deed
+):
+    invite(sign_in(ada), email="ada@second.example", role="admin")
+    membership = Membership.objects.get(user=ada, workspace=workspace)
+    sign_in(alice).post(reverse(f"member_{deed}", args=[membership.pk]), {"role": "viewer"})
+    assert not Invitation.objects.filter(email="ada@second.example").exists()
+
+
+def test_a_workspace_name_of_earlier_days_with_a_line_break_does_not_break_an_invitation(
+    sign_in, ada, workspace
+):
+    workspace.name = "Acme\r\nBcc: evil@x.example"
+    workspace.save()
+    assert invite(sign_in(ada)).status_code == 302
+    assert "\n" not in mail.outbox[0].subject
