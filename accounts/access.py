@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from allauth.account.adapter import get_adapter
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -66,3 +67,9 @@ def _to_sign_in(request: WorkspaceRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     back = request.htmx.current_url_abs_path or "/"
     return HttpResponse(status=204, headers={"HX-Redirect": redirect_to_login(back).url})
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The visitor's address as limits and consent records know it: behind a proxy, the one it saw."""
+    ip: str = get_adapter().get_client_ip(request)
+    return ip

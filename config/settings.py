@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg.conninfo
 
@@ -48,6 +49,8 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
 )
+# Whose address is the visitor's: the proxy appends it to X-Forwarded-For.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if SECURE_PROXY_SSL_HEADER else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"
@@ -185,8 +188,13 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
 # --- Mail of Volley's own (password resets, invitations) ----------------------------------------------
-# The local inbox: an SMTP server that keeps what it gets and shows it at /inbox/. For a first run only.
-INBOX = env.flag("VOLLEY_INBOX", default=not env.text("DATABASE_URL"))
+# The local inbox: an SMTP server that keeps what it gets and shows it at /inbox/, password resets among it, to
+# whoever can open the page. For a first run only, so it is off where others may reach this machine.
+_alone = not env.text("DATABASE_URL") and all(
+    urlsplit(f"//{host}").hostname in ("127.0.0.1", "localhost", "::1")
+    for host in (env.text("VOLLEY_HOST", "127.0.0.1"), PUBLIC_URL.split("//")[1])
+)
+INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
 INBOX_PORT = env.number("INBOX_PORT", 1025)
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"

@@ -5,6 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.access import client_ip
 from delivery import unsubscribe as actions
 
 
@@ -18,11 +19,11 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "unsubscribe/page.html", {"link": link})
     match request.POST.get("do"):
         case "lists":
-            actions.leave_lists(link, ip=_ip(request))
+            actions.leave_lists(link, ip=client_ip(request))
         case "everything":
-            actions.leave_everything(link, ip=_ip(request))
+            actions.leave_everything(link, ip=client_ip(request))
         case "undo":
-            actions.come_back(link, ip=_ip(request))
+            actions.come_back(link, ip=client_ip(request))
     return redirect("unsubscribe", token)
 
 
@@ -34,9 +35,5 @@ def unsubscribe_one_click(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "unsubscribe/unknown.html", status=404)
     if request.method != "POST":
         return redirect("unsubscribe", token)
-    actions.leave(link, ip=_ip(request))
+    actions.leave(link, ip=client_ip(request))
     return HttpResponse("You are unsubscribed.\n", content_type="text/plain; charset=utf-8")
-
-
-def _ip(request: HttpRequest) -> str | None:
-    return request.META.get("REMOTE_ADDR") or None

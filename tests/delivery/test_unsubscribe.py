@@ -236,3 +236,13 @@ def test_whoever_left_gets_nothing_of_a_batch_not_yet_sent(client, workspace, ev
     assert [each.number for each in load(mailing, lease).recipients] == [3]
     client.post(one_click(mailing_token))
     assert load(mailing, lease).skipped == {3: "unsubscribed"}
+
+
+def test_behind_a_proxy_the_record_names_the_visitor_and_not_the_proxy(
+    client, workspace, eve, news, settings
+):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    token = a_token(workspace, eve, lists=[news])
+    for deed in ("lists", "undo"):
+        client.post(page(token), {"do": deed}, headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
+    assert Subscription.objects.get(contact=eve, list=news).consent_ip == "198.51.100.7"
