@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.errors import WrongState
+from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
 from contacts.importing import reader
@@ -19,6 +19,7 @@ from contacts.importing.run import SILENT_SECONDS
 from contacts.models import CustomField, Import, ImportState, List
 
 JOB = "contacts.jobs.run_import"
+KEEP_DAYS = 7  # a file that nobody went on with
 OPEN = (ImportState.QUEUED, ImportState.RUNNING)
 
 
@@ -107,6 +108,21 @@ def requeue_silent() -> int:
     return count
 
 
+def forget_abandoned() -> int:
+    """Give up what nobody went on with for KEEP_DAYS, and delete what failed by then: files are people's data."""
+    before = timezone.now() - datetime.timedelta(days=KEEP_DAYS)
+    old = Import.objects.filter(
+        state__in=(ImportState.MAPPING, ImportState.FAILED), created_at__lt=before
+    ).exclude(file="")
+    count = 0
+    for run in old[:100]:
+        ends_as = ImportState.CANCELED if run.state == ImportState.MAPPING else ImportState.FAILED
+        if old.filter(pk=run.pk, state=run.state).update(state=ends_as, file=""):
+            run.file.storage.delete(run.file.name or "")
+            count += 1
+    return count
+
+
 def _columns(reading: reader.Reading) -> dict[str, str | bool]:
     return {
         "encoding": reading.encoding,
@@ -119,7 +135,11 @@ def _columns(reading: reader.Reading) -> dict[str, str | bool]:
 def _new_list(workspace: Workspace, name: str, by: User) -> list[List]:
     if not name:
         return []
-    made = List.objects.create(workspace=workspace, name=name)
+    try:
+        with transaction.atomic():
+            made = List.objects.create(workspace=workspace, name=name)
+    except IntegrityError as error:  # somebody made it since the form was checked
+        raise Refusal(f"There is a list “{name}” already; choose it among the lists.", status=409) from error
     record(by, "list.created", made)
     return [made]
 

@@ -161,8 +161,8 @@ def _parse(lines: Iterable[str], reading: Reading) -> Iterator[Record]:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
-            yield Record(number, [], _swallowed(first_line, reader.line_num))
+        except csv.Error as error:
+            yield Record(number, [], _unreadable(error, first_line, reader.line_num))
             continue
         if cells and cells[-1].endswith(_END):
             cells[-1] = cells[-1].removesuffix(_END)
@@ -171,6 +171,12 @@ def _parse(lines: Iterable[str], reading: Reading) -> Iterator[Record]:
             return
         if any(map(str.strip, cells)):
             yield Record(number, cells)
+
+
+def _unreadable(error: csv.Error, first: int, last: int) -> str:
+    if "field limit" in str(error) and first == last:
+        return f"A cell of line {first:,} is longer than {csv.field_size_limit():,} characters."
+    return _swallowed(first, last)
 
 
 def _swallowed(first: int, last: int) -> str:

@@ -1,9 +1,12 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
+from contacts.actions.imports import forget_abandoned
 from contacts.models import Import
 from tests.builders import a_list
 
@@ -81,3 +84,14 @@ def test_an_import_begun_on_a_list_has_that_list_ticked(sign_in, bob, workspace)
     file = SimpleUploadedFile("people.csv", b"email,name\nanna@example.com,Anna\n")
     mapping = client.post(reverse("import_new"), {"file": file, "list": news.pk}, follow=True)
     assert mapping.context["form"]["lists"].value() == [news.pk]
+
+
+def test_a_file_that_nobody_went_on_with_is_deleted_after_a_week(sign_in, bob, workspace):
+    upload(sign_in(bob), b"email\nanna@example.com\n")
+    assert forget_abandoned() == 0
+    run = Import.objects.of(workspace).get()
+    Import.objects.update(created_at=timezone.now() - timedelta(days=8))
+    assert forget_abandoned() == 1
+    assert not run.file.storage.exists(run.file.name)
+    assert Import.objects.get().state == "canceled"
+    assert forget_abandoned() == 0
