@@ -15,12 +15,14 @@ from delivery.pipeline import lease, meter
 ERROR_GROUPS = 10
 ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
 
-# The server's words with the recipient's own address taken out, so that equal complaints meet.
+# Equal complaints meet: the recipient's address and what servers number their answers with (a token of eight
+# letters or more with a digit in it) are left out of the comparison; one answer is shown for all.
 ERRORS = """
-SELECT state, code, replace(server_said, email, '…') AS said, count(*)
-  FROM (SELECT state, code, server_said, email FROM delivery_delivery
+SELECT state, code, min(said), count(*)
+  FROM (SELECT state, code, replace(server_said, email, '…') AS said FROM delivery_delivery
          WHERE mailing_id = %s AND state IN ('rejected', 'deferred', 'in_doubt', 'skipped') LIMIT %s) AS bad
- GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT %s
+ GROUP BY state, code, regexp_replace(said, '\\m(?=[[:alnum:]._=+-]*[0-9])[[:alnum:]._=+-]{8,}', '…', 'g')
+ ORDER BY count(*) DESC, code LIMIT %s
 """
 
 
@@ -55,9 +57,9 @@ class Progress:
 
 
 def progress(mailing: Mailing) -> Progress:
-    """Counters, rate and errors; cost does not grow with the mailing but for the errors read."""
+    """Counters, rate and errors; cost grows with the deferred and the errors read, by delivery_exception_idx."""
     errors = error_groups(mailing)
-    deferred = sum(group.count for group in errors if group.state == DeliveryState.DEFERRED)
+    deferred = Delivery.objects.filter(mailing=mailing, state=DeliveryState.DEFERRED).count()
     still_open = open_count(mailing)
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     return Progress(
@@ -106,11 +108,16 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
     return ""
 
 
-def deliveries(mailing: Mailing, *, state: str = "", search: str = "") -> QuerySet[Delivery]:
-    """The ledger of a mailing, by number, with the contacts. state: a DeliveryState; search: part of an address."""
+def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str = "") -> QuerySet[Delivery]:
+    """The ledger of a mailing, by number, with the contacts.
+
+    state: a DeliveryState. code: as an ErrorGroup has it. search: part of an address.
+    """
     rows = Delivery.objects.filter(mailing=mailing).select_related("contact")
     if state in DeliveryState.values:
         rows = rows.filter(state=state)
+    if code:
+        rows = rows.filter(code=code)
     if search:
         rows = rows.alias(upper=Upper("email")).filter(upper__contains=search.upper())
     return rows.order_by("number")

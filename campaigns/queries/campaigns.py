@@ -46,11 +46,11 @@ class Recipients:
     after: int
 
 
-def recipients(campaign: Campaign, *, state: str, search: str, after: str) -> Recipients:
+def recipients(campaign: Campaign, *, state: str, code: str, search: str, after: str) -> Recipients:
     """One keyset page by number, in sending order."""
     if campaign.mailing is None:
         return Recipients([], 0)
-    rows = deliveries(campaign.mailing, state=state, search=search)
+    rows = deliveries(campaign.mailing, state=state, code=code, search=search)
     if after.isdecimal() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
     shown = list(rows[: RECIPIENTS_SHOWN + 1])

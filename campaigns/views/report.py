@@ -45,9 +45,10 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @needs(Role.VIEWER)
 def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     campaign = _campaign(request, pk)
-    search = request.GET.get("search", "").replace("\0", "").strip()
+    search, code = (request.GET.get(name, "").replace("\0", "").strip() for name in ("search", "code"))
     state = request.GET.get("state", "")
-    page = queries.recipients(campaign, state=state, search=search, after=request.GET.get("after", ""))
-    context = {"campaign": campaign, "page": page, "search": search, "state": state}
+    after = request.GET.get("after", "")
+    page = queries.recipients(campaign, state=state, code=code, search=search, after=after)
+    context = {"campaign": campaign, "page": page, "search": search, "state": state, "code": code}
     context["chips"] = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
     return render(request, "campaigns/recipients.html", context)

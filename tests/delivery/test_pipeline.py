@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import itertools
 import threading
 import uuid
 from collections import Counter
@@ -21,7 +22,7 @@ from delivery.pipeline import lease, work
 from delivery.pipeline.settle import settle
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_batch
-from delivery.queries import progress
+from delivery.queries import deliveries, progress
 from tests.delivery.conftest import HELLO
 
 pytestmark = pytest.mark.django_db
@@ -366,3 +367,27 @@ def test_many_workers_share_a_mailing_without_sending_twice(people, send_to_news
     mailing.refresh_from_db()
     assert mailing.state == "finished"
     assert_everyone_is_accounted_for(mailing)
+
+
+def test_complaints_that_differ_in_a_queue_id_alone_are_one_group(people, send_to_news, server):
+    ids = itertools.count(10)
+    server.answers["RCPT"] = lambda _: f"451 4.7.1 Greylisted, see a8f{next(ids)}c7d-gsmtp"
+    people(30)
+    mailing = send_to_news()
+    work_all(mailing)
+    found = progress(mailing)
+    assert [(group.state, group.code, group.count) for group in found.errors] == [
+        ("deferred", "451 4.7.1", 30)
+    ]
+    assert "gsmtp" in found.errors[0].server_said, "one of the answers as it was given"
+    assert found.deferred == 30
+
+
+def test_the_recipients_behind_a_group_are_found_by_its_code(people, send_to_news, server):
+    server.answers["RCPT"] = lambda line: "552 5.2.2 Full" if "<p3@" in line else "550 5.1.1 Nobody"
+    people(4)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert [row.email for row in deliveries(mailing, state="rejected", code="552 5.2.2")] == [
+        "p3@example.com"
+    ]
