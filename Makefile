@@ -1,6 +1,7 @@
 # Volley's commands. `make` alone lists them.
 VENV := .venv
 PY := $(VENV)/bin/python
+PYTHON ?= python3
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MESSAGES ?= 40000
 WORKERS ?= 2
@@ -12,6 +13,10 @@ help: ## list the commands
 
 run: setup ## set everything up, run Volley and print its address
 	@$(PY) -m config.run
+
+workers: setup ## on a further host: senders and a clock alone, for DATABASE_URL and REDIS_URL
+	@test -n "$(DATABASE_URL)" -a -n "$(REDIS_URL)" || { echo "Set DATABASE_URL and REDIS_URL to those of the first host."; exit 1; }
+	@SEND_WORKERS=$${SEND_WORKERS:-$$(nproc)} honcho start send clock
 
 test: setup-dev ## set up, check style and types, run every test
 	ruff check .
@@ -27,7 +32,8 @@ setup-dev: setup $(VENV)/.dev
 
 $(VENV)/.base: requirements.txt
 	@echo "Setting up Python packages ..."
-	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Volley needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
@@ -68,5 +74,5 @@ tail: ## the ten largest files and functions
 	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
 	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
 
-.PHONY: help run test setup setup-dev demo-data shell bench-send bench-plan lint format lock tail
+.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan lint format lock tail
 .DEFAULT_GOAL := help
