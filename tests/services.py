@@ -1,24 +1,44 @@
 """The PostgreSQL and Redis that the tests run against; loaded by pytest before Django reads its settings.
 
-They live under var/test, apart from a Volley that runs beside, and end with the test run.
+They live under var/test, apart from a Volley that runs beside, and end with the test run. A second run at the
+same time has a folder of its own, which goes with it.
 """
 
+import fcntl
 import os
+import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("VOLLEY_VAR", str(ROOT / "var" / "test"))
+VAR = Path(__file__).resolve().parent.parent / "var"
 os.environ["VOLLEY_INBOX"] = "on"
 _stops = []
+
+
+def _folder() -> Path:
+    """var/test for one run at a time: the lock ends with its process."""
+    VAR.mkdir(exist_ok=True)
+    lock = (VAR / "test.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        own = VAR / f"test-{os.getpid()}"
+        _stops.append(lambda: shutil.rmtree(own, ignore_errors=True))
+        return own
+    _stops.append(lock.close)
+    return VAR / "test"
+
+
+if "VOLLEY_VAR" not in os.environ:
+    os.environ["VOLLEY_VAR"] = str(_folder())
 
 
 def _start():
     from config import embedded
 
     if not os.environ.get("DATABASE_URL"):
+        _stops.append(embedded.stop_postgres)
         embedded.start_postgres()
         _do_not_wait_for_the_disk()
-        _stops.append(embedded.stop_postgres)
     if not os.environ.get("REDIS_URL"):
         redis = embedded.start_redis()
         if redis:

@@ -136,6 +136,8 @@ TABLE = {
 }
 # Their GET leads on to a page that asks.
 ASKS_FIRST = {"unsubscribe_one_click"}
+# Posted to, it takes the form's rules and not the segment that the address names.
+ASKED_OF_A_FORM = {"segment_count"}
 # Of a person's own session: without a sign-in under way, allauth leads to the sign-in page.
 LEADS_TO_SIGN_IN = {"account_logout", "account_email", "account_confirm_login_code"}
 # Whose addresses say nothing of the workspace: the token or the person's own session does.
@@ -300,6 +302,24 @@ def test_who_may(name, world, sign_in, alice, ada, bob, carol, mallory):
     stranger = ask(sign_in(mallory), method, url)
     names_an_object = re.search(r"/\d+/|=\d+", url) and name not in NOT_OF_THE_WORKSPACE
     assert stranger.status_code == 404 if names_an_object else stranger.status_code < 500
+    if name not in NOT_OF_THE_WORKSPACE:
+        assert SECRET.lower() not in stranger.content.decode().lower()
+
+
+@pytest.mark.parametrize("name", [name for name, (method, lowest) in TABLE.items() if method == PAGE])
+def test_who_may_send_a_pages_form(name, world, sign_in, alice, ada, bob, carol, mallory):
+    _, lowest = TABLE[name]
+    url = world.url(name)
+    people = {None: Client(), Role.OWNER: sign_in(alice), Role.ADMIN: sign_in(ada)}
+    people |= {Role.MARKETER: sign_in(bob), Role.VIEWER: sign_in(carol)}
+    for role, client in people.items():
+        answer = ask(client, "POST", url)
+        assert answer.status_code < 500, role
+        if not may(role, lowest):
+            assert answer.status_code in (403, 405) or (role is None and is_sent_to_sign_in(answer)), role
+    stranger = ask(sign_in(mallory), "POST", url)
+    if re.search(r"/\d+/|=\d+", url) and name not in NOT_OF_THE_WORKSPACE | ASKED_OF_A_FORM:
+        assert stranger.status_code in (404, 405)
     if name not in NOT_OF_THE_WORKSPACE:
         assert SECRET.lower() not in stranger.content.decode().lower()
 
