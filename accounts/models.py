@@ -62,6 +62,10 @@ class Workspace(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_zone])
     # Printed at the foot of every campaign (CAN-SPAM §7704(a)(5)); preflight asks for it.
     postal_address = models.TextField(blank=True)
+    # Whether a message of which nobody knows if it arrived is sent once more, or held for a person to decide.
+    repeats_in_doubt = models.BooleanField(default=True)
+    # A campaign pauses itself once so many of a hundred recipients were rejected; 0: never.
+    pause_at_rejected_percent = models.PositiveSmallIntegerField(default=10)
     created_at = models.DateTimeField(default=timezone.now)
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
 

@@ -1,5 +1,6 @@
 """Sending accounts, mailings and the ledger: one row a recipient, before anything is sent."""
 
+import uuid
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -19,11 +20,24 @@ class SendingAccount(models.Model):
     provider = models.CharField(max_length=30)
     settings: Any = models.JSONField(default=dict)  # host, port, security, user name, region: nothing secret
     secrets = models.BinaryField(default=bytes)  # delivery.secrets: MultiFernet over JSON
-    rate_per_second = models.FloatField(null=True, blank=True)  # messages; None: as fast as it takes them
+    # Messages; None: as fast as it takes them. Shared by all workers; see delivery.pipeline.pace.
+    rate_per_second = models.FloatField(null=True, blank=True)
+    rate_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    rate_per_day = models.PositiveIntegerField(null=True, blank=True)
+    # The daily limits of the first days, after which rate_per_day holds; empty: no warm-up.
+    warm_up = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
+    warm_up_from = models.DateField(null=True, blank=True)  # its first day, in the workspace's zone
+    # Towards one receiving domain, in messages and connections over all workers; None: no limit.
+    domain_per_second = models.FloatField(null=True, blank=True)
+    domain_lanes = models.PositiveSmallIntegerField(null=True, blank=True)
     lanes = models.PositiveSmallIntegerField(default=4)  # connections at once in each worker
     is_default = models.BooleanField(default=False)
+    # Whether it takes over what an account that was set aside was sending, the lowest position first.
+    stands_in = models.BooleanField(default=False)
+    position = models.PositiveSmallIntegerField(default=0)
     # Set aside after an error that concerns the account (authentication, blocked); "" is in use.
     stopped_reason = models.TextField(blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
     tested_at = models.DateTimeField(null=True, blank=True)
     test_said = models.TextField(blank=True)  # "" after a good test
     created_at = models.DateTimeField(default=timezone.now)
@@ -79,6 +93,9 @@ class Mailing(models.Model):
         Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     batch_size = models.PositiveIntegerField(default=500)
+    rate_per_second = models.FloatField(null=True, blank=True)  # its own pace, below its account's
+    # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
+    due_at = models.DateTimeField(default=timezone.now)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
     accepted_count = models.PositiveIntegerField(default=0)
@@ -114,6 +131,8 @@ class Batch(models.Model):
     """A range of recipients' numbers: what one job works on, under a lease."""
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="batches")
+    # Names its journal: ids come again where a database is restored, and an old journal must not be read for new.
+    key = models.UUIDField(default=uuid.uuid4)
     first_number = models.PositiveIntegerField()
     last_number = models.PositiveIntegerField()
     state = models.CharField(max_length=6, choices=BatchState.choices, default=BatchState.READY)
@@ -178,6 +197,7 @@ class Delivery(models.Model):
     state = models.CharField(max_length=8, choices=DeliveryState.choices, default=DeliveryState.PENDING)
     attempt_count = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)  # of a deferred one
+    deferred_since = models.DateTimeField(null=True, blank=True)  # its first deferral
     settled_at = models.DateTimeField(null=True, blank=True)
     code = models.CharField(max_length=12, default="", blank=True)  # "550 5.1.1", or the reason of a skip
     server_said = models.CharField(max_length=500, default="", blank=True)

@@ -25,8 +25,8 @@ SELECT %s, number, NULL, email, 'pending', 0, '', '', ''
   FROM unnest(%s::text[]) WITH ORDINALITY AS audience(email, number)
 """
 CUT = """
-INSERT INTO delivery_batch (mailing_id, first_number, last_number, state, due_at, worker)
-SELECT %s, first, least(first + %s - 1, %s), 'ready', now(), ''
+INSERT INTO delivery_batch (mailing_id, key, first_number, last_number, state, due_at, worker)
+SELECT %s, gen_random_uuid(), first, least(first + %s - 1, %s), 'ready', now(), ''
   FROM generate_series(1, %s, %s) AS first
 """
 
