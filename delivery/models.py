@@ -94,6 +94,9 @@ class Mailing(models.Model):
     )
     batch_size = models.PositiveIntegerField(default=500)
     rate_per_second = models.FloatField(null=True, blank=True)  # its own pace, below its account's
+    # What was done and rejected when somebody resumed it: the circuit breaker counts from there.
+    breaker_done = models.PositiveIntegerField(default=0)
+    breaker_rejected = models.PositiveIntegerField(default=0)
     # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
     due_at = models.DateTimeField(default=timezone.now)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
