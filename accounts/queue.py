@@ -5,15 +5,30 @@ The queue carries "work on X"; what X is stands in the database, and the clock a
 
 import logging
 import time
+from functools import cache
+from typing import Any
 
 import django_rq
 import redis
+from django.conf import settings
 from django.db import transaction
 
 log = logging.getLogger(__name__)
 JOB_TIMEOUT = 3600  # seconds; long jobs keep their own lease or progress and end far earlier
+REDIS_SECONDS = 5.0  # for an answer
 BEAT_SECONDS = 5
 ALIVE_SECONDS = 20  # since the last beat
+
+
+@cache
+def redis_client() -> Any:
+    """This process's client for what is no queue: counters, pace, signs of life. Raises redis.RedisError in use.
+
+    One pool for all threads; an answer that does not come within seconds is an error, not a hang.
+    """
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+    )
 
 
 def enqueue(
@@ -35,7 +50,7 @@ def enqueue(
 def beat(role: str, name: str) -> None:
     """Say that a worker of a queue (or the clock) is alive. Raises: redis.RedisError."""
     key, now = f"volley:alive:{role}", time.time()
-    pipeline = django_rq.get_connection("default").pipeline(transaction=False)
+    pipeline = redis_client().pipeline(transaction=False)
     pipeline.zadd(key, {name: now})
     pipeline.zremrangebyscore(key, 0, now - 10 * ALIVE_SECONDS)
     pipeline.execute()
@@ -44,10 +59,7 @@ def beat(role: str, name: str) -> None:
 def workers_alive(role: str) -> int:
     """How many of them have beaten lately; 0 while Redis is away."""
     try:
-        return int(
-            django_rq.get_connection("default").zcount(
-                f"volley:alive:{role}", time.time() - ALIVE_SECONDS, "+inf"
-            )
-        )
+        since = time.time() - ALIVE_SECONDS
+        return int(redis_client().zcount(f"volley:alive:{role}", since, "+inf"))
     except redis.RedisError:
         return 0

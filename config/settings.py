@@ -54,6 +54,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 1 if SECURE_PROXY_SSL_HEADER else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"
+CSRF_FAILURE_VIEW = "config.views.csrf_failure"
 
 # --- Parts --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -159,6 +160,8 @@ RQ = {"DEFAULT_RESULT_TTL": 0}
 # --- Sending ------------------------------------------------------------------------------------------
 # Seconds until the first retry of a deferred message; each further one waits twice as long, up to an hour.
 RETRY_FIRST_SECONDS = env.number("RETRY_FIRST_SECONDS", 60)
+# Hours after its first deferral until a message is given up and counts as rejected.
+RETRY_HOURS = env.number("RETRY_HOURS", 24)
 
 # --- People -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

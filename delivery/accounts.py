@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
-from delivery import providers
+from delivery import mailings, providers
 from delivery.models import SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
@@ -110,18 +110,23 @@ def make_default(account: SendingAccount, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def set_aside(account: SendingAccount, *, by: User) -> None:
-    """Send nothing through it until it is used again; a batch at work finishes."""
+    """Send nothing through it until it is used again: what it was sending goes another way, or pauses."""
     moved = SendingAccount.objects.filter(pk=account.pk, stopped_reason="").update(
-        stopped_reason=f"Set aside by {by}."
+        stopped_reason=f"Set aside by {by}.", stopped_at=timezone.now()
     )
     if moved:
+        mailings.hand_over(account, f"The sending account “{account}” was set aside by {by}.")
         record(by, "account.set_aside", account)
 
 
 @transaction.atomic(durable=True)
 def use_again(account: SendingAccount, *, by: User) -> None:
     """Take an account back into use; what it was sending is resumed on the campaign's own page."""
-    moved = SendingAccount.objects.filter(pk=account.pk).exclude(stopped_reason="").update(stopped_reason="")
+    moved = (
+        SendingAccount.objects.filter(pk=account.pk)
+        .exclude(stopped_reason="")
+        .update(stopped_reason="", stopped_at=None)
+    )
     if moved:
         record(by, "account.used_again", account)
 

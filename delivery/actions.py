@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from accounts.errors import Refusal
 from accounts.models import Workspace
@@ -15,6 +15,8 @@ from delivery.models import Mailing, MailingState, SendingAccount
 from delivery.pipeline import dispatch, plan
 from delivery.pipeline.mold import Mold
 from delivery.pipeline.work import frame_of
+
+CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
 
 
 class AccountStopped(Refusal):
@@ -84,16 +86,25 @@ def pause(mailing: Mailing, *, reason: str = "") -> None:
 def resume(mailing: Mailing) -> None:
     """Go on where it stopped."""
     with transaction.atomic():
-        _refuse_stopped(mailing.account)
+        account = SendingAccount.objects.get(pk=mailing.account_id)
+        heir = mailings.stand_in_for(account) if account.stopped_reason else None
+        if heir is None:
+            _refuse_stopped(account)
         mailings.transition(mailing.pk, to=MailingState.SENDING)
+        Mailing.objects.filter(pk=mailing.pk).update(
+            account=heir or account,
+            due_at=None,
+            breaker_done=F("accepted_count") + F("rejected_count"),
+            breaker_rejected=F("rejected_count"),
+        )
         transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
 
 
 def cancel(mailing: Mailing) -> None:
-    """Leave the rest unsent; what was sent stays in the ledger."""
+    """Leave the rest unsent; what was sent stays in the ledger. The sweeper closes what is many."""
     with transaction.atomic():
-        mailings.transition(mailing.pk, to=MailingState.CANCELED)
-        mailings.cancel_open(mailing.pk)
+        canceled = mailings.transition(mailing.pk, to=MailingState.CANCELED)
+        mailings.cancel_open(canceled, batches=CLOSED_AT_ONCE)
 
 
 def _refuse_stopped(account: SendingAccount) -> None:

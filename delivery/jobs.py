@@ -23,6 +23,7 @@ def send_batch(*, mailing_id: int) -> int:
         report.seconds,
         report.state,
     )
-    with transaction.atomic():
-        dispatch.queue_one(mailing_id)
+    if not report.is_held:  # else the sweeper queues the next one, when its time has come
+        with transaction.atomic():
+            dispatch.queue_one(mailing_id)
     return report.settled

@@ -1,8 +1,11 @@
 """The states of a mailing: the only writer of `Mailing.state`, and what follows from a change."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.errors import WrongState
@@ -16,10 +19,13 @@ from delivery.models import (
     MailingState,
     SendingAccount,
 )
-from delivery.pipeline.settle import cancel_range
+from delivery.pipeline import journal
+from delivery.pipeline.settle import Result, cancel_range, settle, storable
+from delivery.transports.base import Fate, Outcome
 
 # An account that cannot be reached for so long pauses the mailing; before, it is tried every few seconds.
 TROUBLE_LIMIT = timedelta(minutes=5)
+LONGEST_HOLD = 300.0  # seconds; a limit may be raised meanwhile, so it is asked again
 
 
 def transition(mailing_id: int, *, to: MailingState, reason: str = "") -> Mailing:
@@ -46,11 +52,15 @@ def transition(mailing_id: int, *, to: MailingState, reason: str = "") -> Mailin
     return mailing
 
 
-def finish_if_done(mailing_id: int) -> bool:
-    """Finish a mailing in which nobody is open any more: derived under its lock, never from an empty batch."""
+def finish_if_done(mailing_id: int, *, wait: bool = True) -> bool:
+    """Finish a mailing in which nobody is open any more: derived under its lock, never from an empty batch.
+
+    wait: for whoever holds the lock; the sweeper does not, it comes again.
+    """
     with transaction.atomic():
-        mailing = Mailing.objects.select_for_update().get(pk=mailing_id)
-        if mailing.state not in (MailingState.SENDING, MailingState.PAUSED):
+        rows = Mailing.objects.select_for_update(skip_locked=not wait)
+        mailing = rows.filter(pk=mailing_id, state__in=(MailingState.SENDING, MailingState.PAUSED)).first()
+        if mailing is None:
             return False
         if Batch.objects.filter(mailing=mailing).exclude(state=BatchState.DONE).exists():
             return False
@@ -58,35 +68,103 @@ def finish_if_done(mailing_id: int) -> bool:
     return True
 
 
-def cancel_open(mailing_id: int) -> None:
-    """Close the batches of a canceled mailing that nobody holds; a holder closes its own."""
-    with transaction.atomic():
-        free = Batch.objects.select_for_update(skip_locked=True).filter(
-            mailing_id=mailing_id, state=BatchState.READY
-        )
-        for batch in free.order_by("pk"):
-            cancel_range(mailing_id, batch.first_number, batch.last_number)
+def cancel_open(mailing: Mailing, *, batches: int) -> int:
+    """Close batches of a canceled mailing that nobody holds, at most so many; a holder closes its own.
+
+    Returns: how many. What a dead worker noted as accepted is settled so before the rest is canceled.
+    """
+    closed = 0
+    while closed < batches:
+        with transaction.atomic():
+            free = Batch.objects.select_for_update(skip_locked=True).filter(
+                mailing=mailing, state=BatchState.READY
+            )
+            batch = free.order_by("pk").first()
+            if batch is None:
+                break
+            close_range(mailing, batch.key, batch.first_number, batch.last_number)
             Batch.objects.filter(pk=batch.pk).update(state=BatchState.DONE)
+        closed += 1
+    return closed
 
 
-def stop_account(mailing: Mailing, words: str) -> None:
-    """Set the account aside and pause what it was sending, in the server's words."""
+def close_range(mailing: Mailing, batch_key: UUID, first: int, last: int) -> None:
+    """Settle what the batch's journal says, then cancel whoever is still open."""
+    noted = journal.read(batch_key)
+    settle(mailing, [Result(number, accepted(known)) for number, known in noted.items()])
+    cancel_range(mailing, first, last)
+
+
+def accepted(provider_id: str) -> Outcome:
+    """What the journal says of a message."""
+    return Outcome(Fate.ACCEPTED, provider_id=provider_id)
+
+
+def stop_account(account: SendingAccount, words: str) -> None:
+    """Set the account aside, in the server's words; what it was sending goes another way, or pauses."""
+    words = storable(words)
     with transaction.atomic():
-        SendingAccount.objects.filter(pk=mailing.account_id, stopped_reason="").update(stopped_reason=words)
-        _pause_if_sending(mailing.pk, f"The sending account “{mailing.account}” was refused: {words}")
+        used = SendingAccount.objects.filter(pk=account.pk, stopped_reason="")
+        used.update(stopped_reason=words, stopped_at=timezone.now())
+        hand_over(account, f"The sending account “{account}” was refused: {words}")
+
+
+def hand_over(account: SendingAccount, words: str) -> None:
+    """Let what the account was sending go on by the first that stands in for it; pause it where none does."""
+    for mailing in Mailing.objects.filter(account=account, state=MailingState.SENDING).order_by("pk"):
+        heir = stand_in_for(account)
+        if heir is None:
+            _pause_if_sending(mailing.pk, words)
+            continue
+        said = f"{words} It goes on by “{heir}”."
+        Mailing.objects.filter(pk=mailing.pk, account=account, state=MailingState.SENDING).update(
+            account=heir, state_reason=said, trouble_since=None, due_at=None
+        )
+
+
+def stand_in_for(account: SendingAccount) -> SendingAccount | None:
+    """The first usable account, by position, of those that stand in."""
+    others = SendingAccount.objects.filter(
+        workspace_id=account.workspace_id, stands_in=True, stopped_reason=""
+    ).exclude(pk=account.pk)
+    return others.order_by("position", "pk").first()
 
 
 def note_trouble(mailing: Mailing, words: str) -> None:
-    """Say on the monitor why nothing moves; pause when it lasts."""
-    now = timezone.now()
+    """Say on the monitor why nothing moves; when it lasts, go another way or pause."""
+    now, words = timezone.now(), storable(words)
     with transaction.atomic():
         sending = Mailing.objects.filter(pk=mailing.pk, state=MailingState.SENDING)
         sending.filter(trouble_since=None).update(trouble_since=now)
-        sending.update(state_reason=words[:500])
-        if sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
-            _pause_if_sending(
-                mailing.pk, f"The sending account “{mailing.account}” could not be reached: {words}"
-            )
+        sending.update(state_reason=words)
+        if not sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
+            return
+        lasting = f"The sending account “{mailing.account}” could not be reached: {words}"
+        heir = stand_in_for(mailing.account)
+        if heir is None:
+            _pause_if_sending(mailing.pk, lasting)
+        else:
+            said = f"{lasting} It goes on by “{heir}”."
+            sending.update(account=heir, state_reason=said, trouble_since=None)
+
+
+def pause_refused(mailing: Mailing) -> None:
+    """The circuit breaker: too many recipients are rejected, so something is wrong with list, content or sender."""
+    share = mailing.workspace.pause_at_rejected_percent
+    words = (
+        f"More than {share} % of the recipients were rejected, so it paused itself. "
+        "See what the servers said below; resume it if that is as expected."
+    )
+    _pause_if_sending(mailing.pk, words)
+
+
+def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
+    """Hand out none of its batches for so long. why: in words, where a person should know."""
+    wait = timedelta(seconds=min(seconds, LONGEST_HOLD))
+    rows = Mailing.objects.filter(pk=mailing.pk)
+    rows.update(due_at=ExpressionWrapper(Now() + wait, output_field=DateTimeField()))
+    if why:
+        rows.filter(state=MailingState.SENDING).update(state_reason=why)
 
 
 def _pause_if_sending(mailing_id: int, reason: str) -> None:

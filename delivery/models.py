@@ -98,7 +98,7 @@ class Mailing(models.Model):
     breaker_done = models.PositiveIntegerField(default=0)
     breaker_rejected = models.PositiveIntegerField(default=0)
     # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
-    due_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(null=True, blank=True)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
     accepted_count = models.PositiveIntegerField(default=0)

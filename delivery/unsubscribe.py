@@ -76,11 +76,21 @@ def _all_lists(contact: Contact) -> list[List]:
 
 
 def leave(link: Link, *, ip: str | None) -> None:
-    """What one click does: leave the lists of the mailing, or everything where it went to none."""
-    if link.mailing.list_ids:
+    """What one click does: leave the lists of the mailing, or everything where none of them brought it.
+
+    Whom a segment reached is on none of its lists: they would get the next one all the same.
+    """
+    if _came_by_list(link):
         leave_lists(link, ip=ip)
     else:
         leave_everything(link, ip=ip)
+
+
+def _came_by_list(link: Link) -> bool:
+    """Whether they are on one of the mailing's lists, or left it since."""
+    known = (SubscriptionStatus.SUBSCRIBED, SubscriptionStatus.UNSUBSCRIBED)
+    held = Subscription.objects.filter(contact=link.contact, list__in=link.mailing.list_ids)
+    return held.filter(status__in=known).exists()
 
 
 @transaction.atomic(durable=True)

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='workspace',
-            name='pause_at_rejected_percent',
+            model_name="workspace",
+            name="pause_at_rejected_percent",
             field=models.PositiveSmallIntegerField(default=10),
         ),
         migrations.AddField(
-            model_name='workspace',
-            name='repeats_in_doubt',
+            model_name="workspace",
+            name="repeats_in_doubt",
             field=models.BooleanField(default=True),
         ),
     ]

@@ -1,9 +1,10 @@
 """The life of a campaign: every change of its state, and what follows from it."""
 
+import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
@@ -19,6 +20,7 @@ from delivery.models import Mailing, MailingState
 LATE_LIMIT = timedelta(hours=6)  # a start missed by more is not made up for without asking
 FAR_LIMIT = timedelta(days=366)
 LAUNCH_SILENCE = timedelta(seconds=20)  # after which a launch whose job got lost is queued again
+log = logging.getLogger(__name__)
 UNSENT = (State.DRAFT, State.SCHEDULED)
 LAUNCH_JOB = "campaigns.jobs.launch"
 
@@ -146,7 +148,20 @@ def launch_due() -> int:
     """Start the scheduled campaigns whose time has come; for the clock. Returns how many."""
     now = timezone.now()
     due = Campaign.objects.filter(state=State.SCHEDULED, scheduled_at__lte=now).order_by("scheduled_at")
-    return sum(_start_due(pk, now) for pk in due.values_list("pk", flat=True))
+    return sum(_start_guarded(pk, now) for pk in due.values_list("pk", flat=True))
+
+
+def _start_guarded(campaign_id: int, now: datetime) -> bool:
+    """One campaign's fault must not keep those of everybody else from leaving."""
+    try:
+        return _start_due(campaign_id, now)
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception("launch.failed campaign=%s", campaign_id)
+        reason = "Volley met an error of its own while starting it; the log of the clock has the details."
+        transition(campaign_id, to=State.FAILED, reason=reason)
+        return False
 
 
 @transaction.atomic(durable=True)
@@ -180,6 +195,9 @@ def requeue_unlaunched() -> int:
     count = 0
     for pk in waiting.values_list("pk", flat=True):
         with transaction.atomic():
+            # One that is being launched right now is locked: its job is alive.
+            if not waiting.select_for_update(skip_locked=True).filter(pk=pk).exists():
+                continue
             Campaign.objects.filter(pk=pk).update(updated_at=timezone.now())
             enqueue(LAUNCH_JOB, queue="system", campaign_id=pk)
         count += 1
@@ -202,12 +220,15 @@ def resume(campaign: Campaign, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def cancel(campaign: Campaign, *, by: User) -> None:
-    """Leave the rest unsent for good; also while the recipients are being prepared."""
-    locked = Campaign.objects.select_for_update(of=("self",)).select_related("mailing").get(pk=campaign.pk)
-    if locked.mailing is None:
+    """Leave the rest unsent for good; also while the recipients are being prepared.
+
+    The mailing is locked before the campaign, as by whoever finishes it: the other order would deadlock.
+    """
+    waiting = Campaign.objects.filter(pk=campaign.pk, mailing=None, state=State.SENDING)
+    if waiting.exists() and waiting.select_for_update().exists():
         transition(campaign.pk, to=State.CANCELED, by=by)
     else:
-        delivery.cancel(locked.mailing)
+        delivery.cancel(_mailing_of(campaign))
         record(by, "campaign.canceled", campaign)
 
 

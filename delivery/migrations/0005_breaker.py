@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('delivery', '0004_pace_and_order'),
+        ("delivery", "0004_pace_and_order"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='mailing',
-            name='breaker_done',
+            model_name="mailing",
+            name="breaker_done",
             field=models.PositiveIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='mailing',
-            name='breaker_rejected',
+            model_name="mailing",
+            name="breaker_rejected",
             field=models.PositiveIntegerField(default=0),
         ),
     ]

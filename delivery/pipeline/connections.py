@@ -31,10 +31,23 @@ def borrow(account: SendingAccount, *, fresh: bool = False) -> tuple[Connection,
 
 
 def give_back(account: SendingAccount, connection: Connection) -> None:
-    if not connection.usable:
-        return
+    """Keep the connection for the next lane; those that nobody wanted for a while are closed, whose ever they are."""
     with _lock:
-        _idle[_key(account)].append((time.monotonic(), connection))
+        if connection.usable:
+            _idle[_key(account)].append((time.monotonic(), connection))
+        old = _take_old(time.monotonic() - IDLE_SECONDS)
+    for each in old:  # a farewell may take a moment
+        each.close()
+
+
+def _take_old(before: float) -> list[Connection]:
+    old = []
+    for key, kept in list(_idle.items()):
+        old += [connection for since, connection in kept if since < before]
+        kept[:] = [each for each in kept if each[0] >= before]
+        if not kept:
+            del _idle[key]
+    return old
 
 
 def close_all() -> None:

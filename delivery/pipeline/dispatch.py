@@ -20,8 +20,9 @@ JOBS_PER_WORKER = 2  # queued for each worker: one to work on, one waiting
 log = logging.getLogger(__name__)
 
 DUE = """
-SELECT count(*) FROM (SELECT FROM delivery_batch
- WHERE mailing_id = %s AND state = 'ready' AND due_at <= now() LIMIT %s) AS due
+SELECT count(*) FROM (SELECT FROM delivery_batch batch
+  JOIN delivery_mailing mailing ON mailing.id = batch.mailing_id AND coalesce(mailing.due_at <= now(), true)
+ WHERE mailing_id = %s AND batch.state = 'ready' AND batch.due_at <= now() LIMIT %s) AS due
 """
 
 

@@ -8,24 +8,26 @@ goes on, and what a crash could repeat is then what was not settled yet, a quart
 import logging
 import time
 from typing import Any
+from uuid import UUID
 
-import django_rq
 import redis
+
+from accounts.queue import redis_client
 
 KEEP_SECONDS = 7 * 86400
 RETRY_SECONDS = 1.0  # after Redis was away
 log = logging.getLogger(__name__)
 
 
-def _key(batch_id: int) -> str:
-    return f"volley:journal:{batch_id}"
+def _key(batch_key: UUID) -> str:
+    return f"volley:journal:{batch_key}"
 
 
 class Journal:
     """One lane's pen: a connection of its own that never waits for an answer (CLIENT REPLY OFF)."""
 
-    def __init__(self, batch_id: int) -> None:
-        self._key = _key(batch_id)
+    def __init__(self, batch_key: UUID) -> None:
+        self._key = _key(batch_key)
         self._connection: Any = None  # redis.Connection; its methods carry no types
         self._not_before = 0.0
         self._is_new = True
@@ -46,7 +48,7 @@ class Journal:
             self._not_before = time.monotonic() + RETRY_SECONDS
 
     def _connect(self) -> Any:
-        connection: Any = django_rq.get_connection("send").connection_pool.make_connection()
+        connection: Any = redis_client().connection_pool.make_connection()
         connection.connect()
         connection.send_command("CLIENT", "REPLY", "OFF", check_health=False)
         self._connection = connection
@@ -58,12 +60,12 @@ class Journal:
             self._connection = None
 
 
-def read(batch_id: int) -> dict[int, str]:
+def read(batch_key: UUID) -> dict[int, str]:
     """What earlier holders of the batch noted: {number: the ESP's id or ""}."""
     try:
-        entries = django_rq.get_connection("send").lrange(_key(batch_id), 0, -1)
+        entries = redis_client().lrange(_key(batch_key), 0, -1)
     except redis.RedisError as error:
-        log.warning("journal.unreachable batch=%s error=%s", batch_id, error)
+        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
         return {}
     noted = {}
     for entry in entries:
@@ -72,9 +74,9 @@ def read(batch_id: int) -> dict[int, str]:
     return noted
 
 
-def forget(batch_id: int) -> None:
+def forget(batch_key: UUID) -> None:
     """Drop the journal of a finished batch."""
     try:
-        django_rq.get_connection("send").delete(_key(batch_id))
+        redis_client().delete(_key(batch_key))
     except redis.RedisError as error:
-        log.warning("journal.unreachable batch=%s error=%s", batch_id, error)
+        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)

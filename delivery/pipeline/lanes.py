@@ -1,56 +1,80 @@
 """Lanes: the connections of one worker that send a batch side by side, each in order.
 
-Lanes only personalize, send and note what was accepted; `work.py` settles what they report.
+Lanes only personalize, keep the pace, send and note what was accepted; `work.py` settles what they report.
 """
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import redis
 
 from delivery.liquid import TemplateProblem
-from delivery.models import SendingAccount
-from delivery.pipeline import connections, pace
+from delivery.pipeline import connections
 from delivery.pipeline.journal import Journal
+from delivery.pipeline.lease import Lease
+from delivery.pipeline.load import Tried
 from delivery.pipeline.mime import address
 from delivery.pipeline.mold import Mold, Recipient
 from delivery.pipeline.settle import Result
+from delivery.pipeline.turns import Turns
 from delivery.transports.base import CannotConnect, Connection, Fate, Message, Outcome
 
-LONGEST_PAUSE = 2.0  # seconds a lane waits for its turn; beyond, the batch is given back
+FAILURES_ALLOWED = 2  # connections that broke one after the other; then the lane ends, and the batch waits
 REDIS_AWAY_SECONDS = 1.0
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Ready:
+    """A recipient whose turn has come, with the finished message."""
+
+    recipient: Recipient
+    message: Message
 
 
 class Load:
     """What the lanes of one batch share: recipients to send to, results to settle, and why they stopped."""
 
-    def __init__(self, recipients: Iterable[Recipient], attempts: dict[int, int]) -> None:
+    def __init__(self, recipients: Iterable[Recipient], tried: dict[int, Tried], turns: Turns) -> None:
         self._waiting = deque(recipients)
-        self._attempts = attempts
+        self._tried = tried
         self._results: deque[Result] = deque()
+        self.turns = turns
         self.stop = threading.Event()
         self.fence = time.monotonic()  # until then the lease is surely ours
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
-        self.wait_seconds = 0.0  # the pace asked to come back later
 
     def next(self) -> Recipient | None:
-        if self.stop.is_set() or time.monotonic() > self.fence:
-            return None
-        try:
-            return self._waiting.popleft()
-        except IndexError:
-            return None
+        """Who is next and may be sent to right now or soon; None when nobody is, or the lanes are to stop."""
+        while not self.stop.is_set() and time.monotonic() < self.fence:
+            try:
+                recipient = self._waiting.popleft()
+            except IndexError:
+                return self.turns.held_back(self.stop)
+            if self.turns.may_try(recipient):
+                return recipient
+        return None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing new is to begin; what is announced may end."""
+        return self.stop.is_set()
+
+    @property
+    def is_lost(self) -> bool:
+        """Not even what is announced may be sent: the batch may be another's, or the account is refused."""
+        return time.monotonic() > self.fence or self.account_stopped is not None
 
     def put_back(self, recipient: Recipient) -> None:
         self._waiting.appendleft(recipient)
 
     def report(self, recipient: Recipient, outcome: Outcome) -> None:
-        self._results.append(Result(recipient.number, outcome, self._attempts[recipient.number]))
+        self._results.append(Result(recipient.number, outcome, self._tried[recipient.number]))
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]
@@ -59,21 +83,30 @@ class Load:
 class Lane(threading.Thread):
     """One connection's work on a batch, until nobody waits or the load says stop."""
 
-    def __init__(self, load: Load, mold: Mold, account: SendingAccount, batch_id: int) -> None:
-        super().__init__(name=f"lane of batch {batch_id}", daemon=True)
-        self._load, self._mold, self._account = load, mold, account
-        self._journal = Journal(batch_id)
+    def __init__(self, load: Load, mold: Mold, lease: Lease) -> None:
+        super().__init__(name=f"lane of batch {lease.batch_id}", daemon=True)
+        self._load, self._mold, self._turns = load, mold, load.turns
+        self._account = load.turns.account
+        self._journal = Journal(lease.batch_key)
         self._connection: Connection | None = None
+        self._was_used = (
+            False  # the connection took a message before, so that its end says nothing of the next
+        )
+        self._broken_count = 0
+        self.counts: Counter[Fate] = Counter()
+        self.doing = "starting"  # for the operations page
 
     def run(self) -> None:
+        upcoming: Ready | None = None
         try:
-            while (recipient := self._load.next()) is not None:
-                if not self._has_turn():
-                    self._load.put_back(recipient)
-                    return
-                self._serve(recipient)
+            while (ready := upcoming or self._next(wait=True)) is not None:
+                upcoming = None
+                upcoming = self._serve(ready)
         except CannotConnect as error:
             self._explain(error.outcome)
+        except redis.RedisError as error:
+            log.warning("pace.unreachable account=%s error=%s", self._account.pk, error)
+            self._turns.come_back_in(REDIS_AWAY_SECONDS)
         except Exception:
             log.exception("lane.failed account=%s", self._account.pk)
             self._load.trouble = "The worker met an error of its own; its log has the details."
@@ -82,52 +115,101 @@ class Lane(threading.Thread):
             if self._connection is not None:
                 connections.give_back(self._account, self._connection)
 
-    def _serve(self, recipient: Recipient) -> None:
+    def _next(self, *, wait: bool) -> Ready | None:
+        """The next recipient whose turn has come. wait: else only one whose turn is now."""
+        while (recipient := self._load.next()) is not None:
+            turn = self._turns.take(recipient, wait=wait)
+            if turn is None:
+                self._load.put_back(recipient)
+                return None
+            if turn > 0:
+                self.doing = "waiting for its pace"
+                if self._load.stop.wait(turn):
+                    self._turns.release(recipient)
+                    self._load.put_back(recipient)
+                    return None
+            elif turn < 0:
+                continue  # its domain has to wait; the others go on
+            try:
+                data = self._mold.fill(recipient)
+            except TemplateProblem as error:
+                self._turns.release(recipient)
+                self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
+                continue
+            return Ready(recipient, Message(self._mold.sender, address(recipient.email), data))
+        return None
+
+    def _serve(self, ready: Ready) -> Ready | None:
+        """Send it. Returns whom was announced along with it, to be sent next."""
+        upcoming: Ready | None = None
+        self.doing = "sending"
         try:
-            data = self._mold.fill(recipient)
-        except TemplateProblem as error:
-            self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
-            return
-        try:
-            outcome = self._send(Message(self._mold.sender, address(recipient.email), data))
+            connection = self._connected()
+            upcoming = self._next(wait=False)
+            outcome = connection.send(ready.message, upcoming.message if upcoming else None)
+            if self._is_stale(outcome):
+                self._connection, self._was_used = connections.borrow(self._account, fresh=True)
+                outcome = self._connection.send(ready.message)
         except BaseException:
-            self._load.put_back(recipient)
+            for each in (upcoming, ready):
+                if each:
+                    self._give_up(each)
             raise
+        self._turns.release(ready.recipient)
+        try:
+            self._record(ready.recipient, outcome)
+        except CannotConnect:
+            if upcoming:
+                self._give_up(upcoming)
+            raise
+        return upcoming if upcoming and self._goes_on(upcoming) else None
+
+    def _goes_on(self, upcoming: Ready) -> bool:
+        """Whether to send what was named along with the last one: what the server waits for is ended, if it may."""
+        connection = self._connection
+        is_announced = connection is not None and connection.announced is upcoming.message
+        if self._load.is_lost or (self._load.is_stopped and not is_announced):
+            if connection is not None and is_announced:
+                connection.close()
+            self._give_up(upcoming)
+            return False
+        return True
+
+    def _connected(self) -> Connection:
+        if self._connection is None or not self._connection.usable:
+            self._connection, self._was_used = connections.borrow(self._account)
+        return self._connection
+
+    def _is_stale(self, outcome: Outcome) -> bool:
+        """A kept connection that the server closed meanwhile says nothing about the message."""
+        broken = self._connection is not None and not self._connection.usable
+        return broken and self._was_used and outcome.fate is Fate.DEFERRED and outcome.code == "dropped"
+
+    def _give_up(self, ready: Ready) -> None:
+        self._turns.release(ready.recipient)
+        self._load.put_back(ready.recipient)
+
+    def _record(self, recipient: Recipient, outcome: Outcome) -> None:
+        self.counts[outcome.fate] += 1
         if outcome.fate is Fate.ACCOUNT_STOPPED:
             self._load.put_back(recipient)
             self._explain(outcome)
             return
         if outcome.fate is Fate.ACCEPTED:
+            self._broken_count = 0
+            self._was_used = True
             self._journal.note(recipient.number, outcome.provider_id)
+            self._turns.count(recipient)
+        elif outcome.throttled:
+            broken = self._connection is None or not self._connection.usable
+            self._turns.slow_down(recipient, outcome, whole_account=broken or outcome.retry_after is not None)
         self._load.report(recipient, outcome)
-
-    def _send(self, message: Message) -> Outcome:
-        """Send, once more on a fresh connection where a kept one turns out to be closed by the server."""
-        was_used = True
-        if self._connection is None or not self._connection.usable:
-            self._connection, was_used = connections.borrow(self._account)
-        outcome = self._connection.send(message)
-        lost = outcome.fate is Fate.DEFERRED and not self._connection.usable and outcome.code != "in doubt"
-        if lost and was_used:
-            self._connection, _ = connections.borrow(self._account, fresh=True)
-            outcome = self._connection.send(message)
-        return outcome
-
-    def _has_turn(self) -> bool:
-        """Wait for the account's pace; False where the wait is long or the batch stops."""
-        rate = self._account.rate_per_second
-        if not rate:
-            return True
-        try:
-            wait = pace.reserve(self._account.pk, per_second=rate, longest_wait=LONGEST_PAUSE)
-        except redis.RedisError as error:
-            log.warning("pace.unreachable account=%s error=%s", self._account.pk, error)
-            self._load.wait_seconds = REDIS_AWAY_SECONDS
-            return False
-        if wait < 0:
-            self._load.wait_seconds = -wait
-            return False
-        return not (wait and self._load.stop.wait(wait))
+        if outcome.fate is Fate.DEFERRED and self._connection is not None and not self._connection.usable:
+            self._broken_count += 1
+            if (
+                self._broken_count >= FAILURES_ALLOWED
+            ):  # not this recipient: the server takes nobody right now
+                raise CannotConnect(Outcome(Fate.DEFERRED, outcome.code, outcome.server_said))
 
     def _explain(self, outcome: Outcome) -> None:
         if outcome.fate is Fate.ACCOUNT_STOPPED:

@@ -15,11 +15,14 @@ CLAIM = """
 UPDATE delivery_batch SET state = 'leased', lease = %s, worker = %s,
        leased_until = now() + make_interval(secs => %s)
  WHERE id = (SELECT batch.id FROM delivery_batch batch
-               JOIN delivery_mailing mailing ON mailing.id = batch.mailing_id AND mailing.state = 'sending'
+               JOIN delivery_mailing mailing ON mailing.id = batch.mailing_id
+                AND mailing.state = 'sending' AND coalesce(mailing.due_at <= now(), true)
+               JOIN delivery_sendingaccount account ON account.id = mailing.account_id
+                AND account.stopped_reason = ''
               WHERE batch.mailing_id = %s AND batch.state = 'ready' AND batch.due_at <= now()
               ORDER BY batch.due_at, batch.id LIMIT 1
                 FOR UPDATE OF batch SKIP LOCKED)
-RETURNING id, first_number, last_number
+RETURNING id, first_number, last_number, key
 """
 RENEW = """
 UPDATE delivery_batch SET leased_until = now() + make_interval(secs => %s)
@@ -51,20 +54,22 @@ class Lease:
     batch_id: int
     first: int
     last: int
-    key: uuid.UUID
+    key: uuid.UUID  # of the lease, new at each claim
+    batch_key: uuid.UUID  # of the batch, for its journal
 
 
 def claim(mailing_id: int, *, worker: str) -> Lease | None:
     """Lease the oldest ready batch that is due, or give None when there is none.
 
     One UPDATE, safe against any number of workers (SKIP LOCKED); one row by `batch_ready_idx`,
-    whatever the mailing's size. Nothing is given of a mailing that is not sending.
+    whatever the mailing's size. Nothing is given of a mailing that is not sending or is held back, nor of
+    one whose account is set aside.
     """
     key = uuid.uuid4()
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [key, worker, LEASE_SECONDS, mailing_id])
         row = cursor.fetchone()
-    return Lease(mailing_id, row[0], row[1], row[2], key) if row else None
+    return Lease(mailing_id, row[0], row[1], row[2], key, row[3]) if row else None
 
 
 def renew(lease: Lease) -> bool:

@@ -5,6 +5,7 @@ Consent and suppression are asked again here, so that whoever left after plannin
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -15,7 +16,8 @@ from delivery.pipeline.mold import Recipient
 
 # A row by the primary key of the ledger, of contacts, and of the two small indexes asked by EXISTS.
 OPEN = """
-SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), c.attributes, d.attempt_count,
+SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), c.attributes,
+       d.attempt_count, d.deferred_since, d.code = 'in doubt',
        CASE
          WHEN EXISTS (SELECT FROM contacts_suppression s
                        WHERE s.workspace_id = %(workspace)s AND s.email = lower(d.email)) THEN 'suppressed'
@@ -38,13 +40,25 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was tried before: how often, put off since when, and whether the last try ended in doubt."""
+
+    count: int = 0
+    since: datetime | None = None
+    in_doubt: bool = False
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """recipients in sending order; attempts: {number: tries so far}; skipped: {number: reason}."""
+    """recipients in sending order; tried: {number: what was tried so far}; skipped: {number: reason}."""
 
     recipients: list[Recipient]
-    attempts: dict[int, int]
+    tried: dict[int, Tried]
     skipped: dict[int, str]
+
+
+NEVER = Tried()
 
 
 def load(mailing: Mailing, lease: Lease) -> Loaded:
@@ -57,14 +71,24 @@ def load(mailing: Mailing, lease: Lease) -> Loaded:
         "first": lease.first,
         "last": lease.last,
     }
-    recipients, attempts, skipped = [], {}, {}
+    recipients, tried, skipped = [], {}, {}
     with connection.cursor() as cursor:
         cursor.execute(OPEN, values)
-        for number, email, first_name, last_name, attributes, attempt_count, skip in cursor.fetchall():
-            attempts[number] = attempt_count
+        for (
+            number,
+            email,
+            first_name,
+            last_name,
+            attributes,
+            count,
+            since,
+            in_doubt,
+            skip,
+        ) in cursor.fetchall():
+            tried[number] = Tried(count, since, in_doubt) if count else NEVER
             if skip:
                 skipped[number] = skip
             else:
                 known = json.loads(attributes) if isinstance(attributes, str) else attributes
                 recipients.append(Recipient(number, email, first_name, last_name, known))
-    return Loaded(recipients, attempts, skipped)
+    return Loaded(recipients, tried, skipped)

@@ -2,8 +2,9 @@
 
 import time
 
-import django_rq
 import redis
+
+from accounts.queue import redis_client
 
 WINDOW = 10  # seconds over which the rate is averaged
 
@@ -14,7 +15,7 @@ def _key(mailing_id: int, second: int) -> str:
 
 def record(mailing_id: int, count: int) -> None:
     try:
-        pipeline = django_rq.get_connection("send").pipeline(transaction=False)
+        pipeline = redis_client().pipeline(transaction=False)
         key = _key(mailing_id, int(time.time()))
         pipeline.incrby(key, count)
         pipeline.expire(key, WINDOW * 3)
@@ -28,7 +29,7 @@ def per_second(mailing_id: int) -> float:
     now = int(time.time())
     try:
         keys = [_key(mailing_id, now - age) for age in range(1, WINDOW + 1)]
-        counts = [int(count or 0) for count in django_rq.get_connection("send").mget(keys)]
+        counts = [int(count or 0) for count in redis_client().mget(keys)]
     except redis.RedisError:
         return 0.0
     while counts and counts[-1] == 0:  # it has not run that long

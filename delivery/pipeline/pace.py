@@ -1,29 +1,231 @@
-"""Pace: one rate for a sending account, shared exactly by all workers and hosts (GCRA, kept in Redis)."""
+"""Pace: how fast messages may leave, one clock for all workers and hosts (GCRA in Redis, in one script).
 
-import django_rq
+A message passes every limit that applies to it at once: its mailing's, its account's, and the one towards its
+receiving domain. A server that says "too fast" slows the domain or the account down by half; it recovers by a
+quarter every ten seconds. Daily limits are counters that begin anew at midnight in the workspace's zone.
+"""
 
-BURST_SECONDS = 0.1  # what may leave at once after a pause, as a share of a second's messages
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-# Reserve the next free moment and say how long to wait for it; beyond the limit nothing is reserved.
+from django.db import connection
+from django.utils import timezone
+
+from accounts.queue import redis_client
+from delivery.models import Mailing, SendingAccount
+
+BURST_SECONDS = 0.02  # what may leave at once after a pause; more would show in a window of one second
+KEEP_SECONDS = 3600
+RECOVER_SECONDS, RECOVER_BY = 10, 1.25  # a slowed rate grows by so much every so often
+SLOW_KEPT = 900  # seconds after the last "too fast" in which a slowed rate is remembered
+SLOWEST = 0.2  # messages a second; nothing is slowed below
+BLOCK_FROM = 200.0  # messages a second from which turns are taken in blocks, to spare round trips
+
+# KEYS: one for each limit. ARGV: how many turns, the longest wait, now and then for each key its interval and burst
+# in seconds (0 and 0: no limit unless slowed). Gives the seconds to wait, or minus that when it exceeds the longest.
 RESERVE = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local next_free = tonumber(redis.call('GET', KEYS[1]) or 0)
-if next_free < now - tonumber(ARGV[2]) then next_free = now - tonumber(ARGV[2]) end
-local wait = next_free - now
-if wait > tonumber(ARGV[3]) then return tostring(-wait) end
-redis.call('SET', KEYS[1], string.format('%.6f', next_free + tonumber(ARGV[1])), 'EX', 3600)
-return tostring(math.max(wait, 0))
+local count, longest, start = tonumber(ARGV[1]), tonumber(ARGV[2]), now
+local gaps, free = {}, {}
+for i, key in ipairs(KEYS) do
+  local gap, burst = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
+  local slow = redis.call('HMGET', key .. ':slow', 'rate', 'at')
+  if slow[1] then
+    local rate = slow[1] * RECOVER_BY ^ math.floor((now - slow[2]) / RECOVER_SECONDS)
+    if gap == 0 or 1 / rate > gap then gap, burst = 1 / rate, 0 end
+  end
+  gaps[i] = gap
+  if gap > 0 then
+    free[i] = math.max(tonumber(redis.call('GET', key) or 0), now - burst)
+    if free[i] > start then start = free[i] end
+  end
+end
+local wait = start - now
+if wait > longest then return tostring(-wait) end
+for i, key in ipairs(KEYS) do
+  if gaps[i] > 0 then
+    redis.call('SET', key, string.format('%.6f', free[i] + count * gaps[i]), 'EX', KEEP_SECONDS)
+  end
+end
+return tostring(wait)
+"""
+# KEYS: the limit's key. ARGV: the rate at which "too fast" was said, seconds in which nothing may leave. Halves
+# what holds now, at most once a second: many lanes hear the same complaint.
+SLOW_DOWN = """
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+local key = KEYS[1] .. ':slow'
+local slow = redis.call('HMGET', key, 'rate', 'at')
+local rate, pause = tonumber(ARGV[1]), tonumber(ARGV[2])
+if pause > 0 then
+  local free = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now + pause)
+  redis.call('SET', KEYS[1], string.format('%.6f', free), 'EX', KEEP_SECONDS)
+end
+if slow[1] then
+  if now - slow[2] < 1 then return slow[1] end
+  rate = math.min(rate, slow[1] * RECOVER_BY ^ math.floor((now - slow[2]) / RECOVER_SECONDS))
+end
+rate = math.max(rate / 2, SLOWEST)
+redis.call('HSET', key, 'rate', tostring(rate), 'at', tostring(now))
+redis.call('EXPIRE', key, SLOW_KEPT)
+return tostring(rate)
+"""
+# KEYS: the day's counter. ARGV: the limit, how many. Gives how many of them may leave, or -1 where it must be seeded.
+TAKE_OF_DAY = """
+local used = redis.call('GET', KEYS[1])
+if not used then return -1 end
+local granted = math.max(math.min(tonumber(ARGV[2]), tonumber(ARGV[1]) - used), 0)
+redis.call('INCRBY', KEYS[1], granted)
+return granted
+"""
+# What left through an account since a moment; asked once a day, and again when Redis lost the count.
+LEFT_SINCE = """
+SELECT coalesce(sum(d.count), 0) FROM delivery_mailing m
+  CROSS JOIN LATERAL (SELECT count(*) FROM delivery_delivery
+                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0) AS d
+ WHERE m.account_id = %(account)s AND m.progress_at >= %(since)s
 """
 
 
-def reserve(account_id: int, *, per_second: float, longest_wait: float) -> float:
-    """Reserve one message's turn. Returns seconds to wait, or minus that when it exceeds longest_wait.
+@dataclass(frozen=True)
+class Limit:
+    """One limit of a message's pace. per_second: 0 where there is none unless it was slowed down."""
 
+    key: str
+    per_second: float
+
+
+def _script(source: str) -> str:
+    names = ("RECOVER_BY", "RECOVER_SECONDS", "KEEP_SECONDS", "SLOW_KEPT", "SLOWEST")
+    for name in names:
+        source = source.replace(name, str(globals()[name]))
+    return source
+
+
+_RESERVE, _SLOW_DOWN = _script(RESERVE), _script(SLOW_DOWN)
+
+
+def account_limit(account: SendingAccount) -> Limit:
+    """Its rate a second, or that of a minute spread evenly where it is lower."""
+    rates = [account.rate_per_second, (account.rate_per_minute or 0) / 60]
+    return Limit(f"volley:pace:{account.pk}", min((rate for rate in rates if rate), default=0.0))
+
+
+def mailing_limit(mailing: Mailing) -> Limit:
+    return Limit(f"volley:pace:mailing:{mailing.pk}", mailing.rate_per_second or 0.0)
+
+
+def domain_limit(account: SendingAccount, domain: str) -> Limit:
+    return Limit(f"volley:pace:{account.pk}:{domain}", account.domain_per_second or 0.0)
+
+
+def reserve(limits: Sequence[Limit], *, longest_wait: float, count: int = 1) -> float:
+    """Reserve turns under all limits. Returns seconds to wait, or minus that when it exceeds longest_wait.
+
+    count: turns taken at once; they may be used one after the other without asking again.
     Raises: redis.RedisError: the pace cannot be kept; do not send.
     """
-    interval = 1.0 / per_second
-    burst = max(BURST_SECONDS - interval, 0.0)
-    connection = django_rq.get_connection("send")
-    wait = connection.eval(RESERVE, 1, f"volley:pace:{account_id}", interval, burst, longest_wait)
-    return float(wait)
+    timing: list[float] = []
+    for limit in limits:
+        gap = 1.0 / limit.per_second if limit.per_second else 0.0
+        timing += [gap, max(BURST_SECONDS - gap, 0.0) if gap else 0.0]
+    keys = [limit.key for limit in limits]
+    return float(redis_client().eval(_RESERVE, len(keys), *keys, count, longest_wait, *timing))
+
+
+def block_size(limits: Sequence[Limit]) -> int:
+    """How many turns to take at once: few enough that no second holds five of a hundred too many."""
+    slowest = min((limit.per_second for limit in limits if limit.per_second), default=0.0)
+    return max(1, min(20, int(slowest / BLOCK_FROM)))
+
+
+def slow_down(limit: Limit, *, per_second: float, not_before: float = 0.0) -> float:
+    """The server said "too fast": halve the rate at which that happened. Returns the new one.
+
+    per_second: what left at most when it said so. not_before: seconds it asked to wait (Retry-After).
+    Recovery and the floor are this module's constants.
+    """
+    at_most = min(per_second, limit.per_second) if limit.per_second else per_second
+    pause = min(not_before, KEEP_SECONDS)
+    return float(redis_client().eval(_SLOW_DOWN, 1, limit.key, max(at_most, SLOWEST), pause))
+
+
+def slowed(account: SendingAccount) -> dict[str, float]:
+    """{receiving domain, or "" for the account: messages a second} of what was told to slow down lately."""
+    found: dict[str, float] = {}
+    client = redis_client()
+    prefix = f"volley:pace:{account.pk}"
+    for domain in client.smembers(f"{prefix}:slowed"):
+        name = domain.decode()
+        key = f"{prefix}:{name}" if name else prefix
+        rate, at = client.hmget(f"{key}:slow", "rate", "at")
+        if rate is None:
+            client.srem(f"{prefix}:slowed", domain)
+            continue
+        steps = int((timezone.now().timestamp() - float(at)) / RECOVER_SECONDS)
+        found[name] = float(rate) * RECOVER_BY**steps
+    return found
+
+
+def note_slowed(account: SendingAccount, domain: str) -> None:
+    """Let every lane of the account ask for this domain's pace from now on ("" is the account itself)."""
+    client = redis_client()
+    client.sadd(f"volley:pace:{account.pk}:slowed", domain)
+    client.expire(f"volley:pace:{account.pk}:slowed", SLOW_KEPT)
+
+
+# --- Days ---------------------------------------------------------------------------------------------
+
+
+def daily_limit(account: SendingAccount, now: datetime) -> int | None:
+    """What may leave today: the warm-up's step while it lasts, then the account's own limit."""
+    if account.warm_up and account.warm_up_from:
+        day = (now.astimezone(account.workspace.zone).date() - account.warm_up_from).days
+        if day < 0:
+            return account.warm_up[0]
+        if day < len(account.warm_up):
+            step: int = account.warm_up[day]
+            return min(step, account.rate_per_day) if account.rate_per_day else step
+    return account.rate_per_day
+
+
+def take_of_day(account: SendingAccount, count: int, *, now: datetime) -> int:
+    """Take so many of today's messages. Returns how many may leave, at most count.
+
+    Raises: redis.RedisError.
+    """
+    limit = daily_limit(account, now)
+    if limit is None:
+        return count
+    key, start = _day(account, now)
+    granted = int(redis_client().eval(TAKE_OF_DAY, 1, key, limit, count))
+    if granted < 0:
+        with connection.cursor() as cursor:
+            cursor.execute(LEFT_SINCE, {"since": start, "account": account.pk})
+            redis_client().set(key, int(cursor.fetchone()[0]), nx=True, ex=2 * 86400)
+        granted = int(redis_client().eval(TAKE_OF_DAY, 1, key, limit, count))
+    return max(granted, 0)
+
+
+def give_back_of_day(account: SendingAccount, count: int, *, now: datetime) -> None:
+    """What was taken and did not leave."""
+    if count and daily_limit(account, now) is not None:
+        redis_client().decrby(_day(account, now)[0], count)
+
+
+def seconds_to_midnight(account: SendingAccount, now: datetime) -> float:
+    start = _day(account, now)[1]
+    following = (start.astimezone(account.workspace.zone) + timedelta(hours=26)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    return max((following - now).total_seconds(), 1.0)
+
+
+def _day(account: SendingAccount, now: datetime) -> tuple[str, Any]:
+    """The counter's key, and when the day began."""
+    local = now.astimezone(account.workspace.zone)
+    start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return f"volley:day:{account.pk}:{local:%Y-%m-%d}", start

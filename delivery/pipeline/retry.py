@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 LONGEST_WAIT = 3600.0  # seconds between two tries
-GIVE_UP_AFTER = timedelta(hours=24)  # after the mailing began; receivers' greylists and outages end earlier
 
 
 def wait_seconds(attempt_count: int, *, asked: float | None = None) -> float:
@@ -16,5 +15,6 @@ def wait_seconds(attempt_count: int, *, asked: float | None = None) -> float:
     return max(spread, asked or 0.0)
 
 
-def is_too_late(began: datetime, now: datetime) -> bool:
-    return now - began > GIVE_UP_AFTER
+def is_too_late(deferred_since: datetime, now: datetime) -> bool:
+    """Receivers' greylists and outages end within a day; RETRY_HOURS says when to stop."""
+    return now - deferred_since > timedelta(hours=settings.RETRY_HOURS)

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
+from delivery.pipeline.load import NEVER, Tried
 from delivery.transports.base import Fate, Outcome
 
 SAID_LIMIT = 500  # characters of the server's words that are kept
+BREAKER_FROM = 200  # accepted and rejected messages; fewer say little about a list
 SKIP_REASONS = {
     "suppressed": "On the suppression list.",
     "erased": "No longer a contact.",
@@ -23,7 +25,8 @@ SETTLE = """
 WITH settled AS (
   UPDATE delivery_delivery d
      SET state = said.state, code = said.code, server_said = said.server_said, provider_id = said.provider_id,
-         due_at = said.due_at, attempt_count = d.attempt_count + said.attempts, settled_at = now()
+         due_at = said.due_at, attempt_count = d.attempt_count + said.attempts, settled_at = now(),
+         deferred_since = CASE said.state WHEN 'deferred' THEN coalesce(d.deferred_since, now()) END
     FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[])
       AS said(number, state, code, server_said, provider_id, due_at, attempts)
    WHERE d.mailing_id = %s AND d.number = said.number AND d.state IN ('pending', 'deferred')
@@ -38,7 +41,7 @@ UPDATE delivery_mailing
        state_reason = CASE WHEN %s > 0 AND state = 'sending' THEN '' ELSE state_reason END,
        trouble_since = CASE WHEN %s > 0 THEN NULL ELSE trouble_since END
  WHERE id = %s
-RETURNING state
+RETURNING state, accepted_count, rejected_count, breaker_done, breaker_rejected
 """
 CANCEL = """
 UPDATE delivery_delivery SET state = 'canceled', settled_at = now(), due_at = NULL
@@ -48,15 +51,23 @@ UPDATE delivery_delivery SET state = 'canceled', settled_at = now(), due_at = NU
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one recipient; attempt_count is that before this try."""
+    """What became of one recipient; tried: before this try."""
 
     number: int
     outcome: Outcome
-    attempt_count: int = 0
+    tried: Tried = NEVER
 
 
-def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, str] | None = None) -> str:
-    """Write the results in one transaction. Returns the mailing's state as it is now.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The mailing after a settlement: its state, and whether too many of its recipients are rejected."""
+
+    state: str
+    is_refused_too_often: bool = False
+
+
+def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, str] | None = None) -> Standing:
+    """Write the results in one transaction. Returns where the mailing stands now.
 
     skipped: {number: reason code} of those who are not sent to.
     """
@@ -72,41 +83,56 @@ def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, st
             rows.sort()  # all workers lock in the same order
             cursor.execute(SETTLE, [*map(list, zip(*rows, strict=True)), mailing.pk])
             counts = dict(cursor.fetchall())
-        return _count(mailing.pk, counts)
+        return _count(mailing, counts)
 
 
-def cancel_range(mailing_id: int, first: int, last: int) -> None:
+def cancel_range(mailing: Mailing, first: int, last: int) -> None:
     """Close what is open between two numbers of a canceled mailing."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CANCEL, [mailing_id, first, last])
-        _count(mailing_id, {"canceled": cursor.rowcount})
+        cursor.execute(CANCEL, [mailing.pk, first, last])
+        _count(mailing, {"canceled": cursor.rowcount})
 
 
-def _count(mailing_id: int, counts: dict[str, int]) -> str:
+def _count(mailing: Mailing, counts: dict[str, int]) -> Standing:
     accepted = counts.get("accepted", 0)
     changes = [counts.get(state, 0) for state in ("accepted", "rejected", "skipped", "in_doubt", "canceled")]
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, [*changes, accepted, accepted, mailing_id])
-        return str(cursor.fetchone()[0])
+        cursor.execute(COUNT, [*changes, accepted, accepted, mailing.pk])
+        state, accepted, rejected, breaker_done, breaker_rejected = cursor.fetchone()
+    done = accepted + rejected - breaker_done
+    share = mailing.workspace.pause_at_rejected_percent
+    too_often = bool(share) and done >= BREAKER_FROM and (rejected - breaker_rejected) * 100 > share * done
+    return Standing(state, too_often)
 
 
-def _row(mailing: Mailing, result: Result, now: object) -> tuple[int, str, str, str, str, object, int]:
-    outcome = result.outcome
-    said = outcome.server_said.replace("\0", "")[:SAID_LIMIT]
-    code, provider_id = outcome.code[:12], outcome.provider_id[:200]
-    due_at = None
+def _row(
+    mailing: Mailing, result: Result, now: datetime
+) -> tuple[int, str, str, str, str, datetime | None, int]:
+    outcome, tried = result.outcome, result.tried
+    said, code, provider_id = (
+        storable(outcome.server_said),
+        storable(outcome.code, 12),
+        storable(outcome.provider_id, 200),
+    )
+    state, due_at = DeliveryState.REJECTED, None
     match outcome.fate:
         case Fate.ACCEPTED:
             state = DeliveryState.ACCEPTED
-        case Fate.DEFERRED if not retry.is_too_late(mailing.created_at, now):  # type: ignore[arg-type]
+        case Fate.IN_DOUBT if not _repeats(mailing, result):
+            state = DeliveryState.IN_DOUBT
+        case Fate.DEFERRED | Fate.IN_DOUBT if retry.is_too_late(tried.since or now, now):
+            said = storable(f"Given up after {tried.count + 1} tries: {said}")
+        case Fate.DEFERRED | Fate.IN_DOUBT:
             state = DeliveryState.DEFERRED
-            wait = retry.wait_seconds(result.attempt_count, asked=outcome.retry_after)
-            due_at = now + timedelta(seconds=wait)  # type: ignore[operator]
-        case Fate.DEFERRED:
-            state, said = (
-                DeliveryState.REJECTED,
-                f"Given up after {result.attempt_count + 1} tries: {said}"[:SAID_LIMIT],
-            )
-        case _:
-            state = DeliveryState.REJECTED
+            due_at = now + timedelta(seconds=retry.wait_seconds(tried.count, asked=outcome.retry_after))
     return (result.number, state.value, code, said, provider_id, due_at, 1)
+
+
+def _repeats(mailing: Mailing, result: Result) -> bool:
+    """Once more, where a second copy would carry the same Message-ID and the workspace wants it so."""
+    return result.outcome.repeatable and not result.tried.in_doubt and mailing.workspace.repeats_in_doubt
+
+
+def storable(words: str, limit: int = SAID_LIMIT) -> str:
+    """What PostgreSQL takes as text, whatever a server wrote: no NUL, no half of a character."""
+    return words.replace("\0", "").encode("utf-8", "replace").decode()[:limit]

@@ -6,23 +6,34 @@ from typing import Protocol
 
 
 class Fate(StrEnum):
-    """The three fates of an error, and success: this recipient, this moment, this account."""
+    """Success, and the three fates of an error: this recipient, this moment, this account.
+
+    In doubt is the moment's worst: the message was handed over, and no answer came.
+    """
 
     ACCEPTED = "accepted"
     DEFERRED = "deferred"
+    IN_DOUBT = "in_doubt"
     REJECTED = "rejected"
     ACCOUNT_STOPPED = "account_stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """code: "550 5.1.1" or a word; server_said: its own words; retry_after: seconds, where it asked for them."""
+    """What became of one message.
+
+    code: "550 5.1.1" or a word. server_said: its own words. retry_after: seconds, where it asked for them.
+    throttled: it says that too much comes too fast. repeatable: an in-doubt one may be sent once more, since a
+    second copy with the same Message-ID is one message to most programs.
+    """
 
     fate: Fate
     code: str = ""
     server_said: str = ""
     provider_id: str = ""
     retry_after: float | None = None
+    throttled: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +49,14 @@ class Connection(Protocol):
     """One kept connection, used by one lane at a time."""
 
     usable: bool
+    announced: Message | None  # what the server waits for: it is sent next, or the connection closed
 
-    def send(self, message: Message) -> Outcome:
-        """Hand over one message; never raises for what a server may say or do."""
+    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
+        """Hand over one message; never raises for what a server may say or do.
+
+        upcoming: what is sent next on this connection if it is usable then; it may be announced along with this
+        one, to save round trips. Whoever names it then sends it, or closes the connection.
+        """
 
     def close(self) -> None: ...
 

@@ -14,7 +14,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from delivery.links import read_token
 from delivery.providers import Provider
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
-from delivery.transports.esp_answers import outcome_of_error, outcome_of_status
+from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
 from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
@@ -72,12 +72,17 @@ class Connection:
 
     def __init__(self, provider: Provider, backend: Any, *, own_headers: bool) -> None:
         self.usable = True
+        self.announced: Message | None = None  # an API knows nothing of the kind
         self._provider, self._backend, self._own_headers = provider, backend, own_headers
 
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
         """Hand over one message. Never raises: what an ESP says or does not say becomes an outcome."""
         try:
             mail = self._mail(message)
+        except TROUBLE as error:  # nothing was handed over: this message alone cannot go this way
+            words = f"The message does not fit {self._provider.label}: {error}"
+            return Outcome(Fate.REJECTED, "unsupported", words[:WORDS_LIMIT])
+        try:
             self._backend.send_messages([mail])
         except TROUBLE as error:
             outcome = outcome_of_error(self._provider.name, error)

@@ -63,7 +63,7 @@ def outcome_of_status(provider: str, status: AnymailStatus, to: str) -> Outcome:
     if _is_account(provider, http, _text(status.esp_response)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http or ""), said)
     if http and (http in MOMENT_STATUSES or http >= 500):
-        return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(status.esp_response))
+        return _later(http, said, status.esp_response)
     return Outcome(Fate.REJECTED, "failed", said, provider_id)
 
 
@@ -81,7 +81,7 @@ def outcome_of_error(provider: str, error: Exception) -> Outcome:
         case AnymailError():
             return Outcome(Fate.ACCOUNT_STOPPED, server_said=str(error)[:WORDS_LIMIT])
     words = f"The answer could not be read ({type(error).__name__}: {error})."
-    return Outcome(Fate.DEFERRED, "in doubt", words[:WORDS_LIMIT])
+    return Outcome(Fate.IN_DOUBT, "in doubt", words[:WORDS_LIMIT])
 
 
 def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
@@ -89,10 +89,16 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
     if _is_account(provider, http, _text(answer)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
-        return Outcome(Fate.DEFERRED, "in doubt", said)
+        return Outcome(Fate.IN_DOUBT, "in doubt", said)
     if http in MOMENT_STATUSES or http >= 500:
-        return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(answer))
+        return _later(http, said, answer)
     return Outcome(Fate.REJECTED, str(http), said)
+
+
+def _later(http: int, said: str, answer: Any) -> Outcome:
+    """Too many, too early, or the ESP's own trouble; Retry-After is obeyed."""
+    throttled = http in (420, 429)
+    return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(answer), throttled=throttled)
 
 
 def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
@@ -103,8 +109,8 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     if isinstance(cause, requests.TooManyRedirects):
         words = "The address of the API redirects elsewhere; enter the one it leads to."
         return Outcome(Fate.ACCOUNT_STOPPED, server_said=words)
-    code = "dropped" if never_sent else "in doubt"
-    return Outcome(Fate.DEFERRED, code, f"No answer: {words}"[:WORDS_LIMIT])
+    said = f"No answer: {words}"[:WORDS_LIMIT]
+    return Outcome(Fate.DEFERRED, "dropped", said) if never_sent else Outcome(Fate.IN_DOUBT, "in doubt", said)
 
 
 def _is_account(provider: str, http: int, text: str) -> bool:

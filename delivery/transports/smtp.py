@@ -6,35 +6,34 @@ RFC 5321; the envelope travels in one write where the server offers PIPELINING (
 import smtplib
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Literal
 
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
+from delivery.transports.smtp_answers import Command, Reply, outcome_of
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+# For the answer to the message itself, which content filters take their time for. RFC 5321 §4.5.3.2.6 wants ten
+# minutes; giving up after two costs one repeated message at most, as an in-doubt one is sent once more only.
+END_SECONDS = 120.0
 LINE_LIMIT = 2048  # octets of a reply's line; RFC 5321 §4.5.3.1.5 allows 512
 REPLY_LINES = 100
 
+DROPPED = "dropped"  # the code of what was surely not handed over
+COMMANDS: tuple[Command, ...] = ("MAIL", "RCPT", "DATA")
 Security = Literal["none", "starttls", "tls"]
-# Replies that concern the account, whichever command they answer: sign-in wanted or refused.
-ACCOUNT_CODES = {530, 534, 535, 538}
-# To MAIL FROM: what is about this message's size or contents; any other refusal is about the sender.
-MESSAGE_CODES = {552, 554}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    code: int
-    text: str
-
-    @property
-    def is_good(self) -> bool:
-        return 200 <= self.code < 400
+# Servers that offer PIPELINING and lose step with it; this process talks to them command by command from then on.
+_out_of_step: set[str] = set()
 
 
 class _Gone(Exception):  # noqa: N818
-    """The connection ended, or said what is no SMTP."""
+    """The connection ended."""
+
+
+class _OutOfStep(_Gone):
+    """The server said what is no SMTP, or answers something else than was asked."""
 
 
 def connect(
@@ -45,7 +44,7 @@ def connect(
     Raises: CannotConnect: with the server's words, and whether the account or the moment is to blame.
     """
     try:
-        return Connection(_session(host, port, security, user, password))
+        return Connection(_session(host, port, security, user, password), peer=f"{host}:{port}")
     except smtplib.SMTPAuthenticationError as error:
         raise CannotConnect(
             _refused(error.smtp_code, error.smtp_error, "The server refused the user name or password")
@@ -65,8 +64,11 @@ def connect(
     except ssl.SSLError as error:
         words = f"TLS with {host}:{port} failed ({error.reason or error}). Is it the right port for this security?"
         raise CannotConnect(Outcome(Fate.DEFERRED, server_said=words)) from error
+    except (UnicodeError, ValueError) as error:  # a host name that cannot be one, an EHLO answer that is none
+        words = f"{host}:{port} cannot be used: {error}."
+        raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=words)) from error
     except (OSError, smtplib.SMTPException) as error:
-        raise CannotConnect(Outcome(Fate.DEFERRED, server_said=_unreachable(host, port, error))) from error
+        raise CannotConnect(_not_connected(host, port, error)) from error
 
 
 def _session(host: str, port: int, security: Security, user: str, password: str) -> smtplib.SMTP:
@@ -94,6 +96,13 @@ def _refused(code: int, said: bytes | str, words: str) -> Outcome:
     return Outcome(fate, code=str(code), server_said=f"{words}: {code} {text}")
 
 
+def _not_connected(host: str, port: int, error: Exception) -> Outcome:
+    if "authentication method" in str(error):  # smtplib: the server offers none that it knows
+        words = f"{host}:{port} offers no way to sign in that Volley knows (PLAIN, LOGIN, CRAM-MD5)."
+        return Outcome(Fate.ACCOUNT_STOPPED, server_said=words)
+    return Outcome(Fate.DEFERRED, server_said=_unreachable(host, port, error))
+
+
 def _unreachable(host: str, port: int, error: Exception) -> str:
     match error:
         case TimeoutError():
@@ -108,88 +117,135 @@ def _unreachable(host: str, port: int, error: Exception) -> str:
 
 
 class Connection:
-    """One kept SMTP connection: a lane's. Not for two threads at once."""
+    """One kept SMTP connection: a lane's. Not for two threads at once.
 
-    def __init__(self, session: smtplib.SMTP) -> None:
+    With PIPELINING a message travels in one write with the envelope of the next one, so that it costs one round
+    trip: MAIL, RCPT and DATA are a group of which DATA is the last (RFC 2920 §3.1).
+    """
+
+    def __init__(self, session: smtplib.SMTP, *, peer: str) -> None:
         assert session.sock is not None
         self.usable = True
+        self._peer = peer
         self._socket: socket.socket = session.sock
         self._socket.settimeout(ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = session.file or session.sock.makefile("rb")
-        self._pipelining = session.has_extn("pipelining")
+        self._pipelining = session.has_extn("pipelining") and peer not in _out_of_step
         self._utf8 = session.has_extn("smtputf8")
         self._size_limit = int(session.esmtp_features.get("size") or 0)
+        self.announced: Message | None = None  # its envelope was sent and taken
+        self._refused_ahead: tuple[Message, Outcome] | None = None
+        self._farewell: Reply | None = None  # a 421, after which no more is said
 
-    def send(self, message: Message) -> Outcome:
-        """Hand over one message. Never raises: a lost connection is a deferral, and `usable` is False after it."""
-        if not message.to.isascii() and not self._utf8:
-            return Outcome(
-                Fate.REJECTED,
-                "553 5.6.7",
-                "The server cannot deliver to addresses with letters beyond ASCII.",
-            )
+    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
+        """Hand over one message. Never raises: after a lost connection `usable` is False."""
+        unfit = self._unfit(message)
+        if unfit:
+            return unfit
+        handed_over = False
+        try:
+            refusal = self._open(message)
+            if refusal or not self.usable:
+                return refusal or _dropped("the server closed it")
+            ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
+            self._write(_stuffed(message.data) + b".\r\n" + (_envelope(ahead) if ahead else b""))
+            handed_over = True
+            outcome = self._end()
+        except (OSError, _Gone) as error:
+            self._break(error)
+            # After the final dot nobody knows; the message may go again with the same Message-ID.
+            return _lost(error) if handed_over else _dropped(str(error) or type(error).__name__)
+        if ahead and self.usable:
+            self._look_ahead(ahead)
+        return outcome
+
+    def _unfit(self, message: Message) -> Outcome | None:
+        """What this server says it cannot take is not handed to it."""
+        if _needs_utf8(message) and not self._utf8:
+            words = "The server knows no addresses with letters beyond ASCII (SMTPUTF8)."
+            return Outcome(Fate.REJECTED, "553 5.6.7", words)
         if self._size_limit and len(message.data) > self._size_limit:
             words = f"The message has {len(message.data):,} bytes; the server takes {self._size_limit:,}."
             return Outcome(Fate.REJECTED, "552 5.3.4", words)
-        handed_over = False
-        try:
-            refusal = self._envelope(message)
-            if refusal:
-                return refusal
-            self._write(_stuffed(message.data) + b".\r\n")
-            handed_over = True
-            return self._outcome(self._reply())
-        except (OSError, _Gone) as error:
-            self.close()
-            # After the final dot nobody knows; the message goes again with the same Message-ID.
-            code = "in doubt" if handed_over else "dropped"
-            return Outcome(Fate.DEFERRED, code, f"The connection was lost: {error or type(error).__name__}.")
+        return None
 
-    def _envelope(self, message: Message) -> Outcome | None:
-        """MAIL, RCPT and DATA; None once the server waits for the message."""
-        extra = b" SMTPUTF8" if not message.to.isascii() else b""
-        mail = b"MAIL FROM:<" + message.sender.encode() + b">" + extra + b"\r\n"
-        rcpt = b"RCPT TO:<" + message.to.encode() + b">\r\n"
-        if self._pipelining:
-            self._write(mail + rcpt + b"DATA\r\n")
-            replies = [self._reply(), self._reply(), self._reply()]
-        else:
-            replies = []
-            for command in (mail, rcpt, b"DATA\r\n"):
-                self._write(command)
-                replies.append(self._reply())
-                if not replies[-1].is_good:
-                    break
-        at, bad = next(((at, reply) for at, reply in enumerate(replies) if not reply.is_good), (0, None))
-        if bad is None:
+    def _open(self, message: Message) -> Outcome | None:
+        """See that the server waits for the message; else its refusal."""
+        refusal = self._refused_ahead
+        if refusal and refusal[0] is message:
+            self._refused_ahead = None
+            return refusal[1]
+        if self.announced is not None:
+            if self.announced is not message:
+                raise _Gone("another message was announced")
+            self.announced = None
             return None
-        self._start_over(after_data=len(replies) == 3 and replies[2].code == 354)
-        return self._outcome(bad, is_sender=at == 0)
+        if self._pipelining:
+            self._write(_envelope(message))
+            return self._opened([self._reply_to("MAIL"), self._reply_to("RCPT"), self._reply_to("DATA")])
+        answers: list[tuple[Command, Reply]] = []
+        for command, line in zip(COMMANDS, _envelope(message).splitlines(keepends=True), strict=True):
+            self._write(line)
+            answers.append((command, self._reply()))
+            if not answers[-1][1].is_good:
+                break
+        return self._opened(answers)
+
+    def _look_ahead(self, message: Message) -> None:
+        """Read what the announced message's envelope was answered; trouble here is not the sent one's."""
+        try:
+            refusal = self._opened([self._reply_to("MAIL"), self._reply_to("RCPT"), self._reply_to("DATA")])
+        except (OSError, _Gone) as error:
+            self._break(error)
+            return
+        if refusal is None:
+            self.announced = message
+        else:
+            self._refused_ahead = (message, refusal)
+
+    def _reply_to(self, command: Command) -> tuple[Command, Reply]:
+        """The next reply of a group; after a 421 there is none, so it stands for those that follow too."""
+        if self._farewell is None:
+            reply = self._reply()
+            if reply.code != 421:
+                return command, reply
+            self._farewell = reply
+        return command, self._farewell
+
+    def _opened(self, answers: list[tuple[Command, Reply]]) -> Outcome | None:
+        """None once the server waits for the message; else the first refusal, the transaction left behind."""
+        refused = next(((command, reply) for command, reply in answers if not reply.is_good), None)
+        if refused is None:
+            if [reply.code // 100 for _, reply in answers] != [2, 2, 3]:
+                raise _OutOfStep("its answers do not fit the commands")
+            return None
+        command, reply = refused
+        if reply.code == 421:
+            self.close()
+        else:
+            self._start_over(after_data=answers[-1][0] == "DATA" and answers[-1][1].code == 354)
+        return outcome_of(reply, command)
 
     def _start_over(self, *, after_data: bool) -> None:
         """Leave a refused transaction: an empty message where DATA was taken all the same, then RSET."""
-        if not self.usable:
-            return
-        if after_data:
-            self._write(b".\r\n")
-            self._reply()
-        self._write(b"RSET\r\n")
-        self._reply()
+        try:
+            if after_data:
+                self._write(b".\r\n")
+                self._reply()
+            self._write(b"RSET\r\n")
+            if self._reply().code == 421:
+                self.close()
+        except (OSError, _Gone):  # the refusal holds, whatever became of the connection after it
+            self.close()
 
-    def _outcome(self, reply: Reply, *, is_sender: bool = False) -> Outcome:
-        code, enhanced = str(reply.code), _enhanced(reply.text)
-        outcome_code = f"{code} {enhanced}".strip()
-        said = f"{code} {reply.text}"
-        if reply.code in ACCOUNT_CODES or (
-            is_sender and reply.code >= 500 and reply.code not in MESSAGE_CODES
-        ):
-            return Outcome(Fate.ACCOUNT_STOPPED, outcome_code, said)
-        if reply.is_good:
-            return Outcome(Fate.ACCEPTED, outcome_code, said)
+    def _end(self) -> Outcome:
+        self._socket.settimeout(END_SECONDS)
+        reply = self._reply()
+        self._socket.settimeout(ANSWER_SECONDS)
         if reply.code == 421:  # the server is closing the connection (RFC 5321 §3.8)
             self.close()
-        return Outcome(Fate.DEFERRED if reply.code < 500 else Fate.REJECTED, outcome_code, said)
+        return outcome_of(reply, "END")
 
     def _write(self, octets: bytes) -> None:
         self._socket.sendall(octets)
@@ -205,16 +261,20 @@ class Connection:
             if line[3:4] != b"-":
                 break
         if not line[:3].isdigit():
-            raise _Gone("the answer was no SMTP reply")
-        reply = Reply(int(line[:3]), " ".join(words))
-        if reply.code == 421:
-            self.usable = False
-        return reply
+            raise _OutOfStep("the answer was no SMTP reply")
+        return Reply(int(line[:3]), " ".join(words))
+
+    def _break(self, error: Exception) -> None:
+        if self._pipelining and isinstance(error, _OutOfStep):
+            _out_of_step.add(self._peer)
+        self.close()
 
     def close(self) -> None:
+        """End it; where a message was announced, without a word, since the server waits for its content."""
         self.usable = False
         try:
-            self._socket.sendall(b"QUIT\r\n")
+            if self.announced is None:
+                self._socket.sendall(b"QUIT\r\n")
         except OSError:
             return
         finally:
@@ -222,11 +282,23 @@ class Connection:
             self._socket.close()
 
 
-def _enhanced(text: str) -> str:
-    """The enhanced status code at the start of a reply (RFC 2034), or ""."""
-    first = text.partition(" ")[0]
-    parts = first.split(".")
-    return first if len(parts) == 3 and all(part.isdigit() for part in parts) and len(first) <= 8 else ""
+def _needs_utf8(message: Message) -> bool:
+    return not (message.to.isascii() and message.sender.isascii())
+
+
+def _envelope(message: Message) -> bytes:
+    extra = b" SMTPUTF8" if _needs_utf8(message) else b""
+    mail = b"MAIL FROM:<" + message.sender.encode() + b">" + extra + b"\r\n"
+    return mail + b"RCPT TO:<" + message.to.encode() + b">\r\nDATA\r\n"
+
+
+def _dropped(words: str) -> Outcome:
+    return Outcome(Fate.DEFERRED, DROPPED, f"The connection was lost: {words}.")
+
+
+def _lost(error: Exception) -> Outcome:
+    words = f"The connection was lost after the message: {error or type(error).__name__}."
+    return Outcome(Fate.IN_DOUBT, "in doubt", words, repeatable=True)
 
 
 def _stuffed(data: bytes) -> bytes:

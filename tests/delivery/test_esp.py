@@ -198,7 +198,7 @@ ANSWERS = [
     ("postmark", 422, {"ErrorCode": 400, "Message": "The 'From' address is not a Sender Signature."}, Fate.ACCOUNT_STOPPED, "Sender Signature"),
     ("postmark", 500, {"ErrorCode": 0, "Message": "Internal trouble"}, Fate.DEFERRED, "500 Internal trouble"),
     ("postmark", 503, "<html>nginx</html>", Fate.DEFERRED, "503"),
-    ("postmark", 200, "no JSON at all", Fate.DEFERRED, "no JSON"),
+    ("postmark", 200, "no JSON at all", Fate.IN_DOUBT, "no JSON"),
     ("mailgun", 400, {"message": "'to' parameter is not a valid address. please check documentation"}, Fate.REJECTED, "not a valid address"),
     ("mailgun", 403, {"message": "Domain acme.example is not allowed to send"}, Fate.ACCOUNT_STOPPED, "not allowed"),
     ("mailgun", 404, {"message": "Domain not found: acme.example"}, Fate.ACCOUNT_STOPPED, "Domain not found"),
@@ -212,7 +212,7 @@ ANSWERS = [
     ("sparkpost", 420, {"errors": [{"message": "Exceed Sending Limit (daily)"}]}, Fate.DEFERRED, "Sending Limit"),
     ("sparkpost", 400, {"errors": [{"message": "Unconfigured Sending Domain <acme.example>", "code": "7001"}]}, Fate.ACCOUNT_STOPPED, "Unconfigured"),
     ("unisender_go", 200, {"status": "success", "emails": [], "failed_emails": {"eve@example.com": "unsubscribed"}}, Fate.REJECTED, "unsubscribed"),
-    ("unisender_go", 200, {"status": "strange"}, Fate.DEFERRED, "could not be read"),
+    ("unisender_go", 200, {"status": "strange"}, Fate.IN_DOUBT, "could not be read"),
     ("resend", 403, {"statusCode": 403, "name": "validation_error", "message": "The acme.example domain is not verified."}, Fate.ACCOUNT_STOPPED, "not verified"),
     ("amazon_ses", 400, {"__type": "MessageRejected", "message": "Email address is not verified."}, Fate.ACCOUNT_STOPPED, "not verified"),
     ("amazon_ses", 400, {"__type": "BadRequestException", "message": "Invalid domain name: ''."}, Fate.REJECTED, "Invalid domain name"),
@@ -243,7 +243,7 @@ def test_a_dropped_answer_is_in_doubt_and_ends_the_connection(workspace, esp):
     esp.answer(0, "")
     connection = connect(an_esp_account(workspace, esp))
     outcome = connection.send(a_message())
-    assert (outcome.fate, outcome.code, connection.usable) == (Fate.DEFERRED, "in doubt", False)
+    assert (outcome.fate, outcome.code, connection.usable) == (Fate.IN_DOUBT, "in doubt", False)
 
 
 @pytest.mark.parametrize("provider", ["postmark", "amazon_ses"])

@@ -246,3 +246,23 @@ def test_behind_a_proxy_the_record_names_the_visitor_and_not_the_proxy(
     for deed in ("lists", "undo"):
         client.post(page(token), {"do": deed}, headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
     assert Subscription.objects.get(contact=eve, list=news).consent_ip == "198.51.100.7"
+
+
+def test_one_click_of_somebody_whom_a_segment_reached_takes_them_off_everything(client, workspace, eve, news):
+    other = List.objects.create(workspace=workspace, name="Other")
+    token = a_token(workspace, eve, lists=[other])
+    assert client.post(one_click(token)).status_code == 200
+    assert statuses(eve)["News"] == "unsubscribed"
+    assert Suppression.objects.filter(workspace=workspace, email=eve.email.lower()).exists()
+
+
+def test_one_click_in_a_second_message_of_a_list_already_left_takes_nothing_more(
+    client, workspace, eve, news
+):
+    offers = List.objects.create(workspace=workspace, name="Special offers")
+    Subscription.objects.create(workspace=workspace, contact=eve, list=offers, status="subscribed")
+    first, second = (a_token(workspace, eve, lists=[news]) for _ in range(2))
+    client.post(one_click(first))
+    client.post(one_click(second))
+    assert statuses(eve) == {"News": "unsubscribed", "Offers": "subscribed", "Special offers": "subscribed"}
+    assert not Suppression.objects.exists()

@@ -1,0 +1,88 @@
+"""What an SMTP reply means: one table from codes and words to our fates, the words kept as they are.
+
+RFC 5321 §4.2 (codes), RFC 3463 and 2034 (enhanced codes at the start of the text).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from delivery.transports.base import Fate, Outcome
+
+Command = Literal["MAIL", "RCPT", "DATA", "END"]
+
+# Whichever command they answer: sign-in is wanted or refused.
+ACCOUNT_CODES = {530, 534, 535, 538}
+# The receiver does not know us as who we say we are; sending on would only do harm. Gmail, Microsoft, Yahoo:
+# 5.7.25 no PTR, .26/.27 neither SPF nor DKIM, .29 no TLS, .509 DMARC, .515 bulk sender not authenticated.
+ACCOUNT_ENHANCED = {"5.7.8", "5.7.9", "5.7.25", "5.7.26", "5.7.27", "5.7.29", "5.7.509", "5.7.515"}
+# "554 5.7.1 <a@b.example>: Relay access denied", "550 relay not permitted": the server is not ours to send by.
+ACCOUNT_WORDS = re.compile(
+    r"relay(ing)?( access)? (denied|prohibited|not (permitted|allowed))|unable to relay|not permitted to relay"
+    r"|(authentication|authorization) (is )?required|must (authenticate|be authenticated)"
+    r"|(sending|daily|hourly|message) (quota|limit) exceeded for (this )?account|account (is )?(suspended|disabled)",
+    re.IGNORECASE,
+)
+# To MAIL FROM: what is about this message's size or contents; any other 5xx is about the sender.
+MESSAGE_CODES = {552, 554}
+# Too much, too fast: the server's own limits (RFC 3463 §3.8: 4.7.x policy; 4.3.2, 4.4.5 busy, 4.5.3 too many).
+THROTTLE_ENHANCED = re.compile(r"4\.7\.\d+|4\.3\.2|4\.4\.5|4\.5\.3|4\.2\.1")
+THROTTLE_WORDS = re.compile(
+    r"too (many|much|fast)|rate.?limit|throttl|try again later|exceeded|slow down|deferred due to",
+    re.IGNORECASE,
+)
+# Nothing is wrong with our pace: Postgrey and its kin put off a stranger's first try, and many servers take so
+# many messages on one connection and no more.
+NOT_THROTTLE_WORDS = re.compile(
+    r"gr[ea]y.?list|(on|per|for|in) (this|the|a|one)?\s*(connection|session)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """text: all lines, joined by blanks."""
+
+    code: int
+    text: str
+
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.code < 400
+
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status code that the text begins with, or ""."""
+        first = self.text.partition(" ")[0]
+        parts = first.split(".")
+        is_one = len(parts) == 3 and all(part.isdigit() for part in parts) and len(first) <= 8
+        return first if is_one else ""
+
+
+def outcome_of(reply: Reply, command: Command) -> Outcome:
+    """The fate of the message whose command was answered so."""
+    code = f"{reply.code} {reply.enhanced}".strip()
+    said = f"{reply.code} {reply.text}".strip()
+    if reply.is_good:
+        return Outcome(Fate.ACCEPTED, code, said)
+    if _concerns_account(reply, command):
+        return Outcome(Fate.ACCOUNT_STOPPED, code, said)
+    if reply.code < 500:
+        return Outcome(Fate.DEFERRED, code, said, throttled=_is_throttle(reply))
+    return Outcome(Fate.REJECTED, code, said)
+
+
+def _concerns_account(reply: Reply, command: Command) -> bool:
+    if reply.code in ACCOUNT_CODES:
+        return True
+    if reply.code < 500:
+        return False
+    if reply.enhanced in ACCOUNT_ENHANCED or ACCOUNT_WORDS.search(reply.text):
+        return True
+    return command == "MAIL" and reply.code not in MESSAGE_CODES
+
+
+def _is_throttle(reply: Reply) -> bool:
+    if NOT_THROTTLE_WORDS.search(reply.text):
+        return False
+    busy = bool(THROTTLE_ENHANCED.fullmatch(reply.enhanced)) or bool(THROTTLE_WORDS.search(reply.text))
+    return reply.code == 421 or (reply.code in (450, 451, 452, 454) and busy)
