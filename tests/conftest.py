@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Role
+from accounts.queue import redis_client
 from tests.people import a_person, a_workspace
 
 
@@ -17,6 +18,13 @@ def plain_settings(settings, tmp_path):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.MEDIA_ROOT = tmp_path / "files"
     settings.STATIC_ROOT = tmp_path  # whitenoise warns where there is no such folder
+
+
+@pytest.fixture(autouse=True)
+def empty_redis(request):
+    """What a test left there by id is not the next one's."""
+    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+        redis_client().flushdb()
 
 
 @pytest.fixture

@@ -56,8 +56,18 @@ def _do_not_wait_for_the_disk():
         connection.execute("SELECT pg_reload_conf()")
 
 
+def _own_redis_database():
+    """Ids come again in each test worker's database; what Redis keeps by them must not meet."""
+    from config import embedded
+
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.environ["REDIS_URL"] = embedded.redis_url().replace("db=0", f"db={1 + number % 15}")
+
+
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _start()
+elif not os.environ.get("REDIS_URL"):
+    _own_redis_database()
 
 
 def pytest_unconfigure(config):

@@ -1,0 +1,345 @@
+"""What goes wrong while sending: each time everybody is accounted for, and nothing is said twice without need."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.queue import redis_client
+from campaigns.actions import lifecycle
+from contacts.models import Subscription
+from delivery import accounts
+from delivery.actions import cancel, pause, resume
+from delivery.models import Batch, Delivery, Mailing
+from delivery.pipeline import connections, lease, work
+from delivery.pipeline.settle import Result, settle
+from delivery.pipeline.sweep import sweep
+from delivery.pipeline.work import work_batch
+from delivery.transports.base import Fate, Outcome
+from tests.builders import a_campaign, an_account
+from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lose_the_answer(server):
+    """After each message the server takes, the connection is gone."""
+    taken = Counter()
+
+    def end(recipient):
+        taken[recipient] += 1
+        return
+
+    server.answers["END"] = end
+    return taken
+
+
+def test_a_message_in_doubt_is_repeated_once_and_then_left_to_a_person(people, send_to_news, lose_the_answer):
+    people(1)
+    mailing = send_to_news()
+    for _ in range(4):
+        work_all(mailing)
+        make_due(mailing)
+    assert lose_the_answer == {"p1@example.com": 2}
+    assert said(mailing, "p1@example.com").state == "in_doubt"
+    assert (mailing.state, mailing.in_doubt_count) == ("finished", 1)
+
+
+def test_a_workspace_may_hold_what_is_in_doubt_at_once(people, send_to_news, lose_the_answer, workspace):
+    workspace.repeats_in_doubt = False
+    workspace.save()
+    people(1)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert lose_the_answer == {"p1@example.com": 1}
+    assert (mailing.state, mailing.in_doubt_count) == ("finished", 1)
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_goodbye_in_the_middle_keeps_the_servers_words(people, send_to_news, server, command, pipelining):
+    server.pipelining = pipelining
+    server.answers[command] = lambda _line: "421 4.3.2 Closing down"
+    people(1)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert said(mailing, "p1@example.com").server_said == "421 4.3.2 Closing down"
+    assert said(mailing, "p1@example.com").state == "deferred"
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_refusal_holds_although_the_server_hangs_up_after_it(people, send_to_news, server, pipelining):
+    server.pipelining = pipelining
+    server.answers["RCPT"] = lambda line: "550 5.1.1 Nobody" if "<p2@" in line else "250 Ok"
+    server.answers["DATA"] = lambda _line: "354 Go on"
+    server.answers["RSET"] = lambda _line: None
+    people(3)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (said(mailing, "p2@example.com").state, mailing.accepted_count) == ("rejected", 2)
+    assert mailing.state == "finished"
+
+
+def test_a_server_that_takes_nobody_is_not_asked_for_everybody(people, send_to_news, server):
+    server.answers["MAIL"] = lambda _line: "421 4.3.2 Too busy"
+    people(50)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert server.connection_count <= 3 * 2, "two tries a lane"
+    assert Delivery.objects.filter(state="pending").count() >= 44
+    assert "Too busy" in mailing.state_reason
+
+
+def test_a_relay_that_is_not_ours_to_use_stops_the_account_and_rejects_nobody(people, send_to_news, server):
+    server.answers["RCPT"] = lambda _line: "554 5.7.1 <x@example.com>: Relay access denied"
+    people(20)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.state, mailing.rejected_count) == ("paused", 0)
+    assert "Relay access denied" in mailing.state_reason
+
+
+def test_too_many_rejections_pause_the_mailing_once_and_not_again_after_resuming(
+    people, send_to_news, server, workspace
+):
+    server.answers["RCPT"] = lambda _line: "550 5.1.1 Nobody"
+    people(600)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert mailing.state == "paused"
+    assert "More than 10 % of the recipients were rejected" in mailing.state_reason
+    assert 200 <= mailing.rejected_count < 600
+    workspace.pause_at_rejected_percent = 0
+    workspace.save()
+    resume(mailing)
+    work_all(mailing)
+    assert (mailing.state, mailing.rejected_count) == ("finished", 600)
+
+
+def test_an_account_that_stands_in_takes_over_what_a_refused_one_was_sending(
+    people, send_to_news, server, account, workspace
+):
+    server.answers["MAIL"] = lambda _line: "535 5.7.8 Bad password"
+    an_account(workspace, name="Last resort", settings=account.settings, stands_in=True, position=2)
+    heir = an_account(workspace, name="Second", settings=account.settings, stands_in=True, position=1)
+    people(20)
+    mailing = send_to_news()
+    work_batch(mailing.pk)
+    mailing.refresh_from_db()
+    account.refresh_from_db()
+    assert (mailing.state, mailing.account) == ("sending", heir)
+    assert "It goes on by “Second”" in mailing.state_reason
+    assert account.stopped_at is not None
+    del server.answers["MAIL"]
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("finished", 20)
+
+
+def test_setting_an_account_aside_stops_what_it_sends(people, send_to_news, server, account, ada):
+    people(120)
+    mailing = send_to_news()
+    work_batch(mailing.pk)
+    accounts.set_aside(account, by=ada)
+    work_all(mailing)
+    assert len(server.messages) == 50
+    assert mailing.state == "paused"
+    assert "set aside by Ada" in mailing.state_reason
+
+
+def test_an_old_journal_of_the_same_batch_number_says_nothing(people, send_to_news, server):
+    people(3)
+    mailing = send_to_news()
+    batch = Batch.objects.get(mailing=mailing)
+    redis_client().rpush(f"volley:journal:{batch.key}", "1", "2", "3")
+    Batch.objects.update(key=uuid.uuid4())  # a restored database: the number comes again, the key does not
+    work_all(mailing)
+    assert len(server.messages) == 3
+
+
+def test_what_a_dead_worker_had_sent_counts_as_sent_when_the_rest_is_canceled(people, send_to_news):
+    people(5)
+    mailing = send_to_news()
+    lease.claim(mailing.pk, worker="the dead one")
+    batch = Batch.objects.get(mailing=mailing)
+    redis_client().rpush(f"volley:journal:{batch.key}", "1", "2", "3")
+    Batch.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    cancel(mailing)
+    sweep()
+    mailing.refresh_from_db()
+    assert (mailing.accepted_count, mailing.canceled_count) == (3, 2)
+    assert_everyone_is_accounted_for(mailing)
+
+
+def test_somebody_whom_a_dead_worker_had_sent_to_is_not_skipped_for_leaving_since(
+    people, send_to_news, server
+):
+    contacts = people(2)
+    mailing = send_to_news()
+    batch = Batch.objects.get(mailing=mailing)
+    redis_client().rpush(f"volley:journal:{batch.key}", "1")
+    Subscription.objects.filter(contact=contacts[0]).update(status="unsubscribed")
+    work_all(mailing)
+    assert said(mailing, "p1@example.com").state == "accepted"
+    assert server.recipients() == ["p2@example.com"]
+
+
+def test_a_canceled_mailing_of_many_batches_is_closed_by_the_sweeper(people, send_to_news):
+    people(300)
+    mailing = send_to_news()
+    Batch.objects.all().delete()
+    for first in range(1, 301, 10):
+        Batch.objects.create(mailing=mailing, first_number=first, last_number=first + 9)
+    cancel(mailing)
+    assert Batch.objects.filter(state="ready").count() == 10
+    sweep()
+    mailing.refresh_from_db()
+    assert mailing.canceled_count == 300
+
+
+def test_any_words_of_a_server_can_be_kept(people, send_to_news):
+    people(2)
+    mailing = Mailing.objects.select_related("workspace").get(pk=send_to_news().pk)
+    said_badly = Outcome(Fate.REJECTED, "5\ud8000", "no\0 \ud800 sense", "id\0\ud800")
+    settle(mailing, [Result(1, said_badly), Result(2, Outcome(Fate.ACCEPTED))])
+    assert said(mailing, "p1@example.com").server_said == "no ? sense"
+
+
+def test_connections_that_nobody_wants_are_closed_whose_ever_they_are(server, workspace, monkeypatch):
+    monkeypatch.setattr(connections, "IDLE_SECONDS", -1.0)
+    for number in range(5):
+        account = an_account(
+            workspace,
+            name=f"Account {number}",
+            settings={"host": "127.0.0.1", "port": server.port, "security": "none", "user": ""},
+        )
+        borrowed, _ = connections.borrow(account)
+        connections.give_back(account, borrowed)
+    assert not connections._idle
+
+
+def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
+    people, send_to_news, server, monkeypatch
+):
+    monkeypatch.setattr(work, "SLICE_SECONDS", 0.3)
+    server.answers["END"] = lambda _recipient: (time.sleep(0.1), "250 Ok")[1]
+    people(50)
+    mailing = send_to_news()
+    began = time.monotonic()
+    report = work_batch(mailing.pk)
+    assert time.monotonic() - began < 2
+    assert report.state == "ready"
+    assert 0 < report.settled < 50
+    monkeypatch.setattr(work, "SLICE_SECONDS", 60)
+    work_all(mailing)
+    assert sorted(Counter(server.recipients()).values()) == [1] * 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_answer_does_not_lose_the_lease_of_a_paused_mailing(people, send_to_news, server, monkeypatch):
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 1)
+    monkeypatch.setattr(work, "SETTLE_EVERY", 0.1)
+    answering = threading.Event()
+    server.answers["END"] = lambda _recipient: (answering.set(), time.sleep(2.5), "250 Ok")[2]
+    people(9)
+    mailing = send_to_news()
+
+    def worker():
+        work_batch(mailing.pk)
+        connection.close()
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    answering.wait(5)
+    pause(mailing)
+    for _ in range(10):
+        time.sleep(0.2)
+        sweep()
+        assert Batch.objects.get().state == "leased"
+    thread.join()
+    server.answers.clear()
+    resume(mailing)
+    work_all(mailing)
+    assert Counter(server.recipients()) == {f"p{n}@example.com": 1 for n in range(1, 10)}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("_round", range(5))
+def test_canceling_while_it_finishes_ends_in_one_of_both(
+    workspace, bob, people, account, news, server, _round
+):
+    people(30)
+    campaign = a_campaign(workspace, lists=[news], account=account)
+    lifecycle.send_now(campaign, by=bob)
+    lifecycle.launch(campaign.pk)
+    campaign.refresh_from_db()
+    failed = []
+
+    def run(deed):
+        try:
+            deed()
+        except lifecycle.WrongState:
+            pass
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    deeds = [lambda: work_batch(campaign.mailing_id), lambda: lifecycle.cancel(campaign, by=bob)]
+    threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert failed == []
+    campaign.refresh_from_db()
+    assert (campaign.state, campaign.mailing.state) in (("sent", "finished"), ("canceled", "canceled"))
+    assert_everyone_is_accounted_for(campaign.mailing)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_clock_does_not_wait_for_a_launch_that_takes_its_time(workspace, bob, people, account, news):
+    people(3)
+    campaign = a_campaign(workspace, lists=[news], account=account)
+    lifecycle.send_now(campaign, by=bob)
+    type(campaign).objects.update(updated_at=timezone.now() - timedelta(minutes=1))
+    locked, done = threading.Event(), threading.Event()
+
+    def launching():
+        with transaction.atomic():
+            type(campaign).objects.select_for_update().get(pk=campaign.pk)
+            locked.set()
+            done.wait(10)
+        connection.close()
+
+    thread = threading.Thread(target=launching)
+    thread.start()
+    locked.wait(5)
+    began = time.monotonic()
+    assert lifecycle.requeue_unlaunched() == 0
+    assert time.monotonic() - began < 2
+    done.set()
+    thread.join()
+    assert lifecycle.requeue_unlaunched() == 1
+
+
+def test_one_campaigns_fault_does_not_keep_the_others_from_leaving(
+    workspace, people, account, news, monkeypatch
+):
+    people(1)
+    due = timezone.now() - timedelta(seconds=5)
+    broken, fine = (
+        a_campaign(workspace, name, lists=[news], account=account, state="scheduled", scheduled_at=due)
+        for name in ("Broken", "Fine")
+    )
+    check = lifecycle._check
+    monkeypatch.setattr(lifecycle, "_check", lambda it: 1 / 0 if it.pk == broken.pk else check(it))
+    assert lifecycle.launch_due() == 1
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert (broken.state, fine.state) == ("failed", "sending")
