@@ -1,9 +1,11 @@
-"""What holds for every answer: the content security policy, and refusals rendered in one place."""
+"""What holds for every answer: the content security policy, what may be kept, refusals rendered in one place."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.errors import Refusal
 
@@ -27,7 +29,7 @@ def content_security_policy(get_response: Handler) -> Handler:
 
 
 class refusals:  # noqa: N801  (reads as a function in settings; process_exception needs a class)
-    """Render a Refusal that no view has bound to a field: a toast for htmx, JSON for the API, a page otherwise."""
+    """Render a Refusal that no view has bound to a field; no browser keeps the page of somebody signed in."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -35,16 +37,34 @@ class refusals:  # noqa: N801  (reads as a function in settings; process_excepti
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Vary", "Cookie, HX-Request, HX-Target")
+        if (
+            request.user.is_authenticated
+        ):  # "Back" asks again, rather than show a draft that has left meanwhile
+            add_never_cache_headers(response)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, Refusal):
-            return None
-        if request.path.startswith("/api/"):
-            return JsonResponse({"code": error.code, "message": error.message}, status=error.status)
-        context = {"refusal": error}
-        if not getattr(request, "htmx", False):
-            return render(request, "refusal.html", context, status=error.status)
-        response = render(request, "shared/_refusal.html", context, status=error.status)
-        response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
-        return response
+        return refused(request, error) if isinstance(error, Refusal) else None
+
+
+def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """JSON for the API; for htmx a toast, or words beside a form that saves itself; a page otherwise."""
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": refusal.code, "message": refusal.message}, status=refusal.status)
+    context = {"refusal": refusal, "back": _back(request)}
+    htmx = getattr(request, "htmx", None)
+    if not htmx:
+        return render(request, "refusal.html", context, status=refusal.status)
+    if (htmx.target or "").endswith("#saved"):
+        return render(request, "shared/_not_saved.html", context, status=refusal.status)
+    response = render(request, "shared/_refusal.html", context, status=refusal.status)
+    response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
+    return response
+
+
+def _back(request: HttpRequest) -> str:
+    """The page of ours that led here, or nothing; never the refused page itself."""
+    came_from = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(came_from, {request.get_host()})
+    is_itself = request.method == "GET" and came_from == request.build_absolute_uri()
+    return came_from if is_ours and not is_itself else ""
