@@ -5,8 +5,14 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from django import forms
+from django.core.validators import RegexValidator
 
 from accounts.models import Role, Workspace
+
+# What stands in a header of mail may hold none of the signs that end a line (RFC 5322 §2.2; str.splitlines).
+ONE_LINE = RegexValidator(
+    r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", "Keep this on one line.", inverse_match=True
+)
 
 
 class Styled:
@@ -25,6 +31,17 @@ class Styled:
                 self.fields[name].widget.attrs["class"] += " is-invalid"  # type: ignore[attr-defined]
 
 
+class Addressed:
+    """Second base of allauth's forms: the address is called what it is called everywhere else."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in {"email", "login"} & set(self.fields):  # type: ignore[attr-defined]
+            field = self.fields[name]  # type: ignore[attr-defined]
+            field.label = "E-mail address"
+            field.widget.attrs.pop("placeholder", None)
+
+
 def _css_class(widget: forms.Widget) -> str:
     match widget:
         case forms.CheckboxInput() | forms.RadioSelect() | forms.CheckboxSelectMultiple():
@@ -34,12 +51,16 @@ def _css_class(widget: forms.Widget) -> str:
     return "form-control"
 
 
-class SignupForm(Styled, allauth.SignupForm):
+class SignupForm(Styled, Addressed, allauth.SignupForm):
     """E-mail and password, and what the first workspace is called."""
 
-    name = forms.CharField(label="Your name", max_length=120, required=False)
+    name = forms.CharField(label="Your name", max_length=120, required=False, validators=[ONE_LINE])
     workspace = forms.CharField(
-        label="Company or project", max_length=120, required=False, help_text="The name of your workspace."
+        label="Company or project",
+        max_length=120,
+        required=False,
+        validators=[ONE_LINE],
+        help_text="The name of your workspace.",
     )
     time_zone = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"data-time-zone": ""}))
     field_order = ("email", "password1", "name", "workspace")
@@ -50,11 +71,11 @@ class SignupForm(Styled, allauth.SignupForm):
         return zone if zone in zoneinfo.available_timezones() else "UTC"
 
 
-class LoginForm(Styled, allauth.LoginForm):
+class LoginForm(Styled, Addressed, allauth.LoginForm):
     pass
 
 
-class ResetPasswordForm(Styled, allauth.ResetPasswordForm):
+class ResetPasswordForm(Styled, Addressed, allauth.ResetPasswordForm):
     pass
 
 
@@ -66,11 +87,13 @@ class ChangePasswordForm(Styled, allauth.ChangePasswordForm):
     pass
 
 
-class AddEmailForm(Styled, allauth.AddEmailForm):
+class AddEmailForm(Styled, Addressed, allauth.AddEmailForm):
     pass
 
 
 class WorkspaceForm(Styled, forms.ModelForm):
+    name = forms.CharField(max_length=120, validators=[ONE_LINE])
+
     class Meta:
         model = Workspace
         fields = ("name", "time_zone", "postal_address")
@@ -85,7 +108,9 @@ class WorkspaceForm(Styled, forms.ModelForm):
 
 
 class NewWorkspaceForm(Styled, forms.Form):
-    name = forms.CharField(label="Name", max_length=120, help_text="A company, a brand or a project.")
+    name = forms.CharField(
+        label="Name", max_length=120, validators=[ONE_LINE], help_text="A company, a brand or a project."
+    )
     time_zone = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"data-time-zone": ""}))
     clean_time_zone = SignupForm.clean_time_zone
 

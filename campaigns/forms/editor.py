@@ -3,11 +3,10 @@
 from typing import Any
 
 from django import forms
-from django.core.validators import RegexValidator
 from django.db.models import Q, QuerySet
 
 from accounts.errors import Refusal
-from accounts.forms import Styled
+from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from campaigns.content import compile_content
 from campaigns.forms.moments import NoSuchMoment, as_typed, moment
@@ -19,7 +18,6 @@ from delivery.liquid import TemplateProblem
 from delivery.models import SendingAccount
 
 SOURCE_LIMIT = 1_000_000  # characters that a draft keeps; compiling it asks for less
-ONE_LINE = RegexValidator(r"[\r\n]", "Keep this on one line.", inverse_match=True)
 NOW, LATER = "now", "later"
 
 
@@ -33,16 +31,36 @@ class NewCampaignForm(Styled, forms.Form):
 
 
 class Step(Styled, forms.Form):
-    """A step of the editor. `kept` is what can be saved of it; `check` finds what may be saved yet needs mending."""
+    """A step of the editor. `kept` is what can be saved of it; `check` finds what is saved yet needs mending.
+
+    unsaved: the labels of what cannot be saved as typed. refusal: why nothing was saved at all.
+    """
 
     def __init__(self, data: Any, *, campaign: Campaign) -> None:
         self.campaign = campaign
+        self.unsaved: list[str] = []
+        self.is_partly_saved = False
+        self.refusal: Refusal | None = None
         super().__init__(data, initial=self.stored())
         for name, field in self.fields.items():
             field.widget.attrs["aria-describedby"] = f"problem-{name}"
 
+    def full_clean(self) -> None:
+        """Where nothing was typed, what is stored is what `check` looks at."""
+        super().full_clean()
+        if not self.is_bound:
+            self.cleaned_data = self.stored()
+
     def stored(self) -> dict[str, Any]:
         raise NotImplementedError
+
+    def keep(self) -> dict[str, Any]:
+        """`kept`, once the rest has been named."""
+        self.full_clean()
+        kept = self.kept()
+        self.unsaved = [str(self[name].label) for name in self.errors]
+        self.is_partly_saved = len(kept) > len(self.unsaved)
+        return kept
 
     def kept(self) -> dict[str, Any]:
         """What was typed, and what was stored wherever that cannot be stored."""
@@ -50,7 +68,7 @@ class Step(Styled, forms.Form):
         return {name: self.cleaned_data.get(name, stored[name]) for name in self.fields}
 
     def check(self) -> None:
-        """Add the errors that only show once the draft is saved."""
+        """Add the errors of what is stored with its mistakes."""
 
 
 def _choices(rows: type[List] | type[Segment]) -> forms.ModelMultipleChoiceField:
@@ -174,6 +192,7 @@ class SenderForm(Step):
         return {name: getattr(self.campaign, name) for name in self.base_fields}
 
     def check(self) -> None:
+        """Merge tags that cannot be read."""
         for name in ("subject", "preheader"):
             try:
                 liquid.check(self.cleaned_data.get(name, ""), field=name, html=False)

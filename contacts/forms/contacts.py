@@ -8,7 +8,7 @@ from django import forms
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.forms import Styled
+from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts.actions.contacts import Details
 from contacts.importing import addresses
@@ -77,8 +77,8 @@ class ContactForm(Styled, forms.Form):
         widget=forms.EmailInput(attrs={"autocomplete": "off", "autofocus": True}),
         error_messages={"required": "Give the e-mail address."},
     )
-    first_name = forms.CharField(label="First name", max_length=120, required=False)
-    last_name = forms.CharField(label="Last name", max_length=120, required=False)
+    first_name = forms.CharField(label="First name", max_length=120, required=False, validators=[ONE_LINE])
+    last_name = forms.CharField(label="Last name", max_length=120, required=False, validators=[ONE_LINE])
 
     def __init__(
         self,

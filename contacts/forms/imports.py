@@ -7,7 +7,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
-from accounts.forms import Styled
+from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts.actions.imports import NewField, Plan
 from contacts.importing.columns import Column
@@ -96,7 +96,7 @@ class MappingForm(Styled, forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
-    new_list = forms.CharField(label="A new list", max_length=120, required=False)
+    new_list = forms.CharField(label="A new list", max_length=120, required=False, validators=[ONE_LINE])
     consent = forms.BooleanField(label="These people agreed to get mail from us", required=False)
     consent_note = forms.CharField(
         label="Where and when they agreed",

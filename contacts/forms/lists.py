@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from accounts.forms import Styled
+from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts.models import List
 
@@ -12,6 +12,7 @@ from contacts.models import List
 class ListForm(Styled, forms.Form):
     name = forms.CharField(
         max_length=120,
+        validators=[ONE_LINE],
         widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Monthly newsletter"}),
         error_messages={"required": "Give the list a name."},
     )

@@ -97,3 +97,27 @@ def test_signing_in_and_out(alice):
 def test_a_wrong_password_is_refused_in_words(alice):
     page = Client().post(reverse("account_login"), {"login": alice.email, "password": "nonsense"})
     assert "not correct" in page.content.decode()
+
+
+@pytest.mark.parametrize("field", ["name", "workspace"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\u2028"])
+def test_names_that_would_add_a_header_to_mail_are_refused_beside_them(field, end):
+    response = sign_up(**{field: f"Mia{end}Bcc: x"})
+    assert "Keep this on one line." in response.content.decode()
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "typed"),
+    [
+        ("/settings/", {"name": "Mia\r\nBcc: x", "time_zone": "UTC"}),
+        ("/workspaces/new/", {"name": "Mia\r\nBcc: x"}),
+        ("/lists/new/", {"name": "Mia\r\nBcc: x"}),
+        ("/contacts/new/", {"email": "mia@example.com", "first_name": "Mia\r\nBcc: x"}),
+        ("/contacts/new/", {"email": "mia@example.com", "last_name": "Mia\r\nBcc: x"}),
+    ],
+)
+def test_no_name_in_a_workspace_has_two_lines(alice, sign_in, address, typed):
+    response = sign_in(alice).post(address, typed)
+    assert response.status_code == 422
+    assert "Keep this on one line." in response.content.decode()

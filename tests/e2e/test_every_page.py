@@ -160,7 +160,7 @@ def test_every_page_looks_right(page, volley):
 
 def sign_in(page):
     page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Juniper Coffee").first.wait_for()

@@ -31,7 +31,7 @@ def sign_up(page):
     look(page, "sign-in")
     page.get_by_role("link", name="Create an account").click()
     look(page, "sign-up")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Your name").fill("Eve")
     page.get_by_label("Company or project").fill("Eve's Shop")
