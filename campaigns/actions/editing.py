@@ -1,8 +1,10 @@
 """What is written of a campaign before it leaves: every step saves itself, and only a draft is changed."""
 
 import datetime
+import hashlib
+import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,13 +12,37 @@ from django.utils import timezone
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from campaigns.models import Campaign, State
+from campaigns.queries import audience
 from contacts.models import List, Segment
 from delivery.models import SendingAccount
+
+# What each step stores in the campaign's own row; an audience is stored in its link tables.
+FIELDS: Final = {
+    "content": ("content_kind", "content"),
+    "sender": ("subject", "preheader", "from_name", "from_email", "reply_to", "account_id"),
+    "schedule": ("scheduled_at",),
+}
 
 
 class NotHere(Refusal):
     code = "not_found"
     status = 404
+
+
+class ChangedElsewhere(WrongState):
+    """What is stored of the step is no longer what its writer has seen."""
+
+    code = "changed_elsewhere"
+
+
+def version(campaign: Campaign, step: str) -> str:
+    """A short word for what is stored of one step: whoever writes over it names it, and no other step changes it."""
+    if step == "audience":
+        held = audience.chosen(campaign)
+        values: list[Any] = [sorted(getattr(held, name)) for name in vars(held)]
+    else:
+        values = [getattr(campaign, name) for name in FIELDS[step]]
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
 
 
 @transaction.atomic(durable=True)
@@ -45,10 +71,12 @@ def save_audience(
     excluded_lists: Collection[List],
     excluded_segments: Collection[Segment],
     by: User,
+    over: str | None = None,
 ) -> None:
     """Choose whom it is for.
 
-    Raises: WrongState: no draft any more. NotHere: a list or segment of elsewhere.
+    over: the version that the writer has seen; without one, whatever is stored is written over.
+    Raises: WrongState: no draft any more. ChangedElsewhere. NotHere: a list or segment of elsewhere.
     """
     chosen: dict[str, Collection[Any]] = {
         "lists": lists,
@@ -58,9 +86,15 @@ def save_audience(
     }
     for rows in chosen.values():
         _check_ours(campaign, *rows)
-    _update(campaign)
+    Campaign.objects.select_for_update().get(
+        pk=campaign.pk
+    )  # from here on nobody else writes its link tables
     before = {name: set(getattr(campaign, name).values_list("pk", flat=True)) for name in chosen}
-    if before == {name: {row.pk for row in rows} for name, rows in chosen.items()}:
+    is_new = before != {name: {row.pk for row in rows} for name, rows in chosen.items()}
+    if is_new and over is not None and over != version(campaign, "audience"):
+        raise _not_written(campaign)
+    _update(campaign)
+    if not is_new:
         return
     for name, rows in chosen.items():
         getattr(campaign, name).set(rows)
@@ -68,12 +102,13 @@ def save_audience(
 
 
 @transaction.atomic(durable=True)
-def save_content(campaign: Campaign, *, kind: str, source: str, by: User) -> None:
+def save_content(campaign: Campaign, *, kind: str, source: str, by: User, over: str | None = None) -> None:
     """Keep what was written, with its mistakes: preflight names them.
 
-    Raises: WrongState: no draft any more.
+    over: as for the audience.
+    Raises: WrongState: no draft any more. ChangedElsewhere.
     """
-    if _update(campaign, content_kind=kind, content=source):
+    if _update(campaign, "content", over, content_kind=kind, content=source):
         record(by, "campaign.content_changed", campaign)
 
 
@@ -88,47 +123,68 @@ def save_sender(
     reply_to: str,
     account: SendingAccount | None,
     by: User,
+    over: str | None = None,
 ) -> None:
     """Say what it is called in the inbox, whom it is from, and which way it goes.
 
-    Raises: WrongState: no draft any more. NotHere: an account of elsewhere.
+    over: as for the audience.
+    Raises: WrongState: no draft any more. ChangedElsewhere. NotHere: an account of elsewhere.
     """
     _check_ours(campaign, *([account] if account else []))
     changed = _update(
         campaign,
+        "sender",
+        over,
         subject=subject,
         preheader=preheader,
         from_name=from_name,
         from_email=from_email,
         reply_to=reply_to,
-        account=account,
+        account_id=account and account.pk,
     )
     if changed:
         record(by, "campaign.sender_changed", campaign)
 
 
 @transaction.atomic(durable=True)
-def save_intended_time(campaign: Campaign, *, at: datetime.datetime | None, by: User) -> None:
+def save_intended_time(
+    campaign: Campaign, *, at: datetime.datetime | None, by: User, over: str | None = None
+) -> None:
     """Note when it is meant to leave; it leaves by itself only once it is scheduled.
 
-    Raises: WrongState: no draft any more.
+    over: as for the audience.
+    Raises: WrongState: no draft any more. ChangedElsewhere.
     """
-    if _update(campaign, scheduled_at=at):
+    if _update(campaign, "schedule", over, scheduled_at=at):
         record(by, "campaign.time_changed", campaign)
 
 
-def _update(campaign: Campaign, **values: Any) -> bool:
-    """Write the values into a draft, and into the object at hand; whether they were others before."""
-    written = Campaign.objects.filter(pk=campaign.pk, state=State.DRAFT).update(
-        **values, updated_at=timezone.now()
-    )
-    if not written:
-        campaign.refresh_from_db(fields=["state"])
-        raise WrongState(_why_closed(campaign))
-    changed = any(getattr(campaign, name) != value for name, value in values.items())
+def _update(campaign: Campaign, step: str = "", over: str | None = None, **values: Any) -> bool:
+    """Write the values into a draft, and into the object at hand; whether they were others before.
+
+    Where `over` is named, the row has to hold what the object at hand holds, and that has to be what the writer
+    has seen. To write what is stored already is no conflict: the answer to the first try may have got lost.
+    """
+    held = {name: getattr(campaign, name) for name in values}
+    is_seen = over is None or held == values or over == version(campaign, step)
+    rows = Campaign.objects.filter(pk=campaign.pk, state=State.DRAFT, **({} if over is None else held))
+    if not (is_seen and rows.update(**values, updated_at=timezone.now())):
+        raise _not_written(campaign)
     for name, value in values.items():
         setattr(campaign, name, value)
-    return changed
+    return held != values
+
+
+def _not_written(campaign: Campaign) -> WrongState:
+    """Why: it is no draft any more, or holds something else than it did."""
+    campaign.refresh_from_db()
+    if not campaign.is_editable:
+        return WrongState(_why_closed(campaign))
+    zone = campaign.workspace.zone
+    at, now = campaign.updated_at.astimezone(zone), timezone.now().astimezone(zone)
+    when = f"{at:%H:%M}" if at.date() == now.date() else f"{at:%-d %b, %H:%M}"
+    # The time may be that of a later change in another step; it is only there to remind somebody.
+    return ChangedElsewhere(f"Changed in another tab or by somebody else at {when}.")
 
 
 def _why_closed(campaign: Campaign) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 
-from accounts.access import WorkspaceRequest, needs
+from accounts.access import NotAllowed, WorkspaceRequest, needs
+from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import render_part
 from campaigns import preflight, starters
@@ -36,6 +38,18 @@ def new(request: WorkspaceRequest) -> HttpResponse:
     return render(request, "campaigns/new.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
+def _in_place(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page that saves itself is told that its person is signed out, not led away from what is typed."""
+
+    @wraps(view)
+    def answered(request: WorkspaceRequest, pk: int) -> HttpResponse:
+        if request.htmx and not request.user.is_authenticated:
+            raise NotAllowed("you are signed out. Sign in in another tab, then type on.", code="signed_out")
+        return view(request, pk)
+
+    return answered
+
+
 def _on_draft(view: View) -> Callable[[WorkspaceRequest, int], HttpResponse]:
     """Hand the campaign to the view; one that is no draft any more shows its own page instead."""
 
@@ -55,21 +69,23 @@ def campaign_at(request: WorkspaceRequest, pk: int) -> Campaign:
     return campaign
 
 
+@_in_place
 @needs(Role.MARKETER)
 @_on_draft
 def audience(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
     form = AudienceForm(_typed(request), campaign=campaign)
-    _save(form, lambda kept: editing.save_audience(campaign, **kept, by=request.user))
+    _save(form, editing.save_audience, request)
     return _step(request, "audience", form, audience_context(form))
 
 
+@_in_place
 @needs(Role.MARKETER)
 @_on_draft
 def content(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
     if "starter" in request.POST:
         return _start_from(request, campaign, request.POST["starter"])
     form = ContentForm(_typed(request), campaign=campaign)
-    _save(form, lambda kept: editing.save_content(campaign, **kept, by=request.user))
+    _save(form, editing.save_content, request)
     return _step(request, "content", form, content_context(form))
 
 
@@ -77,23 +93,31 @@ def _start_from(request: WorkspaceRequest, campaign: Campaign, key: str) -> Http
     """Lay a starter into an empty draft; what is written already stays."""
     known = {starter.key for starter in starters.STARTERS}
     if key in known and not campaign.content.strip():
-        editing.save_content(campaign, kind=ContentKind.MJML, source=starters.source(key), by=request.user)
+        editing.save_content(
+            campaign,
+            kind=ContentKind.MJML,
+            source=starters.source(key),
+            by=request.user,
+            over=editing.version(campaign, "content"),
+        )
     return redirect("campaign_content", campaign.pk)
 
 
+@_in_place
 @needs(Role.MARKETER)
 @_on_draft
 def sender(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
     form = SenderForm(_typed(request), campaign=campaign)
-    _save(form, lambda kept: editing.save_sender(campaign, **kept, by=request.user))
+    _save(form, editing.save_sender, request)
     return _step(request, "sender", form, {})
 
 
+@_in_place
 @needs(Role.MARKETER)
 @_on_draft
 def schedule(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
     form = ScheduleForm(_typed(request), campaign=campaign)
-    _save(form, lambda kept: editing.save_intended_time(campaign, **kept, by=request.user))
+    _save(form, editing.save_intended_time, request)
     return _step(request, "schedule", form, {})
 
 
@@ -126,25 +150,44 @@ def _typed(request: WorkspaceRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 
-def _save(form: Step, save: Callable[[dict[str, Any]], None]) -> None:
-    """Keep what can be kept, then say what needs mending."""
+def _save(form: Step, save: Callable[..., None], request: WorkspaceRequest) -> None:
+    """Keep what can be kept; the form then tells what was not, and what was with its mistakes."""
     if form.is_bound:
+        over = request.POST.get("over") or request.POST.get("version") or None
+        try:
+            save(form.campaign, **form.keep(), by=request.user, over=over)
+        except Refusal as refusal:
+            form.refusal = refusal
+            return
+    else:
         form.full_clean()
-        save(form.kept())
-        form.check()
+    form.check()
 
 
 def _step(request: WorkspaceRequest, step: str, form: Step, context: dict[str, Any]) -> HttpResponse:
     """The page; after a save the next step's page, or for htmx what was saved and what needs mending."""
-    if form.is_bound and not form.errors and not request.htmx:
+    if form.is_bound and not (form.refusal or form.errors or request.htmx):
         return redirect(f"campaign_{next_step(step)}", form.campaign.pk)
+    newest = editing.version(form.campaign, step)
     context |= {
         "campaign": form.campaign,
         "form": form,
         "step": step,
         "steps": shown_steps(form.campaign, step),
+        "newest": newest,
+        "version": request.POST.get("version", "") if form.refusal else newest,
+        "saved_at": timezone.now(),
     }
-    page, status = f"campaigns/{step}.html", 422 if form.errors else 200
-    response = render_part(request, page, "campaigns/_saved.html", context, target="saved", status=status)
-    response["HX-Trigger"] = "campaign-saved"
+    page = f"campaigns/{step}.html"
+    response = render_part(
+        request, page, "campaigns/_saved.html", context, target="saved", status=_status(form)
+    )
+    if form.is_bound and not form.refusal:
+        response["HX-Trigger"] = "campaign-saved"
     return response
+
+
+def _status(form: Step) -> int:
+    if form.refusal:
+        return form.refusal.status
+    return 422 if form.is_bound and form.errors else 200

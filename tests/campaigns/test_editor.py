@@ -1,8 +1,10 @@
 """The five steps of the editor, from the name to the review."""
 
 import datetime
+import re
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from campaigns.models import Campaign
@@ -187,3 +189,164 @@ def test_a_step_is_not_for_viewers_and_not_there_for_strangers(workspace, carol,
     assert sign_in(carol).get(url(campaign, step)).status_code == 403
     assert sign_in(mallory).get(url(campaign, step)).status_code == 404
     assert sign_in(mallory).post(url(campaign, step)).status_code == 404
+
+
+def version(page):
+    return re.search(r'name="version"[^>]* value="(\w+)"', page.text)[1]
+
+
+TYPED = {
+    "content": {"kind": "html", "source": "<p>Mine</p>"},
+    "sender": {**SENDER, "subject": "Mine"},
+    "schedule": {"when": "later", "at": f"{timezone.now().date() + datetime.timedelta(days=9)}T10:00"},
+}
+
+
+@pytest.mark.parametrize("step", TYPED)
+def test_a_stale_tab_does_not_write_over_newer_work(workspace, alice, bob, sign_in, step):
+    campaign, client = a_campaign(workspace), sign_in(bob)
+    stale = version(client.get(url(campaign, step)))
+    theirs = {
+        "content": {"kind": "html", "source": "<p>Theirs</p>"},
+        "sender": {**SENDER, "subject": "Theirs"},
+        "schedule": {"when": "later", "at": f"{timezone.now().date() + datetime.timedelta(days=8)}T10:00"},
+    }
+    assert sign_in(alice).post(url(campaign, step), theirs[step]).status_code == 302
+    before = Campaign.objects.values().get()
+    for headers in (SAVED, {}):
+        answer = client.post(url(campaign, step), {**TYPED[step], "version": stale}, headers=headers)
+        assert answer.status_code == 409
+        assert "Changed in another tab or by somebody else at" in answer.text
+        assert "campaign-saved" not in answer.headers.get("HX-Trigger", "")
+    assert Campaign.objects.values().get() == before
+    assert next(
+        word for word in ("Mine", TYPED["schedule"]["at"]) if word in answer.text
+    )  # it is still in the form
+    mine = re.search(r'name="over" value="(\w+)"', answer.text)[1]
+    kept = client.post(url(campaign, step), {**TYPED[step], "version": stale, "over": mine}, headers=SAVED)
+    assert kept.status_code == 200
+    assert Campaign.objects.values().get() != before
+
+
+def test_a_stale_tab_does_not_choose_another_audience(workspace, alice, bob, sign_in):
+    news, old = a_list(workspace), a_list(workspace, "Old")
+    campaign, client = a_campaign(workspace), sign_in(bob)
+    stale = version(client.get(url(campaign, "audience")))
+    sign_in(alice).post(url(campaign, "audience"), {"lists": [news.pk]})
+    answer = client.post(url(campaign, "audience"), {"lists": [old.pk], "version": stale})
+    assert answer.status_code == 409
+    assert list(campaign.lists.all()) == [news]
+    assert f'aria-label="Send to {old}" checked' in answer.text
+    client.post(
+        url(campaign, "audience"),
+        {"lists": [old.pk], "version": version(client.get(url(campaign, "audience")))},
+    )
+    assert list(campaign.lists.all()) == [old]
+
+
+def test_saves_of_one_tab_follow_each_other(workspace, bob, sign_in):
+    campaign, client = a_campaign(workspace), sign_in(bob)
+    page = client.get(url(campaign, "sender"))
+    for subject in ("One", "Two", "Three"):
+        typed = {**SENDER, "subject": subject, "version": version(page)}
+        page = client.post(url(campaign, "sender"), typed, headers=SAVED)
+        assert page.status_code == 200
+    campaign.refresh_from_db()
+    assert campaign.subject == "Three"
+
+
+def test_another_steps_change_is_no_conflict_nor_is_the_same_typed_twice(workspace, bob, sign_in):
+    campaign, client = a_campaign(workspace), sign_in(bob)
+    seen = version(client.get(url(campaign, "sender")))
+    client.post(url(campaign, "content"), TYPED["content"])
+    client.post(url(campaign, "schedule"), TYPED["schedule"])
+    for _ in range(2):  # the answer to the first try got lost
+        answer = client.post(url(campaign, "sender"), {**TYPED["sender"], "version": seen}, headers=SAVED)
+        assert answer.status_code == 200
+
+
+def test_what_was_not_saved_is_named(workspace, bob, sign_in):
+    client, campaign = sign_in(bob), a_campaign(workspace)
+    bad = {**SENDER, "reply_to": "no address", "from_email": "neither"}
+    for headers in (SAVED, {}):
+        said = client.post(url(campaign, "sender"), bad, headers=headers).text
+        assert "Not saved: From (e-mail address), Answers go to. The rest is saved." in said
+    past = {"when": "later", "at": "2020-01-01T09:00"}
+    said = client.post(url(campaign, "schedule"), past, headers=SAVED).text
+    assert "Not saved: Date and time." in said
+    assert "The rest" not in said
+    said = client.post(
+        url(campaign, "content"), {"kind": "html", "source": "x" * 1_000_001}, headers=SAVED
+    ).text
+    assert "Not saved: Content. The rest is saved." in said
+
+
+def test_what_is_saved_with_a_mistake_is_said_to_be_saved(workspace, bob, sign_in):
+    client, campaign = sign_in(bob), a_campaign(workspace)
+    for step, typed in (
+        ("content", {"kind": "html", "source": "{% if %}"}),
+        ("sender", {**SENDER, "subject": "{{"}),
+    ):
+        said = client.post(url(campaign, step), typed, headers=SAVED).text
+        assert re.search(r"Saved at \d\d:\d\d:\d\d\. What is marked needs mending\.", said)
+        assert "invalid-feedback" in client.get(url(campaign, step)).text  # and beside it when opened again
+
+
+def test_the_time_of_a_save_is_in_the_workspaces_zone(workspace, bob, sign_in):
+    workspace.time_zone = "Asia/Kathmandu"
+    workspace.save()
+    said = sign_in(bob).post(url(a_campaign(workspace), "sender"), SENDER, headers=SAVED).text
+    minutes = int(re.search(r"Saved at \d\d:(\d\d):\d\d", said)[1])
+    assert (minutes - timezone.now().minute) % 60 in (44, 45)  # 5:45 ahead of UTC
+    assert "UTC" not in said
+
+
+def test_who_was_signed_out_is_told_in_place(workspace, bob, sign_in):
+    campaign = a_campaign(workspace)
+    for client in (Client(), Client(enforce_csrf_checks=True)):
+        answer = client.post(url(campaign, "sender"), SENDER, headers=SAVED)
+        assert answer.status_code == 403
+        assert "Not saved: you are signed out. Sign in in another tab, then type on." in answer.text
+        assert "<html" not in answer.text
+    assert Client().get(url(campaign, "sender")).status_code == 302
+    assert "The page was open too long" in Client(enforce_csrf_checks=True).post("/campaigns/new/").text
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"source": "x" * (5 * 2**20)}, "It is larger than 5 MB, and was not taken."),
+        ({f"field{number}": "" for number in range(1001)}, "It has more than 1,000 fields"),
+    ],
+)
+def test_a_form_that_is_too_large_is_refused_in_words(workspace, bob, sign_in, typed, said):
+    client, address = sign_in(bob), url(a_campaign(workspace), "content")
+    page, part = client.post(address, typed), client.post(address, typed, headers=SAVED)
+    assert page.status_code == part.status_code == 413
+    assert said in page.text
+    assert f"Not saved: {said}" in part.text
+    assert "<html" not in part.text
+
+
+def test_a_campaign_that_is_gone_is_said_to_be(workspace, bob, sign_in):
+    campaign = a_campaign(workspace)
+    address = url(campaign, "sender")
+    campaign.delete()
+    answer = sign_in(bob).post(address, SENDER, headers=SAVED)
+    assert answer.status_code == 404
+    assert "Not saved: It may have been deleted" in answer.text
+    assert "There is no such page" in sign_in(bob).get(address).text
+
+
+def test_no_browser_keeps_a_page_of_somebody_signed_in(workspace, bob, sign_in):
+    campaign, client = a_campaign(workspace), sign_in(bob)
+    for step in (*STEPS, "review"):
+        assert "no-store" in client.get(url(campaign, step))["Cache-Control"]
+
+
+def test_a_refusal_leads_back_to_where_one_came_from(workspace, carol, sign_in):
+    client, address = sign_in(carol), url(a_campaign(workspace), "sender")
+    here = "http://testserver/campaigns/?search=a"
+    assert f'href="{here}">Back</a>' in client.get(address, headers={"Referer": here}).text
+    for elsewhere in ("https://evil.example/", "javascript:alert(1)", f"http://testserver{address}"):
+        assert ">Back</a>" not in client.get(address, headers={"Referer": elsewhere}).text
