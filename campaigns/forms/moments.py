@@ -8,7 +8,9 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 
-FURTHEST: Final = datetime.timedelta(days=730)  # beyond, it is the year that was mistyped
+FURTHEST: Final = datetime.timedelta(
+    days=366
+)  # beyond, nothing is scheduled; it is the year that was mistyped
 
 
 class NoSuchMoment(Refusal):
@@ -18,18 +20,22 @@ class NoSuchMoment(Refusal):
 def moment(typed: str, zone: ZoneInfo) -> datetime.datetime:
     """The moment in UTC. An hour that happens twice, when clocks go back, means the first time.
 
-    typed: as <input type="datetime-local"> sends it, such as "2026-12-01T09:00".
-    Raises: NoSuchMoment: no date, skipped by the clocks, past, or years away.
+    typed: as <input type="datetime-local"> sends it, such as "2026-12-01T09:00"; where an offset from UTC stands
+    behind it, it is not of the zone.
+    Raises: NoSuchMoment: no date, no time of day, skipped by the clocks, past, or over a year away.
     """
+    typed = typed.strip()
+    if _is_bare_date(typed):
+        raise NoSuchMoment("Give a time of day too, such as 09:00.")
     try:
-        local = datetime.datetime.fromisoformat(typed.strip()).replace(tzinfo=None)
-        found = local.replace(tzinfo=zone).astimezone(datetime.UTC)
+        meant = datetime.datetime.fromisoformat(typed)
+        found = (meant if meant.tzinfo else meant.replace(tzinfo=zone)).astimezone(datetime.UTC)
         again = found.astimezone(zone).replace(tzinfo=None)
     except (ValueError, OverflowError):
         raise NoSuchMoment("Give a date and a time, such as 1 December 2026, 09:00.") from None
-    if again != local:
+    if meant.tzinfo is None and again != meant:
         raise NoSuchMoment(
-            f"The clocks in {zone.key} go forward then, and {local:%H:%M} does not happen. "
+            f"The clocks in {zone.key} go forward then, and {meant:%H:%M} does not happen. "
             f"Choose {again:%H:%M}, or another time."
         )
     now = timezone.now()
@@ -38,8 +44,16 @@ def moment(typed: str, zone: ZoneInfo) -> datetime.datetime:
             f"This has passed: it is {now.astimezone(zone):%-d %B %Y, %H:%M} in {zone.key} now."
         )
     if found > now + FURTHEST:
-        raise NoSuchMoment("This is more than two years away. Check the year.")
+        raise NoSuchMoment("This is more than a year away. Check the year.")
     return found
+
+
+def _is_bare_date(typed: str) -> bool:
+    try:
+        datetime.date.fromisoformat(typed)
+    except ValueError:
+        return False
+    return True
 
 
 def as_typed(at: datetime.datetime, zone: ZoneInfo) -> str:

@@ -7,6 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from campaigns.actions import lifecycle
+from campaigns.forms import moments
 from campaigns.models import Campaign
 from tests.builders import a_campaign, a_contact, a_list, an_account
 
@@ -350,3 +352,30 @@ def test_a_refusal_leads_back_to_where_one_came_from(workspace, carol, sign_in):
     assert f'href="{here}">Back</a>' in client.get(address, headers={"Referer": here}).text
     for elsewhere in ("https://evil.example/", "javascript:alert(1)", f"http://testserver{address}"):
         assert ">Back</a>" not in client.get(address, headers={"Referer": elsewhere}).text
+
+
+def test_an_offset_from_utc_is_honoured(workspace, bob, sign_in):
+    campaign = a_campaign(workspace)
+    day = timezone.now().date() + datetime.timedelta(days=30)
+    typed = {"when": "later", "at": f"{day}T10:00:00+14:00"}
+    assert sign_in(bob).post(url(campaign, "schedule"), typed).status_code == 302
+    campaign.refresh_from_db()
+    yesterday = day - datetime.timedelta(days=1)
+    assert campaign.scheduled_at == datetime.datetime.combine(yesterday, datetime.time(20), datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("days", "time", "said"),
+    [(30, "", "Give a time of day too"), (365, "T00:00", ""), (368, "T00:00", "more than a year away")],
+)
+def test_a_date_wants_its_time_and_lies_within_a_year(workspace, bob, sign_in, days, time, said):
+    day = timezone.now().date() + datetime.timedelta(days=days)
+    answer = sign_in(bob).post(
+        url(a_campaign(workspace), "schedule"), {"when": "later", "at": f"{day}{time}"}
+    )
+    assert answer.status_code == (422 if said else 302)
+    assert said in answer.content.decode()
+
+
+def test_no_time_is_taken_here_that_scheduling_refuses():
+    assert moments.FURTHEST == lifecycle.FAR_LIMIT
