@@ -28,7 +28,9 @@ def of_contact(contact: Contact) -> list[TimelineEntry]:
 def _entry(delivery: Delivery) -> TimelineEntry:
     icon, tone = LOOKS[delivery.state]
     kind = "Test message" if delivery.mailing.is_test else "Message"
-    said = f"{delivery.code} {delivery.server_said}".strip()
+    said = delivery.server_said  # it may begin with the code
+    if not said.startswith(delivery.code):
+        said = f"{delivery.code} {said}".strip()
     return TimelineEntry(
         at=delivery.settled_at or delivery.mailing.created_at,
         icon=icon,

@@ -24,6 +24,8 @@ COMMANDS: tuple[Command, ...] = ("MAIL", "RCPT", "DATA")
 Security = Literal["none", "starttls", "tls"]
 
 
+KNOWN_REPLIES, KNOWN_LENGTH = 500, 60
+_known_replies: dict[bytes, Reply] = {}
 # Servers that offer PIPELINING and lose step with it; this process talks to them command by command from then on.
 _out_of_step: set[str] = set()
 
@@ -53,7 +55,7 @@ def connect(
         words = (
             "The server offers no STARTTLS"
             if "STARTTLS" in str(error)
-            else f"The server cannot do this: {error}"
+            else "The server takes no sign-in; leave user name and password empty, or choose STARTTLS"
         )
         raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=f"{words}.")) from error
     except smtplib.SMTPResponseException as error:
@@ -251,10 +253,20 @@ class Connection:
         self._socket.sendall(octets)
 
     def _reply(self) -> Reply:
-        """Read one reply, all its lines (RFC 5321 §4.2.1)."""
+        """Read one reply. Most are the same short line again and again, so those are read once."""
+        line = self._replies.readline(LINE_LIMIT)
+        known = _known_replies.get(line)
+        if known is None:
+            known = self._read_reply(line)
+            if len(line) <= KNOWN_LENGTH and line[3:4] == b" " and len(_known_replies) < KNOWN_REPLIES:
+                _known_replies[line] = known
+        return known
+
+    def _read_reply(self, line: bytes) -> Reply:
+        """All lines of a reply whose first one was read (RFC 5321 §4.2.1)."""
         words = []
-        for _ in range(REPLY_LINES):
-            line = self._replies.readline(LINE_LIMIT)
+        for at in range(REPLY_LINES):
+            line = self._replies.readline(LINE_LIMIT) if at else line
             if not line.endswith(b"\n"):
                 raise _Gone("the server closed it" if not line else "a line of the reply is too long")
             words.append(line[4:].strip().decode("utf-8", "replace"))

@@ -132,4 +132,6 @@ def leave(page, address):
     page.get_by_role("searchbox").fill(address)
     page.get_by_role("link", name=address).first.click()
     expect(page.get_by_text("Unsubscribed").first).to_be_visible()
+    expect(page.locator(".timeline")).to_contain_text("250 2.0.0")
+    expect(page.locator(".timeline")).not_to_contain_text("250 2.0.0 250")
     look(page, "contact")
