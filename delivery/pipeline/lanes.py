@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import redis
 
@@ -28,8 +28,7 @@ REDIS_AWAY_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A recipient whose turn has come, with the finished message."""
 
     recipient: Recipient

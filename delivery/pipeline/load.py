@@ -6,7 +6,7 @@ Consent and suppression are asked again here, so that whoever left after plannin
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -40,11 +40,10 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(NamedTuple):
     """What was tried before: how often, put off since when, and whether the last try ended in doubt."""
 
-    count: int = 0
+    times: int = 0
     since: datetime | None = None
     in_doubt: bool = False
 

@@ -1,8 +1,9 @@
 """Settle: write what happened to a chunk of recipients into the ledger, and the mailing's counters with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -49,8 +50,7 @@ UPDATE delivery_delivery SET state = 'canceled', settled_at = now(), due_at = NU
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one recipient; tried: before this try."""
 
     number: int
@@ -58,8 +58,7 @@ class Result:
     tried: Tried = NEVER
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """The mailing after a settlement: its state, and whether too many of its recipients are rejected."""
 
     state: str
@@ -80,8 +79,8 @@ def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, st
     with transaction.atomic(), connection.cursor() as cursor:
         counts: dict[str, int] = {}
         if rows:
-            rows.sort()  # all workers lock in the same order
-            cursor.execute(SETTLE, [*map(list, zip(*rows, strict=True)), mailing.pk])
+            rows.sort(key=itemgetter(0))  # all workers lock in the same order
+            cursor.execute(SETTLE, [*map(_array, zip(*rows, strict=True)), mailing.pk])
             counts = dict(cursor.fetchall())
         return _count(mailing, counts)
 
@@ -121,11 +120,25 @@ def _row(
         case Fate.IN_DOUBT if not _repeats(mailing, result):
             state = DeliveryState.IN_DOUBT
         case Fate.DEFERRED | Fate.IN_DOUBT if retry.is_too_late(tried.since or now, now):
-            said = storable(f"Given up after {tried.count + 1} tries: {said}")
+            said = storable(f"Given up after {tried.times + 1} tries: {said}")
         case Fate.DEFERRED | Fate.IN_DOUBT:
             state = DeliveryState.DEFERRED
-            due_at = now + timedelta(seconds=retry.wait_seconds(tried.count, asked=outcome.retry_after))
+            due_at = now + timedelta(seconds=retry.wait_seconds(tried.times, asked=outcome.retry_after))
     return (result.number, state.value, code, said, provider_id, due_at, 1)
+
+
+def _array(values: Sequence[Any]) -> str:
+    """A PostgreSQL array literal; the driver's own way of writing one takes four times as long."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    match value:
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case None:
+            return "NULL"
+    return str(value)
 
 
 def _repeats(mailing: Mailing, result: Result) -> bool:

@@ -4,8 +4,7 @@ RFC 5321 §4.2 (codes), RFC 3463 and 2034 (enhanced codes at the start of the te
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from delivery.transports.base import Fate, Outcome
 
@@ -38,8 +37,7 @@ NOT_THROTTLE_WORDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """text: all lines, joined by blanks."""
 
     code: int
