@@ -39,10 +39,22 @@ def create_workspace(user: User, *, name: str, time_zone: str = "UTC") -> Worksp
 
 @transaction.atomic(durable=True)
 def update_workspace(
-    workspace: Workspace, *, name: str, time_zone: str, postal_address: str, by: User
+    workspace: Workspace,
+    *,
+    name: str,
+    time_zone: str,
+    postal_address: str,
+    pause_at_rejected_percent: int,
+    repeats_in_doubt: bool,
+    by: User,
 ) -> None:
-    fields = {"name": name, "time_zone": time_zone, "postal_address": postal_address}
-    Workspace.objects.filter(pk=workspace.pk).update(**fields)
+    Workspace.objects.filter(pk=workspace.pk).update(
+        name=name,
+        time_zone=time_zone,
+        postal_address=postal_address,
+        pause_at_rejected_percent=pause_at_rejected_percent,
+        repeats_in_doubt=repeats_in_doubt,
+    )
     record(by, "workspace.changed", name, workspace=workspace)
 
 

@@ -96,15 +96,28 @@ class WorkspaceForm(Styled, forms.ModelForm):
 
     class Meta:
         model = Workspace
-        fields = ("name", "time_zone", "postal_address")
+        fields = ("name", "time_zone", "postal_address", "pause_at_rejected_percent", "repeats_in_doubt")
         widgets = {
             "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
             "postal_address": forms.Textarea(attrs={"rows": 3}),
         }
+        labels = {
+            "pause_at_rejected_percent": "Pause a campaign at so many rejections in a hundred",
+            "repeats_in_doubt": "Send a message once more when nobody knows if it arrived",
+        }
         help_texts = {
+            "pause_at_rejected_percent": "Counted from the 200th message on. 0: never.",
+            "repeats_in_doubt": "When the connection breaks after a message was handed over. "
+            "Off, such a message is held as “in doubt” for you to decide.",
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
+
+    def clean_pause_at_rejected_percent(self) -> int:
+        percent: int = self.cleaned_data["pause_at_rejected_percent"]
+        if percent > 100:
+            raise forms.ValidationError("Give a number from 0 to 100.")
+        return percent
 
 
 class NewWorkspaceForm(Styled, forms.Form):

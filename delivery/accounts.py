@@ -27,13 +27,14 @@ class AccountInUse(Refusal):
 
 @dataclass(frozen=True)
 class Values:
-    """What a person typed. secrets: only those typed anew; "" takes one away."""
+    """What a person typed. secrets: only those typed anew; "" takes one away. pace: fields of the account."""
 
     name: str
     settings: dict[str, Any]
     secrets: dict[str, str]
-    rate_per_second: float | None
-    lanes: int
+    pace: dict[str, Any]
+    stands_in: bool = False
+    position: int = 0
 
 
 @transaction.atomic(durable=True)
@@ -47,8 +48,9 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
         name=values.name,
         settings=values.settings,
         secrets=seal({name: secret for name, secret in values.secrets.items() if secret}),
-        rate_per_second=values.rate_per_second,
-        lanes=values.lanes,
+        stands_in=values.stands_in,
+        position=values.position,
+        **values.pace,
     )
     record(by, "account.created", account)
     return account
@@ -62,8 +64,9 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         name=values.name,
         settings=values.settings,
         secrets=seal({name: secret for name, secret in secrets.items() if secret}),
-        rate_per_second=values.rate_per_second,
-        lanes=values.lanes,
+        stands_in=values.stands_in,
+        position=values.position,
+        **values.pace,
         updated_at=timezone.now(),
     )
     record(by, "account.changed", account)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from accounts.forms import Styled
 from delivery.accounts import Values, stored_secrets
@@ -14,12 +15,26 @@ from delivery.transports.hosts import is_metadata
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _PLAIN = re.compile(r"[ -~]*")
-MOST_LANES = 20
+MOST_LANES = 64
+MOST_A_DAY = 100_000_000
+WARM_UP_DAYS = 60
+# What the two groups after the provider's own fields are made of.
+PACE_FIELDS = (
+    "rate_per_second",
+    "rate_per_minute",
+    "rate_per_day",
+    "warm_up",
+    "warm_up_from",
+    "domain_per_second",
+    "domain_lanes",
+    "lanes",
+)
+FAIL_OVER_FIELDS = ("stands_in", "position")
 METADATA = "That address is this machine's own cloud metadata; mail is not sent there."
 
 
 def check_host(host: str) -> None:
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or ".." in host:
         raise ValidationError("Type the host name alone, such as smtp.example.com.")
     if is_metadata(host):
         raise ValidationError(METADATA)
@@ -35,6 +50,21 @@ def check_plain(text: str) -> None:
         raise ValidationError(
             "Only letters, digits and signs of ASCII can be used to sign in. Copy it again."
         )
+
+
+class WarmUpField(forms.CharField):
+    """Daily limits with commas between them, as a list of numbers."""
+
+    def to_python(self, value: Any) -> list[int]:  # type: ignore[override]
+        parts = [part for part in re.split(r"[,;\s]+", (super().to_python(value) or "").strip()) if part]
+        if len(parts) > WARM_UP_DAYS:
+            raise ValidationError(f"Give at most {WARM_UP_DAYS} days.")
+        if not all(part.isascii() and part.isdigit() and 0 < int(part[:10]) <= MOST_A_DAY for part in parts):
+            raise ValidationError("Give whole numbers with commas between them, such as 50, 100, 250.")
+        return [int(part) for part in parts]
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 class _ProviderForm(forms.Form):
@@ -54,6 +84,59 @@ class _ProviderForm(forms.Form):
         max_value=100_000,
         help_text="Over all workers together. Empty: as fast as the server takes them.",
     )
+    rate_per_minute = forms.IntegerField(
+        label="At most, messages a minute",
+        required=False,
+        min_value=1,
+        max_value=1_000_000,
+        help_text="Spread evenly over the minute.",
+    )
+    rate_per_day = forms.IntegerField(
+        label="At most, messages a day",
+        required=False,
+        min_value=1,
+        max_value=MOST_A_DAY,
+        help_text="Counted from midnight in the workspace's time zone. A campaign that reaches it goes on the next day.",
+    )
+    warm_up = WarmUpField(
+        label="Warm-up: messages on each of the first days",
+        required=False,
+        max_length=1000,
+        help_text="For a new address or domain, such as 50, 100, 250, 500, 1000, 2500, 5000. Empty: no warm-up.",
+    )
+    warm_up_from = forms.DateField(
+        label="First day of the warm-up",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="Empty: today.",
+    )
+    domain_per_second = forms.FloatField(
+        label="To one receiving domain, messages a second",
+        required=False,
+        min_value=0.01,
+        max_value=100_000,
+        help_text="Such as 20 for each of gmail.com, outlook.com, … Empty: no limit until a server asks for less.",
+    )
+    domain_lanes = forms.IntegerField(
+        label="To one receiving domain, messages on the wire",
+        required=False,
+        min_value=1,
+        max_value=1000,
+        help_text="At once, over all workers. Empty: no limit.",
+    )
+    stands_in = forms.BooleanField(
+        label="Takes over from other accounts",
+        required=False,
+        help_text="When an account is refused or set aside, what it was sending goes on through this one. "
+        "It must be allowed to send from the same addresses.",
+    )
+    position = forms.IntegerField(
+        label="Its turn",
+        required=False,
+        min_value=0,
+        max_value=1000,
+        help_text="The account with the lowest number takes over first.",
+    )
     lanes = forms.IntegerField(
         label="Connections at once",
         min_value=1,
@@ -71,7 +154,16 @@ class _ProviderForm(forms.Form):
         super().__init__(*args, **kwargs)
         for field in provider.fields:
             self.fields[field.name] = _form_field(field, is_stored=field.name in self.stored)
-        self.order_fields(["name", *(field.name for field in provider.fields)])
+        self.order_fields(
+            ["name", *(field.name for field in provider.fields), "test_from", *PACE_FIELDS, *FAIL_OVER_FIELDS]
+        )
+
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields under their headings, in the order of the page."""
+        rest = [name for name in self.fields if name not in (*PACE_FIELDS, *FAIL_OVER_FIELDS)]
+        named = (("", rest), ("Pace", PACE_FIELDS), ("Fail-over", FAIL_OVER_FIELDS))
+        return [(heading, [self[name] for name in names]) for heading, names in named]
 
     def clean(self) -> dict[str, Any]:
         typed = super().clean() or {}
@@ -79,6 +171,8 @@ class _ProviderForm(forms.Form):
             typed.get("password") or "password" in self.stored or self.has_error("password")
         ):
             self.add_error("password", "Type the password of this user name.")
+        if typed.get("warm_up") and not typed.get("warm_up_from") and not self.has_error("warm_up_from"):
+            typed["warm_up_from"] = timezone.localdate()
         if self.account and self._goes_elsewhere(self.account):
             for field in self.provider.fields:
                 if field.name in self.stored and not typed.get(field.name) and typed.get("user", "-"):
@@ -104,8 +198,12 @@ class _ProviderForm(forms.Form):
             name=typed["name"],
             settings={name: typed[name] for name in [*open_fields, "test_from"]},
             secrets=secrets,
-            rate_per_second=typed["rate_per_second"],
-            lanes=typed["lanes"],
+            pace={
+                **{name: typed[name] for name in PACE_FIELDS},
+                "warm_up_from": typed["warm_up_from"] if typed["warm_up"] else None,
+            },
+            stands_in=typed["stands_in"],
+            position=typed["position"] or 0,
         )
 
 
@@ -116,7 +214,7 @@ class AccountForm(Styled, _ProviderForm):
 def _initial(provider: Provider, account: SendingAccount | None) -> dict[str, Any]:
     if account is None:
         return {"name": provider.label, **{field.name: field.initial for field in provider.fields}}
-    own = {"name": account.name, "rate_per_second": account.rate_per_second, "lanes": account.lanes}
+    own = {name: getattr(account, name) for name in ("name", *PACE_FIELDS, *FAIL_OVER_FIELDS)}
     return {**account.settings, **own}
 
 

@@ -23,7 +23,7 @@ def plain_settings(settings, tmp_path):
 @pytest.fixture(autouse=True)
 def empty_redis(request):
     """What a test left there by id is not the next one's."""
-    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+    if request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         redis_client().flushdb()
 
 

@@ -73,7 +73,7 @@ redis.call('HSET', key, 'rate', tostring(rate), 'at', tostring(now))
 redis.call('EXPIRE', key, SLOW_KEPT)
 return tostring(rate)
 """
-# KEYS: the day's counter. ARGV: the limit, how many. Gives how many of them may leave, or -1 where it must be seeded.
+# KEYS: the day's counter. ARGV: the limit, how many. Gives how many of them may leave, or -1 where there is none.
 TAKE_OF_DAY = """
 local used = redis.call('GET', KEYS[1])
 if not used then return -1 end
@@ -192,22 +192,26 @@ def daily_limit(account: SendingAccount, now: datetime) -> int | None:
     return account.rate_per_day
 
 
+def open_day(account: SendingAccount, *, now: datetime) -> None:
+    """See that today's count is there: of the ledger, when the day is new or Redis lost it."""
+    if daily_limit(account, now) is None:
+        return
+    key, start = _day(account, now)
+    if not redis_client().exists(key):
+        with connection.cursor() as cursor:
+            cursor.execute(LEFT_SINCE, {"since": start, "account": account.pk})
+            redis_client().set(key, int(cursor.fetchone()[0]), nx=True, ex=2 * 86400)
+
+
 def take_of_day(account: SendingAccount, count: int, *, now: datetime) -> int:
-    """Take so many of today's messages. Returns how many may leave, at most count.
+    """Take so many of today's messages. Returns how many may leave, at most count; -1 where the day is not open.
 
     Raises: redis.RedisError.
     """
     limit = daily_limit(account, now)
     if limit is None:
         return count
-    key, start = _day(account, now)
-    granted = int(redis_client().eval(TAKE_OF_DAY, 1, key, limit, count))
-    if granted < 0:
-        with connection.cursor() as cursor:
-            cursor.execute(LEFT_SINCE, {"since": start, "account": account.pk})
-            redis_client().set(key, int(cursor.fetchone()[0]), nx=True, ex=2 * 86400)
-        granted = int(redis_client().eval(TAKE_OF_DAY, 1, key, limit, count))
-    return max(granted, 0)
+    return int(redis_client().eval(TAKE_OF_DAY, 1, _day(account, now)[0], limit, count))
 
 
 def give_back_of_day(account: SendingAccount, count: int, *, now: datetime) -> None:

@@ -25,6 +25,7 @@ DOMAIN_PAUSE = 0.1  # the same for one domain's turn: others may go meanwhile
 DAY_BLOCK = 50  # of a day's messages taken at once; what is not used is given back
 LANE_SECONDS = 150  # after which a dead worker's lane to a domain counts no longer
 LANE_WAIT = 0.25
+AGAIN_SECONDS = 0.1
 # KEYS: the domain's lanes, a sorted set of when each expires. ARGV: how many at most, the lane's name, how long.
 TAKE_LANE = """
 local now = redis.call('TIME')[1]
@@ -61,6 +62,7 @@ class Turns:
         self._sent: Counter[str] = Counter()
         self._lanes: dict[int, str] = {}
         self._began = time.monotonic()
+        pace.open_day(self.account, now=timezone.now())
         self.refresh()
 
     def refresh(self) -> None:
@@ -123,6 +125,10 @@ class Turns:
             if self._day_left > 0:
                 self._day_left -= 1
                 return True
+            is_unknown, self._day_left = self._day_left < 0, 0
+        if is_unknown:  # midnight has passed, or Redis lost the count: the next batch begins with it
+            self.come_back_in(AGAIN_SECONDS)
+            return False
         limit = pace.daily_limit(self.account, now) or 0
         self.why = f"Today's {limit:,} messages of “{self.account}” are used up; it goes on after midnight."
         self.come_back_in(pace.seconds_to_midnight(self.account, now))

@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from delivery.accounts import give_inbox
 from delivery.models import Mailing, SendingAccount
@@ -81,8 +82,13 @@ def test_an_smtp_account_keeps_what_was_typed(ada, workspace, sign_in):
         ("port", "70000", "65535"),
         ("port", "smtp", "whole number"),
         ("security", "magic", "valid choice"),
-        ("lanes", "21", "20"),
+        ("lanes", "65", "64"),
         ("lanes", "0", "1"),
+        ("host", "mail..acme.example", "host name alone"),
+        ("rate_per_day", "0", "1"),
+        ("warm_up", "50, many", "whole numbers"),
+        ("warm_up", ",".join(["1"] * 61), "at most 60 days"),
+        ("domain_lanes", "-1", "1"),
         ("rate_per_second", "-1", "0.01"),
         ("rate_per_second", "nan", "number"),
         ("password", "", "password of this user name"),
@@ -319,3 +325,23 @@ def test_a_new_workspace_begins_with_the_local_inbox(workspace, settings):
     settings.INBOX = False
     give_inbox(workspace)
     assert not SendingAccount.objects.exists()
+
+
+def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
+    client = sign_in(ada)
+    pace = {
+        "rate_per_minute": "600",
+        "rate_per_day": "20000",
+        "warm_up": "50, 100 250",
+        "domain_per_second": "5",
+    }
+    client.post(new("smtp"), {**SMTP, **pace, "domain_lanes": "2", "stands_in": "on", "position": "3"})
+    account = SendingAccount.objects.get()
+    assert (account.rate_per_minute, account.rate_per_day, account.domain_lanes) == (600, 20_000, 2)
+    assert (account.warm_up, account.warm_up_from) == ([50, 100, 250], timezone.localdate())
+    assert (account.stands_in, account.position) == (True, 3)
+    page = client.get(reverse("sending_edit", args=[account.pk])).content.decode()
+    assert 'value="50, 100, 250"' in page
+    overview = client.get(reverse("sending")).content.decode()
+    assert "20,000 a day at most" in overview
+    assert "Warm-up of 3 days" in overview

@@ -1,0 +1,207 @@
+"""The pace of an account is one for all its workers, exact, and learns from what servers say."""
+
+import threading
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.queue import redis_client
+from delivery.models import Delivery, Mailing
+from delivery.pipeline import pace
+from delivery.pipeline.mold import Recipient
+from delivery.pipeline.turns import Turns
+from delivery.pipeline.work import work_batch
+from delivery.queries import progress
+from delivery.transports.base import Fate
+from delivery.transports.smtp_answers import Reply, outcome_of
+from tests.builders import an_account
+from tests.delivery.test_pipeline import make_due, work_all
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def limit(per_second: float, key: str = "volley:pace:test") -> pace.Limit:
+    return pace.Limit(key, per_second)
+
+
+def test_many_lanes_share_one_rate_and_use_it_up():
+    turns, lock, ends = [], threading.Lock(), time.monotonic() + 1.5
+
+    def lane():
+        while time.monotonic() < ends:
+            wait = pace.reserve([limit(100)], longest_wait=1)
+            time.sleep(max(wait, 0))
+            with lock:
+                turns.append(time.monotonic())
+
+    lanes = [threading.Thread(target=lane) for _ in range(8)]
+    for each in lanes:
+        each.start()
+    for each in lanes:
+        each.join()
+    turns.sort()
+    in_a_second = max(sum(start <= turn < start + 1 for turn in turns) for start in turns[:40])
+    assert in_a_second <= 105
+    assert len([turn for turn in turns if turn < turns[0] + 1.4]) >= 0.9 * 140
+
+
+def test_the_tightest_limit_holds_and_a_long_wait_reserves_nothing():
+    pace.reserve([limit(1), limit(100, "volley:pace:other")], longest_wait=0)
+    refused = pace.reserve([limit(1), limit(100, "volley:pace:other")], longest_wait=0.1)
+    assert refused < -0.5
+    assert 0 <= pace.reserve([limit(100, "volley:pace:other")], longest_wait=0.1) <= 0.02
+
+
+def test_too_fast_halves_the_rate_once_for_many_complaints_and_it_recovers_by_steps():
+    assert pace.slow_down(limit(100), per_second=80) == 40
+    assert pace.slow_down(limit(100), per_second=80) == 40, "other lanes heard the same"
+    pace.reserve([limit(100)], longest_wait=1)
+    assert 0.02 < pace.reserve([limit(100)], longest_wait=1) <= 0.026
+    redis_client().hset("volley:pace:test:slow", "at", time.time() - 21)
+    assert pace.slow_down(limit(100), per_second=1000) == pytest.approx(40 * 1.25**2 / 2)
+
+
+def test_a_server_that_names_a_time_is_left_alone_until_then():
+    pace.slow_down(limit(0), per_second=50, not_before=30)
+    assert pace.reserve([limit(0)], longest_wait=1) < -25
+
+
+def test_a_warm_up_ramps_by_days_and_ends_in_the_accounts_own_limit(workspace):
+    account = an_account(
+        workspace, warm_up=[50, 100, 250], warm_up_from=date(2026, 11, 24), rate_per_day=10_000
+    )
+    limits = [pace.daily_limit(account, NOON + timedelta(days=days)) for days in (-1, 0, 1, 2, 3)]
+    assert limits == [50, 50, 100, 250, 10_000]
+
+
+def test_a_day_begins_at_midnight_of_the_workspace(workspace):
+    workspace.time_zone = "America/New_York"
+    account = an_account(workspace, rate_per_day=10)
+    for hour in (4, 5):
+        pace.open_day(account, now=datetime(2026, 11, 25, hour, tzinfo=UTC))
+    assert pace.take_of_day(account, 10, now=datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 10
+    assert pace.take_of_day(account, 1, now=datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 0
+    assert pace.seconds_to_midnight(account, datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 60
+    assert pace.take_of_day(account, 1, now=datetime(2026, 11, 25, 5, 0, tzinfo=UTC)) == 1
+
+
+def test_a_daily_limit_holds_the_rest_for_tomorrow_and_survives_a_flushed_redis(
+    people, send_to_news, server, account
+):
+    account.rate_per_day = 7
+    account.save()
+    people(20)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert len(server.messages) == 7
+    assert mailing.state == "sending"
+    assert "Today's 7 messages of “Test server” are used up" in progress(mailing).waiting_for
+    redis_client().flushdb()
+    make_due(mailing)
+    work_all(mailing)
+    assert len(server.messages) == 7, "the ledger knows what left today"
+
+
+def test_what_was_taken_of_a_day_and_did_not_leave_is_given_back(people, send_to_news, server, account):
+    account.rate_per_day = 1000
+    account.save()
+    people(5)
+    work_all(send_to_news())
+    assert pace.take_of_day(account, 1000, now=timezone.now()) == 995
+
+
+def test_a_slow_domain_waits_while_the_others_go_on(people, send_to_news, server, account):
+    people(12)
+    mailing = send_to_news()
+    slow = Delivery.objects.filter(mailing=mailing, number__lte=6)
+    slow.update(email="busy@slow.example")
+    pace.slow_down(pace.domain_limit(account, "slow.example"), per_second=0)
+    pace.note_slowed(account, "slow.example")
+    work_batch(mailing.pk)
+    counts = [recipient for recipient in server.recipients() if recipient.endswith("@example.com")]
+    assert len(counts) == 6
+    assert server.recipients().count("busy@slow.example") <= 1
+
+
+def test_a_server_that_says_too_fast_slows_its_domain_down_and_nobody_is_rejected(
+    people, send_to_news, server, account
+):
+    server.answers["RCPT"] = lambda line: (
+        "450 4.7.1 Too many messages, slow down" if "<p1" in line else "250 Ok"
+    )
+    people(15)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert "example.com" in pace.slowed(account)
+    mailing.refresh_from_db()
+    assert mailing.rejected_count == 0
+
+
+def test_a_domains_lanes_are_counted_over_all_workers(workspace, account, people, send_to_news):
+    people(1)
+    account.domain_lanes = 1
+    account.save()
+    mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=send_to_news().pk)
+    first, second = Turns(mailing), Turns(mailing)
+    anna, tom = Recipient(1, "anna@example.com"), Recipient(2, "tom@example.com")
+    assert first.take(anna, wait=True) == 0
+    assert second.take(tom, wait=True) < 0
+    first.release(anna)
+    assert second.take(tom, wait=True) == 0
+
+
+def test_the_campaigns_own_pace_holds_too(people, send_to_news, server):
+    people(30)
+    mailing = send_to_news()
+    Mailing.objects.update(rate_per_second=20)
+    began = time.monotonic()
+    work_batch(mailing.pk)
+    seconds = time.monotonic() - began
+    assert len(server.messages) <= 20 * seconds + 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "command", "fate", "throttled"),
+    [
+        # What real servers say, in their own words.
+        ("250 2.0.0 OK  1700000000 a1-20020a05 - gsmtp", "END", Fate.ACCEPTED, False),
+        ("550 5.1.1 The email account that you tried to reach does not exist. - gsmtp", "RCPT", Fate.REJECTED, False),
+        ("550 5.2.1 The email account that you tried to reach is inactive.", "RCPT", Fate.REJECTED, False),
+        ("552 5.2.2 The recipient's inbox is out of storage space.", "RCPT", Fate.REJECTED, False),
+        ("421 4.7.28 Gmail has detected an unusual rate of mail originating from your IP", "END", Fate.DEFERRED, True),
+        ("450 4.2.1 The user you are trying to contact is receiving mail too quickly", "RCPT", Fate.DEFERRED, True),
+        ("550 5.7.26 This mail has been blocked because the sender is unauthenticated.", "END", Fate.ACCOUNT_STOPPED, False),
+        ("550 5.7.515 Access denied, sending domain does not meet the required level", "END", Fate.ACCOUNT_STOPPED, False),
+        ("550 5.7.1 [203.0.113.9] Our system has detected that this message is likely spam", "END", Fate.REJECTED, False),
+        ("451 4.7.650 The mail server has been temporarily rate limited due to IP reputation", "MAIL", Fate.DEFERRED, True),
+        ("550 5.5.0 Requested action not taken: mailbox unavailable.", "RCPT", Fate.REJECTED, False),
+        ("451 4.7.500 Server busy. Please try again later from [203.0.113.9].", "RCPT", Fate.DEFERRED, True),
+        ("421 4.7.0 [TSS04] Messages temporarily deferred due to user complaints", "MAIL", Fate.DEFERRED, True),
+        ("554 delivery error: dd This user doesn't have a yahoo.com account", "END", Fate.REJECTED, False),
+        ("452 4.2.2 Mailbox full", "RCPT", Fate.DEFERRED, False),
+        ("452 4.3.1 Insufficient system storage", "MAIL", Fate.DEFERRED, False),
+        ("450 4.2.0 <a@b.example>: Recipient address rejected: Greylisted for 5 minutes", "RCPT", Fate.DEFERRED, False),
+        ("451 4.7.1 Greylisting in action, please come back later", "RCPT", Fate.DEFERRED, False),
+        ("421 4.7.0 Too many messages on this connection", "END", Fate.DEFERRED, False),
+        ("421 4.3.2 Service shutting down", "MAIL", Fate.DEFERRED, True),
+        ("454 4.7.0 Throttling failure: Maximum sending rate exceeded.", "END", Fate.DEFERRED, True),
+        ("554 5.7.1 <a@b.example>: Relay access denied", "RCPT", Fate.ACCOUNT_STOPPED, False),
+        ("550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", "RCPT", Fate.ACCOUNT_STOPPED, False),
+        ("530 5.7.0 Authentication Required.", "MAIL", Fate.ACCOUNT_STOPPED, False),
+        ("535 5.7.8 Username and Password not accepted.", "MAIL", Fate.ACCOUNT_STOPPED, False),
+        ("553 5.7.1 <x@acme.example>: Sender address rejected: not owned by user", "MAIL", Fate.ACCOUNT_STOPPED, False),
+        ("550 5.4.5 Daily user sending limit exceeded.", "MAIL", Fate.ACCOUNT_STOPPED, False),
+        ("552 5.3.4 Message size exceeds fixed limit", "MAIL", Fate.REJECTED, False),
+        ("554 5.7.1 Client host [203.0.113.9] blocked using zen.spamhaus.org", "RCPT", Fate.REJECTED, False),
+        ("500 unrecognized", "DATA", Fate.REJECTED, False),
+        ("451 whatever", "END", Fate.DEFERRED, False),
+    ],
+)  # fmt: skip
+def test_a_reply_has_one_fate_and_keeps_its_words(reply, command, fate, throttled):
+    code, _, text = reply.partition(" ")
+    outcome = outcome_of(Reply(int(code), text), command)
+    assert (outcome.fate, outcome.throttled) == (fate, throttled)
+    assert outcome.server_said == reply
