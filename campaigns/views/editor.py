@@ -124,7 +124,7 @@ def schedule(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
 @needs(Role.VIEWER)
 def review(request: WorkspaceRequest, pk: int) -> HttpResponse:
     campaign = campaign_at(request, pk)
-    if campaign.mailing_id:
+    if campaign.state not in (State.DRAFT, State.SCHEDULED):  # also while its recipients are being prepared
         return redirect("campaign_report", pk)
     test = SendTestForm(workspace=request.workspace, initial={"to": request.user.email})
     return review_page(request, campaign, test)

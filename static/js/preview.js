@@ -10,7 +10,11 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("campaign-saved", () => {
-  document.querySelectorAll("[data-preview] iframe").forEach((frame) => {
-    frame.src = frame.dataset.address ?? frame.src;
-  });
+  const isEmpty = document.getElementById("id_source")?.value.trim() === "";
+  for (const preview of document.querySelectorAll("[data-preview]")) {
+    const frame = preview.querySelector("iframe");
+    preview.querySelector("[data-nothing-yet]").hidden = !isEmpty;
+    frame.hidden = isEmpty;
+    if (!isEmpty) frame.src = frame.dataset.address;
+  }
 });

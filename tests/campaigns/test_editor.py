@@ -379,3 +379,18 @@ def test_a_date_wants_its_time_and_lies_within_a_year(workspace, bob, sign_in, d
 
 def test_no_time_is_taken_here_that_scheduling_refuses():
     assert moments.FURTHEST == lifecycle.FAR_LIMIT
+
+
+@pytest.mark.parametrize("state", ["sending", "failed", "canceled"])
+def test_what_has_left_the_draft_is_not_sent_from_its_review_again(workspace, bob, sign_in, state):
+    campaign = a_campaign(workspace, state=state)  # without a mailing: its recipients are not prepared yet
+    assert sign_in(bob).get(url(campaign, "review")).url == f"/campaigns/{campaign.pk}/report/"
+
+
+def test_an_empty_drafts_preview_says_what_to_do(workspace, bob, sign_in):
+    client, campaign = sign_in(bob), a_campaign(workspace, content=" ")
+    page = client.get(url(campaign, "content")).text
+    assert "Nothing written yet. Choose a beginning above, or write." in page
+    assert "<iframe" in page
+    assert " src=" not in page[page.index("<iframe") : page.index("</iframe>")]
+    assert "Nothing written yet." in client.get(url(campaign, "review")).text
