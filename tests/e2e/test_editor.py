@@ -141,8 +141,74 @@ def test_a_sent_campaigns_review_does_not_come_back(page, campaign):
     page.goto(f"{campaign}/review/")
     page.get_by_role("button", name=re.compile("^Send to .* now")).first.click()
     dialog = page.locator("dialog[open]")
-    assert dialog.bounding_box()["height"] < 400
+    box = dialog.bounding_box()
+    assert box["height"] < 400
+    assert abs(box["y"] + box["height"] / 2 - 450) < 5, "in the middle of the window"
     page.get_by_role("button", name="Send it", exact=True).click()
     page.wait_for_url(re.compile("/report/"))
     page.go_back()
     expect(page.get_by_role("button", name=re.compile("^Send to .* now"))).to_have_count(0)
+
+
+def test_an_empty_draft_says_that_nothing_is_written_until_something_is(page, campaign, volley):
+    pk = int(campaign.rsplit("/", 1)[1])
+    volley.python(
+        f"from campaigns.models import Campaign; print(Campaign.objects.filter(pk={pk}).update(content=''))"
+    )
+    page.goto(f"{campaign}/content/")
+    nothing, frame = (
+        page.get_by_text("Nothing written yet. Choose a beginning above, or write."),
+        page.locator("iframe"),
+    )
+    expect(nothing).to_be_visible()
+    expect(frame).to_be_hidden()
+    page.get_by_text("HTML", exact=True).click()
+    page.get_by_label("Content", exact=True).fill("<p>Written</p>")
+    expect(page.frame_locator("iframe").get_by_text("Written")).to_be_visible()
+    expect(nothing).to_be_hidden()
+
+
+def test_long_names_stay_inside_the_pages(page, campaign, volley):
+    pk = int(campaign.rsplit("/", 1)[1])
+    ids = volley.python(f"""
+from campaigns.models import Campaign
+from contacts.models import Contact, List
+Campaign.objects.filter(pk={pk}).update(name="C" * 145)
+workspace = Campaign.objects.get(pk={pk}).workspace
+List.objects.filter(workspace=workspace).update(name="L" * 110)
+Contact.objects.filter(workspace=workspace).update(first_name="F" * 110)
+print(json.dumps({{"contact": Contact.objects.get(workspace=workspace).pk}}))
+""")
+    addresses = ["/", "/campaigns/", f"/contacts/{ids['contact']}/"]
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for address in [
+            *addresses,
+            *(f"{campaign}/{step}/" for step in ("audience", "content", "sender", "review")),
+        ]:
+            page.goto(address)
+            too_wide = "e => e.scrollWidth > e.clientWidth + 1"
+            assert not page.locator("html").evaluate(too_wide), (address, width)
+            for box in page.locator(".table-responsive, .page-header .container-xl").all():
+                assert not box.evaluate(too_wide), (address, width)
+
+
+def test_colors_follow_the_system_until_chosen(page, campaign):
+    def are(theme):
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+
+    button = page.get_by_role("button", name=re.compile("^Colors:"))
+    for system in ("dark", "light"):
+        page.emulate_media(color_scheme=system)
+        are(system)
+    button.click()  # from what the system prefers to light, dark, and back
+    page.emulate_media(color_scheme="dark")
+    page.reload()
+    are("light")
+    button.click()
+    page.emulate_media(color_scheme="light")
+    page.reload()
+    are("dark")
+    button.click()
+    are("light")
+    expect(button).to_have_attribute("aria-label", "Colors: system. Change to light")
