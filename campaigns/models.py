@@ -23,7 +23,7 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.SCHEDULED: frozenset({State.DRAFT, State.SENDING, State.FAILED}),
     State.SENDING: frozenset({State.PAUSED, State.SENT, State.CANCELED, State.FAILED}),
     State.PAUSED: frozenset({State.SENDING, State.CANCELED, State.SENT}),
-    State.SENT: frozenset(),
+    State.SENT: frozenset({State.SENDING}),  # those not reached are tried again
     State.CANCELED: frozenset(),
     State.FAILED: frozenset({State.DRAFT}),
 }

@@ -1,5 +1,6 @@
 """The states of a mailing: the only writer of `Mailing.state`, and what follows from a change."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,12 +29,19 @@ TROUBLE_LIMIT = timedelta(minutes=5)
 LONGEST_HOLD = 300.0  # seconds; a limit may be raised meanwhile, so it is asked again
 
 
-def transition(mailing_id: int, *, to: MailingState, reason: str = "") -> Mailing:
+def transition(
+    mailing_id: int,
+    *,
+    to: MailingState,
+    reason: str = "",
+    only_from: Collection[MailingState] = tuple(MailingState),
+) -> Mailing:
     """Move a mailing to a state, tell those who registered, in one transaction.
 
+    only_from: where the verb is narrower than the table.
     Raises: WrongState: it is in a state from which this is not allowed.
     """
-    sources = [state for state, targets in MAILING_ALLOWED.items() if to in targets]
+    sources = [state for state, targets in MAILING_ALLOWED.items() if to in targets and state in only_from]
     ended = {MailingState.FINISHED, MailingState.CANCELED}
     with transaction.atomic():
         moved = Mailing.objects.filter(pk=mailing_id, state__in=sources).update(

@@ -11,6 +11,7 @@ from accounts.queue import workers_alive
 from delivery.mailings import open_count
 from delivery.models import Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
+from delivery.pipeline.again import RETRYABLE
 
 ERROR_GROUPS = 10
 ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
@@ -32,6 +33,14 @@ class ErrorGroup:
     code: str
     server_said: str
     count: int
+
+    @property
+    def label(self) -> str:
+        return str(DeliveryState(self.state).label)
+
+    @property
+    def is_retryable(self) -> bool:
+        return self.state in RETRYABLE
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,8 @@ TABLE = {
     "campaign_pause": (DEED, MARKETER),
     "campaign_resume": (DEED, MARKETER),
     "campaign_cancel": (DEED, MARKETER),
+    "campaign_pace": (DEED, MARKETER),
+    "campaign_retry": (DEED, MARKETER),
     "campaign_duplicate": (DEED, MARKETER),
     "campaign_archive": (DEED, MARKETER),
     "campaign_unarchive": (DEED, MARKETER),

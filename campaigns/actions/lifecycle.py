@@ -232,6 +232,23 @@ def cancel(campaign: Campaign, *, by: User) -> None:
         record(by, "campaign.canceled", campaign)
 
 
+@transaction.atomic(durable=True)
+def set_pace(campaign: Campaign, *, per_second: float | None, by: User) -> None:
+    """Send slower or faster from now on; None: as fast as the sending account allows. Raises: WrongState."""
+    if campaign.state not in (State.SENDING, State.PAUSED):
+        raise WrongState("Its pace can be changed while it is sent.")
+    delivery.set_pace(_mailing_of(campaign), per_second=per_second)
+    record(by, "campaign.pace_changed", campaign)
+
+
+@transaction.atomic(durable=True)
+def retry(campaign: Campaign, *, state: str, code: str, by: User) -> int:
+    """Try a group of those again who were not reached. Returns how many. Raises: Refusal."""
+    count = delivery.retry(_mailing_of(campaign), state=state, code=code)
+    record(by, "campaign.retried", campaign)
+    return count
+
+
 def _mailing_of(campaign: Campaign) -> Mailing:
     mailing = Campaign.objects.select_related("mailing__account").get(pk=campaign.pk).mailing
     if mailing is None:

@@ -13,6 +13,7 @@ from accounts.errors import Refusal
 from accounts.models import Role
 from campaigns.actions import lifecycle
 from campaigns.forms.moments import moment
+from campaigns.forms.pace import PaceForm
 from campaigns.models import Campaign, State
 
 
@@ -77,6 +78,39 @@ def schedule(request: WorkspaceRequest, pk: int) -> HttpResponse:
     except (Refusal, ValueError, OverflowError) as error:
         messages.error(request, getattr(error, "message", "That is no date and time."))
     return redirect("campaign_review", campaign.pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def pace(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    form = PaceForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join(map(str, form.errors["per_second"])))
+        return redirect("campaign_report", pk)
+    per_second = form.cleaned_data["per_second"]
+    try:
+        lifecycle.set_pace(campaign, per_second=per_second, by=request.user)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        words = f"at most {per_second:g} messages a second" if per_second else "as fast as its account allows"
+        messages.success(request, f"“{campaign}” is sent {words} from now on.")
+    return redirect("campaign_report", pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
+def retry(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    state, code = (request.POST.get(name, "").replace("\0", "") for name in ("state", "code"))
+    try:
+        count = lifecycle.retry(campaign, state=state, code=code, by=request.user)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, f"{count:,} {'message is' if count == 1 else 'messages are'} tried again.")
+    return redirect("campaign_report", pk)
 
 
 @needs(Role.MARKETER)

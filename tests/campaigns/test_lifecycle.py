@@ -13,9 +13,14 @@ from accounts.errors import Refusal, WrongState
 from campaigns.actions import lifecycle
 from campaigns.models import ALLOWED, Campaign, State
 from contacts.models import List
+from delivery.mailings import finish_if_done
 from delivery.models import Mailing
+from delivery.pipeline import connections
+from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.work import work_batch
+from delivery.transports.base import Fate, Outcome
 from tests.builders import a_campaign, a_contact, a_list, an_account
+from tests.smtp_server import ScriptedServer
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +31,17 @@ def campaign(workspace):
     for number in range(3):
         a_contact(workspace, f"p{number}@example.com", subscribed_to=[news])
     return a_campaign(workspace, name="Spring", lists=[news], account=an_account(workspace, name="Way out"))
+
+
+@pytest.fixture
+def news_server(campaign):
+    """The campaign's account leads to a server that takes everything."""
+    server = ScriptedServer()
+    campaign.account.settings["port"] = server.port
+    campaign.account.save()
+    yield server
+    connections.close_all()
+    server.close()
 
 
 def state_of(campaign) -> str:
@@ -231,6 +247,8 @@ def test_a_paused_campaign_is_resumed_and_never_sent_again(sign_in, bob, campaig
 
 
 VERBS = (
+    "pace",
+    "retry",
     "send",
     "unschedule",
     "reopen",
@@ -271,3 +289,63 @@ def test_an_hour_that_the_clocks_skip_is_refused_at_the_last_press_too(sign_in, 
     page = post(sign_in(bob), "schedule_set", campaign, at="2027-03-28T02:30")
     assert "does not happen" in page.content.decode()
     assert state_of(campaign) == State.DRAFT
+
+
+def test_the_pace_is_changed_while_it_is_sent(sign_in, bob, campaign):
+    begin(campaign, bob)
+    page = post(sign_in(bob), "pace", campaign, per_second="12.5")
+    assert "at most 12.5 messages a second" in page.content.decode()
+    assert Mailing.objects.get().rate_per_second == 12.5
+    assert (
+        "is a number of messages" in post(sign_in(bob), "pace", campaign, per_second="fast").content.decode()
+    )
+    assert "to stop it, pause it" in post(sign_in(bob), "pace", campaign, per_second="0").content.decode()
+    post(sign_in(bob), "pace", campaign, per_second="")
+    assert Mailing.objects.get().rate_per_second is None
+
+
+@pytest.fixture
+def partly_sent(campaign, bob, workspace):
+    """Sent to three: one was reached, one had a full mailbox, of one nobody knows."""
+    begin(campaign, bob)
+    mailing = Mailing.objects.select_related("workspace").get()
+    full, unknown = (
+        Outcome(Fate.REJECTED, "552 5.2.2", "552 Full"),
+        Outcome(Fate.IN_DOUBT, "in doubt", "Lost"),
+    )
+    settle(mailing, [Result(1, Outcome(Fate.ACCEPTED)), Result(2, full), Result(3, unknown)])
+    mailing.batches.update(state="done")
+    finish_if_done(mailing.pk)
+    campaign.refresh_from_db()
+    assert campaign.state == "sent"
+    return campaign
+
+
+def test_a_group_that_was_not_reached_is_tried_again_and_it_ends_again(
+    sign_in, bob, partly_sent, news_server
+):
+    client = sign_in(bob)
+    assert "Try again" in client.get(reverse("campaign_report", args=[partly_sent.pk])).content.decode()
+    page = post(client, "retry", partly_sent, state="rejected", code="552 5.2.2")
+    assert "1 message is tried again" in page.content.decode()
+    mailing = Mailing.objects.get()
+    assert (mailing.state, mailing.rejected_count, mailing.in_doubt_count) == ("sending", 0, 1)
+    while work_batch(mailing.pk):
+        pass
+    mailing.refresh_from_db()
+    assert (mailing.state, mailing.accepted_count, mailing.in_doubt_count) == ("finished", 2, 1)
+    assert state_of(partly_sent) == State.SENT
+    assert news_server.recipients() == ["p1@example.com"]
+
+
+def test_there_is_nothing_to_try_again_twice(sign_in, bob, partly_sent):
+    client = sign_in(bob)
+    post(client, "retry", partly_sent, state="in_doubt", code="")
+    assert "nobody to try again" in post(client, "retry", partly_sent, state="in_doubt").content.decode()
+    assert "Only rejected messages" in post(client, "retry", partly_sent, state="accepted").content.decode()
+    assert Mailing.objects.get().accepted_count == 1
+
+
+def test_a_finished_campaign_cannot_be_resumed(sign_in, bob, partly_sent):
+    assert "this cannot be done now" in post(sign_in(bob), "resume", partly_sent).content.decode()
+    assert state_of(partly_sent) == State.SENT

@@ -1,0 +1,37 @@
+"""Again: open recipients that were not reached once more, and the batches that hold them."""
+
+from django.db import connection, transaction
+
+from delivery.models import DeliveryState, Mailing
+
+RETRYABLE = (DeliveryState.REJECTED, DeliveryState.IN_DOUBT)
+# By delivery_exception_idx. What was tried stays counted; the server's old words go.
+REOPEN = """
+UPDATE delivery_delivery SET state = 'pending', due_at = NULL, deferred_since = NULL, code = '', server_said = ''
+ WHERE mailing_id = %(mailing)s AND state = %(state)s AND (%(code)s = '' OR code = %(code)s)
+"""
+# A fresh key: the batch's old journal must not answer for what is sent anew.
+READY = """
+UPDATE delivery_batch SET state = 'ready', due_at = now(), key = gen_random_uuid()
+ WHERE mailing_id = %s AND state = 'done' AND EXISTS (
+       SELECT FROM delivery_delivery d WHERE d.mailing_id = delivery_batch.mailing_id AND d.state = 'pending'
+          AND d.number BETWEEN first_number AND last_number)
+"""
+UNCOUNT = """
+UPDATE delivery_mailing SET rejected_count = rejected_count - %s, in_doubt_count = in_doubt_count - %s WHERE id = %s
+"""
+
+
+def reopen(mailing: Mailing, *, state: DeliveryState, code: str) -> int:
+    """Make those who ended so pending again; the mailing's row is locked by the caller. Returns how many.
+
+    code: as an ErrorGroup has it; "" for all of the state.
+    """
+    values = {"mailing": mailing.pk, "state": state.value, "code": code}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(REOPEN, values)
+        count = cursor.rowcount
+        rejected = count if state == DeliveryState.REJECTED else 0
+        cursor.execute(UNCOUNT, [rejected, count - rejected, mailing.pk])
+        cursor.execute(READY, [mailing.pk])
+    return count
