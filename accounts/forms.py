@@ -4,9 +4,11 @@ import zoneinfo
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.core import context
 from django import forms
 from django.core.validators import RegexValidator
 
+from accounts.adapter import invited
 from accounts.models import Role, Workspace
 
 # What stands in a header of mail may hold none of the signs that end a line (RFC 5322 §2.2; str.splitlines).
@@ -31,15 +33,26 @@ class Styled:
                 self.fields[name].widget.attrs["class"] += " is-invalid"  # type: ignore[attr-defined]
 
 
-class Addressed:
-    """Second base of allauth's forms: the address is called what it is called everywhere else."""
+NO_ADDRESS = {"invalid": "This is no e-mail address, such as anna@example.com."}
+# What allauth's forms call their fields, and what those are called everywhere else.
+LABELS = {
+    "Email": "E-mail address",
+    "Current Password": "Current password",
+    "New Password": "New password",
+    "New Password (again)": "New password, once more",
+}
+
+
+class InOurWords:
+    """Second base of allauth's forms: our labels, and no placeholders that only repeat them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in {"email", "login"} & set(self.fields):  # type: ignore[attr-defined]
-            field = self.fields[name]  # type: ignore[attr-defined]
-            field.label = "E-mail address"
+        for field in self.fields.values():  # type: ignore[attr-defined]
+            field.label = LABELS.get(str(field.label), field.label)
             field.widget.attrs.pop("placeholder", None)
+            if isinstance(field, forms.EmailField):
+                field.error_messages |= NO_ADDRESS
 
 
 def _css_class(widget: forms.Widget) -> str:
@@ -51,8 +64,8 @@ def _css_class(widget: forms.Widget) -> str:
     return "form-control"
 
 
-class SignupForm(Styled, Addressed, allauth.SignupForm):
-    """E-mail and password, and what the first workspace is called."""
+class SignupForm(Styled, InOurWords, allauth.SignupForm):
+    """E-mail and password, and what the first workspace is called; who is invited joins one that is there."""
 
     name = forms.CharField(label="Your name", max_length=120, required=False, validators=[ONE_LINE])
     workspace = forms.CharField(
@@ -65,29 +78,36 @@ class SignupForm(Styled, Addressed, allauth.SignupForm):
     time_zone = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"data-time-zone": ""}))
     field_order = ("email", "password1", "name", "workspace")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.invitation = invited(context.request) if context.request else None
+        if self.invitation:
+            self.initial.setdefault("email", self.invitation.email)
+            del self.fields["workspace"]
+
     def clean_time_zone(self) -> str:
         """The browser's zone, or UTC where it names none that we know."""
         zone: str = self.cleaned_data["time_zone"]
         return zone if zone in zoneinfo.available_timezones() else "UTC"
 
 
-class LoginForm(Styled, Addressed, allauth.LoginForm):
+class LoginForm(Styled, InOurWords, allauth.LoginForm):
     pass
 
 
-class ResetPasswordForm(Styled, Addressed, allauth.ResetPasswordForm):
+class ResetPasswordForm(Styled, InOurWords, allauth.ResetPasswordForm):
     pass
 
 
-class ResetPasswordKeyForm(Styled, allauth.ResetPasswordKeyForm):
+class ResetPasswordKeyForm(Styled, InOurWords, allauth.ResetPasswordKeyForm):
     pass
 
 
-class ChangePasswordForm(Styled, allauth.ChangePasswordForm):
+class ChangePasswordForm(Styled, InOurWords, allauth.ChangePasswordForm):
     pass
 
 
-class AddEmailForm(Styled, Addressed, allauth.AddEmailForm):
+class AddEmailForm(Styled, InOurWords, allauth.AddEmailForm):
     pass
 
 
@@ -129,7 +149,7 @@ class NewWorkspaceForm(Styled, forms.Form):
 
 
 class InviteForm(Styled, forms.Form):
-    email = forms.EmailField(label="E-mail address", max_length=254)
+    email = forms.EmailField(label="E-mail address", max_length=254, error_messages=NO_ADDRESS)
     role = forms.ChoiceField(label="Role", choices=Role.choices, initial=Role.MARKETER)
 
 

@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from accounts.errors import Refusal
-from accounts.forms import ONE_LINE, Styled
+from accounts.forms import NO_ADDRESS, ONE_LINE, Styled
 from accounts.models import Workspace
 from campaigns.content import compile_content
 from campaigns.forms.moments import NoSuchMoment, as_typed, moment
@@ -168,9 +168,15 @@ class SenderForm(Step):
         help_text="What mail programs show after the subject in the list of messages.",
     )
     from_name = forms.CharField(max_length=120, required=False, validators=[ONE_LINE], label="From (name)")
-    from_email = forms.EmailField(required=False, label="From (e-mail address)")
+    from_email = forms.EmailField(
+        required=False, max_length=254, label="From (e-mail address)", error_messages=NO_ADDRESS
+    )
     reply_to = forms.EmailField(
-        required=False, label="Answers go to", help_text="Left empty, answers go to the From address."
+        required=False,
+        max_length=254,
+        label="Answers go to",
+        help_text="Left empty, answers go to the From address.",
+        error_messages=NO_ADDRESS,
     )
     account = forms.ModelChoiceField(
         SendingAccount.objects.none(),

@@ -7,7 +7,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Membership, Role, User, Workspace
+from accounts.models import Invitation, Membership, Role, User, Workspace
 from delivery.models import SendingAccount
 from tests.people import PASSWORD
 
@@ -121,3 +121,81 @@ def test_no_name_in_a_workspace_has_two_lines(alice, sign_in, address, typed):
     response = sign_in(alice).post(address, typed)
     assert response.status_code == 422
     assert "Keep this on one line." in response.content.decode()
+
+
+def test_the_mail_for_a_new_password_names_volley_and_holds_the_link(alice):
+    Client().post(reverse("account_reset_password"), {"email": alice.email})
+    message = mail.outbox[0]
+    assert message.subject == "Choose a new password for Volley"
+    assert "your account on Volley" in message.body
+    assert re.search(r"^http://\S+/accounts/password/reset/key/\S+$", message.body, re.MULTILINE)
+    assert "testserver!" not in message.body
+
+
+def test_whoever_asks_with_another_address_is_told_by_mail_alone(alice):
+    Client().post(reverse("account_reset_password"), {"email": "nobody@acme.example"})
+    assert mail.outbox[0].subject == "No account on Volley with this e-mail address"
+    assert reverse("account_signup") in mail.outbox[0].body
+
+
+def test_the_mail_to_confirm_an_address_names_volley_and_holds_the_link():
+    client = Client()
+    sign_up(client)
+    message = mail.outbox[0]
+    assert message.subject == "Confirm your e-mail address for Volley"
+    link = re.search(r"http://\S+?(/accounts/confirm-email/\S+)", message.body)[1]
+    assert "Confirm it" in client.get(link).content.decode()
+    assert "eve@new.example is confirmed." in client.post(link, follow=True).content.decode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["account_reset_password", "account_reset_password_done", "account_reset_password_from_key_done"],
+)
+def test_a_forgotten_password_never_ends_without_a_way_on(name):
+    page = Client().get(reverse(name)).content.decode()
+    assert reverse("account_login") in page.partition("<main")[2]
+
+
+@pytest.mark.parametrize("name", ["account_email", "account_change_password", "account_logout"])
+def test_the_pages_of_ones_account_lead_back_home(alice, sign_in, name):
+    page = sign_in(alice).get(reverse(name)).content.decode()
+    assert "Back to Home</a>" in page
+
+
+@pytest.mark.parametrize("name", ["account_login", "account_signup", "account_reset_password"])
+def test_an_address_is_called_the_same_everywhere(name):
+    page = Client().get(reverse(name)).content.decode()
+    assert "E-mail address" in page
+    assert not re.search(r"\b[Ee]mail( address)?\b(?![\"=_-])", re.sub(r"<[^>]*>", "", page))
+
+
+def test_a_used_up_link_leads_to_a_new_one():
+    page = Client().get(reverse("account_reset_password_from_key", args=["1", "gone"])).content.decode()
+    assert "This link is used up" in page
+    assert reverse("account_reset_password") in page
+
+
+def an_invitation(workspace):
+    return Invitation.objects.create(workspace=workspace, email="max@acme.example", role=Role.MARKETER)
+
+
+def test_who_is_invited_signs_up_into_the_workspace_that_asked(workspace):
+    client = Client()
+    client.get(reverse("invitation", args=[an_invitation(workspace).token]))
+    page = client.get(reverse("account_signup")).content.decode()
+    assert f"You join <strong>{workspace}</strong> as marketer." in page
+    assert 'value="max@acme.example"' in page
+    assert "Company or project" not in page
+    sign_up(client, email="max@acme.example")
+    assert Workspace.objects.get() == workspace
+    assert Membership.objects.get(user__email="max@acme.example").role == Role.MARKETER
+
+
+def test_a_used_invitation_is_no_hindrance_to_signing_up(workspace):
+    client, invitation = Client(), an_invitation(workspace)
+    client.get(reverse("invitation", args=[invitation.token]))
+    Invitation.objects.update(accepted_at=invitation.created_at)
+    assert "Company or project" in client.get(reverse("account_signup")).content.decode()
+    sign_up(client)
+    assert Workspace.objects.filter(name="Eve & Co").exists()
