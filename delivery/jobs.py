@@ -5,7 +5,7 @@ import logging
 from django.db import transaction
 
 from delivery.pipeline import dispatch
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import WORKER, work_batch
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,8 @@ def send_batch(*, mailing_id: int) -> int:
     if report is None:
         return 0
     log.info(
-        "batch.worked mailing=%s batch=%s settled=%s seconds=%.2f state=%s",
+        "batch.worked worker=%s mailing=%s batch=%s settled=%s seconds=%.2f state=%s",
+        WORKER,
         mailing_id,
         report.batch_id,
         report.settled,

@@ -9,6 +9,7 @@ from accounts.pages import render_part
 from campaigns.models import Campaign, State
 from campaigns.queries import campaigns as queries
 from delivery.models import DeliveryState
+from delivery.monitor import breakdown, workers_on
 from delivery.queries import progress
 
 
@@ -28,14 +29,17 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
     stage = f"{campaign.state}-{campaign.mailing_id or 0}"
     if request.htmx and request.GET.get("seen", stage) != stage:
         return HttpResponse(headers={"HX-Refresh": "true"})  # other buttons, other parts
+    is_moving = campaign.state == State.SENDING
     context = {
         "campaign": campaign,
         "stage": stage,
         "mailing": campaign.mailing,
         "progress": progress(campaign.mailing) if campaign.mailing else None,
-        "is_moving": campaign.state == State.SENDING,
+        "is_moving": is_moving,
         "is_open": campaign.state in (State.SENDING, State.PAUSED),
         "figures": queries.figures(campaign),
+        "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
+        "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
     }
     return render_part(
         request, "campaigns/report.html", "campaigns/_progress.html", context, target="progress"

@@ -1,5 +1,7 @@
 """Again: open recipients that were not reached once more, and the batches that hold them."""
 
+from typing import Any
+
 from django.db import connection, transaction
 
 from delivery.models import DeliveryState, Mailing
@@ -27,7 +29,7 @@ def reopen(mailing: Mailing, *, state: DeliveryState, code: str) -> int:
 
     code: as an ErrorGroup has it; "" for all of the state.
     """
-    values = {"mailing": mailing.pk, "state": state.value, "code": code}
+    values: dict[str, Any] = {"mailing": mailing.pk, "state": state.value, "code": code}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(REOPEN, values)
         count = cursor.rowcount

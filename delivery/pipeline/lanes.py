@@ -20,6 +20,7 @@ from delivery.pipeline.load import Tried
 from delivery.pipeline.mime import address
 from delivery.pipeline.mold import Mold, Recipient
 from delivery.pipeline.settle import Result
+from delivery.pipeline.signs import LaneSign
 from delivery.pipeline.turns import Turns
 from delivery.transports.base import CannotConnect, Connection, Fate, Message, Outcome
 
@@ -93,7 +94,7 @@ class Lane(threading.Thread):
         )
         self._broken_count = 0
         self.counts: Counter[Fate] = Counter()
-        self.doing = "starting"  # for the operations page
+        self.doing = "starting"
 
     def run(self) -> None:
         upcoming: Ready | None = None
@@ -113,6 +114,14 @@ class Lane(threading.Thread):
             self._journal.close()
             if self._connection is not None:
                 connections.give_back(self._account, self._connection)
+
+    def sign(self) -> LaneSign:
+        """What it does right now, for the monitor."""
+        counts = self.counts
+        rejected = counts[Fate.REJECTED] + counts[Fate.ACCOUNT_STOPPED]
+        deferred = counts[Fate.DEFERRED] + counts[Fate.IN_DOUBT]
+        doing = self.doing if self.is_alive() else "done"
+        return LaneSign(doing, counts[Fate.ACCEPTED], deferred, rejected)
 
     def _next(self, *, wait: bool) -> Ready | None:
         """The next recipient whose turn has come. wait: else only one whose turn is now."""
@@ -141,9 +150,9 @@ class Lane(threading.Thread):
     def _serve(self, ready: Ready) -> Ready | None:
         """Send it. Returns whom was announced along with it, to be sent next."""
         upcoming: Ready | None = None
-        self.doing = "sending"
         try:
             connection = self._connected()
+            self.doing = "sending"
             upcoming = self._next(wait=False)
             outcome = connection.send(ready.message, upcoming.message if upcoming else None)
             if self._is_stale(outcome):
@@ -176,6 +185,7 @@ class Lane(threading.Thread):
 
     def _connected(self) -> Connection:
         if self._connection is None or not self._connection.usable:
+            self.doing = "connecting"
             self._connection, self._was_used = connections.borrow(self._account)
         return self._connection
 
