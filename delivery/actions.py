@@ -14,7 +14,7 @@ from delivery.content import Content
 from delivery.models import Mailing, MailingState, SendingAccount
 from delivery.pipeline import dispatch, plan
 from delivery.pipeline.mold import Mold
-from delivery.pipeline.work import frame_of
+from delivery.pipeline.work import frame_of, said_of
 
 CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
 
@@ -64,7 +64,12 @@ def _create(
 ) -> Mailing:
     _refuse_stopped(account)
     mailing = Mailing.objects.create(
-        workspace=workspace, name=name, account=account, content=content.as_dict(), **fields
+        workspace=workspace,
+        name=name,
+        account=account,
+        content=content.as_dict(),
+        frame=said_of(workspace),
+        **fields,
     )
     Mold(content, frame_of(mailing))  # a template error refuses the launch
     return mailing

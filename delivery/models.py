@@ -83,6 +83,9 @@ class Mailing(models.Model):
     account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
     # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
     content: Any = models.JSONField()
+    # What its messages say of the workspace, as it was at the launch: fields of delivery.pipeline.mold.Frame.
+    # Empty in mailings older than this field; those say what the workspace is now.
+    frame: Any = models.JSONField(default=dict, blank=True)
     # The lists it is sent to: whoever leaves them before their batch is skipped.
     list_ids = ArrayField(models.BigIntegerField(), default=list)
     is_test = models.BooleanField(

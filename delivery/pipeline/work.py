@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import redis
 
+from accounts.models import Workspace
 from delivery import mailings
 from delivery.content import Content
 from delivery.models import Mailing
@@ -185,11 +186,18 @@ def mold_of(mailing: Mailing) -> Mold:
 
 
 def frame_of(mailing: Mailing) -> Frame:
+    """What all its messages have in common, frozen at the launch."""
+    said = mailing.frame or said_of(mailing.workspace)
     return Frame(
         mailing_id=mailing.pk,
         workspace_id=mailing.workspace_id,
-        workspace_name=mailing.workspace.name,
-        postal_address=mailing.workspace.postal_address,
+        workspace_name=said["workspace_name"],
+        postal_address=said["postal_address"],
         campaign_name=mailing.name,
         is_test=mailing.is_test,
     )
+
+
+def said_of(workspace: Workspace) -> dict[str, str]:
+    """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
+    return {"workspace_name": workspace.name, "postal_address": workspace.postal_address}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from delivery.content import Content
 from delivery.liquid import TemplateProblem
 from delivery.pipeline.mold import Frame, Mold, Recipient
+from delivery.pipeline.work import frame_of, mold_of, work_batch
 
 FRAME = Frame(7, 3, "Acme", "1 High Street", "Spring")
 
@@ -115,6 +116,27 @@ def test_what_is_assigned_in_one_slot_is_known_in_the_next():
         html="{% assign x = 'one' %}<p>static</p>{{ x }}{% if contact.first_name == 'Eve' %}!{% else %}?{% endif %}"
     )
     assert "<p>static</p>one!" in body(read(mold.fill(Recipient(1, "eve@example.com", "Eve"))), "html")
+
+
+@pytest.mark.django_db
+def test_what_a_mailing_says_of_the_workspace_is_frozen_at_its_launch(
+    workspace, people, send_to_news, server
+):
+    people(1)
+    content = Content(
+        "Hi", "<p>x</p>", "{{ workspace.name }}, {{ workspace.postal_address }}", "A", "a@acme.example"
+    )
+    name, address = workspace.name, workspace.postal_address
+    mailing = send_to_news(content)
+    workspace.name, workspace.postal_address = "Other", "2 Low Street"
+    workspace.save()
+    mailing = type(mailing).objects.get(pk=mailing.pk)
+    recipient = Recipient(1, "eve@example.com")
+    assert mold_of(mailing).render(recipient).text == f"{name}, {address}\n"
+    work_batch(mailing.pk)
+    assert f"{name}, {address}" in body(read(server.messages[0][1]), "plain")
+    mailing.frame = {}  # as in mailings of an older Volley
+    assert frame_of(mailing).postal_address == "2 Low Street"
 
 
 def test_filling_equals_rendering_the_whole_template():
