@@ -43,8 +43,10 @@ def to_html(lifted: Lifted) -> str:
     """
     source = _Scan(lifted).run()
     options = mrml.ParserOptions(include_loader=mrml.noop_loader())
+    # Without fonts of its own: naming Roboto in a stack would let recipients load it from Google.
+    output = mrml.RenderOptions(fonts={})
     try:
-        return mrml.to_html(source, parser_options=options).content
+        return mrml.to_html(source, parser_options=options, render_options=output).content
     except OSError as error:
         found = _POSITION.search(str(error))
         words = str(error).replace(" in root template", "").partition(" at position")[0]

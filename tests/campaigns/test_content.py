@@ -182,3 +182,4 @@ def test_starters_compile_and_need_no_footer(read, starter):
     assert "Zoë" in message.text
     assert "<br" not in message.text
     assert len(message.html) < 30_000
+    assert "googleapis" not in message.html, "a recipient's mail program asks nobody for letters"
