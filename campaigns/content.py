@@ -1,18 +1,15 @@
 """A campaign's content compiled: from MJML or HTML with merge tags to the parts of a message."""
 
-import re
 from typing import Final
 
-from campaigns.markup import mjml, page
+from campaigns.markup import lifted, mjml, page, plain, shown
 from campaigns.markup.lifted import Lifted
-from campaigns.markup.plain import to_text
 from campaigns.models import Campaign, ContentKind
 from delivery import liquid
 from delivery.content import Content
 
 SOURCE_LIMIT: Final = 500_000  # bytes; mail programs cut messages at a fifth of it
 TAG_LIMIT: Final = 2_000  # parsing what is never closed takes the square of their number
-_COMMENT: Final = re.compile(r"<!--(?!vlq+\d+z-->).*?-->", re.DOTALL)
 
 
 def compile_content(campaign: Campaign) -> Content:
@@ -20,6 +17,28 @@ def compile_content(campaign: Campaign) -> Content:
 
     Raises: TemplateProblem: content, subject or preheader cannot be read; field and line say where.
     """
+    for field in ("subject", "preheader"):
+        _lift(getattr(campaign, field), field=field)
+    source = _content(campaign)
+    html = mjml.to_html(source) if campaign.content_kind == ContentKind.MJML else page.inlined(source)
+    html = page.open_ended(page.whole(html, source), source)
+    text = plain.to_text(html, source)
+    address = campaign.workspace.postal_address
+    in_page = shown.in_page(html + page.END, source, address)
+    in_text = shown.in_text(text, source, address)
+    return Content(
+        subject=campaign.subject,
+        html=_checked(page.with_preheader(html, campaign.preheader, source), html=True),
+        html_end=page.footer(unsubscribe=not in_page.unsubscribe, address=not in_page.address) + page.END,
+        text=_checked(plain.with_tags(text, source), html=False),
+        text_end=plain.footer(unsubscribe=not in_text.unsubscribe, address=not in_text.address),
+        from_name=campaign.from_name,
+        from_email=campaign.from_email,
+        reply_to=campaign.reply_to,
+    )
+
+
+def _content(campaign: Campaign) -> Lifted:
     source = campaign.content
     if len(source.encode(errors="replace")) > SOURCE_LIMIT:
         raise mjml.problem(
@@ -27,52 +46,30 @@ def compile_content(campaign: Campaign) -> Content:
         )
     if source.count("{{") + source.count("{%") > TAG_LIMIT:
         raise mjml.problem(f"The content has more than {TAG_LIMIT:,} merge tags; a loop may say it shorter.")
-    liquid.check(source, field="content", html=True)
-    lifted = Lifted(source)
-    html = mjml.to_html(lifted) if campaign.content_kind == ContentKind.MJML else page.inlined(lifted)
-    html, text = _parts(html, lifted, campaign)
-    for field in ("subject", "preheader"):
-        liquid.check(getattr(campaign, field), field=field, html=False)
-    _check_parts(html, text)
-    return Content(
-        subject=campaign.subject,
-        html=html,
-        text=text,
-        from_name=campaign.from_name,
-        from_email=campaign.from_email,
-        reply_to=campaign.reply_to,
-    )
+    return _lift(source, field="content")
 
 
-def _parts(html: str, lifted: Lifted, campaign: Campaign) -> tuple[str, str]:
-    """HTML and text with their merge tags; the footer holds what both would lack."""
-    text = to_text(html, lifted)
-    shown = _COMMENT.sub("", html)
-    unsubscribe = not lifted.always_prints(shown, "unsubscribe_url")
-    address = not (
-        lifted.always_prints(shown, "workspace.postal_address")
-        or _holds(text, campaign.workspace.postal_address)
-    )
-    finished = page.with_preheader(lifted.restore(html), campaign.preheader)
-    finished = page.with_footer(finished, unsubscribe=unsubscribe, address=address)
-    lines = ["{{ workspace.postal_address }}"] * address + [
-        "Unsubscribe: {{ unsubscribe_url }}"
-    ] * unsubscribe
-    return finished, text + "\n-- \n" * bool(lines) + "".join(f"{line}\n" for line in lines)
+def _lift(source: str, *, field: str) -> Lifted:
+    liquid.check(source, field=field, html=field != "subject")
+    found = Lifted(source)
+    if found.misplaced() is not None:
+        raise liquid.TemplateProblem(
+            "A comment or raw text ends where another begins: write {% comment %} and {% endcomment %} in pairs, "
+            "one pair not inside another.",
+            field=field,
+        )
+    return found
 
 
-def _holds(text: str, address: str) -> bool:
-    words = " ".join(address.replace(",", " ").split())
-    return bool(words) and words in " ".join(text.replace(",", " ").split())
+def _checked(source: str, *, html: bool) -> str:
+    """The finished part, which Liquid reads as it was lifted.
 
-
-def _check_parts(html: str, text: str) -> None:
-    """A condition may be torn apart where it begins in one place and ends in another."""
+    Raises: TemplateProblem: a condition was torn apart where it begins in one place and ends in another.
+    """
     try:
-        liquid.check(html, field="content", html=True)
-        liquid.check(text, field="content", html=False)
+        liquid.check(source, field="content", html=html)
+        if liquid.places(source) == list(lifted.places(source)):
+            return source
     except liquid.TemplateProblem as torn:
-        raise mjml.problem(
-            "A merge tag begins in one place and ends in another, such as inside a tag and after it. "
-            "Keep {% if %} and {% endif %} on the same level."
-        ) from torn
+        raise shown.torn() from torn
+    raise shown.torn()

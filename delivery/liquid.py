@@ -1,18 +1,35 @@
-"""The merge language: Liquid with limits, since marketers' templates are hostile until proven otherwise."""
+"""The merge language: Liquid with limits, since marketers' templates are hostile until proven otherwise.
+
+In HTML a merge tag prints text and never markup, so the elements of a page are those that were written as such.
+"""
 
 import functools
+import html as entities
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+from typing import Any, Final, TextIO
 
-from liquid import BoundTemplate, Environment
+from liquid import BoundTemplate, Environment, Node, RenderContext, escape
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
+from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError
+from liquid.filter import string_filter
+from liquid.stringify import to_liquid_string
+from liquid.token import TOKEN_OUTPUT, TOKEN_TAG
 
 from accounts.errors import Refusal
 
 _TAG = re.compile(r"\{%-?\s*(\w+)")
 _BLOCKS = {"if", "unless", "for", "case", "capture", "comment", "raw", "tablerow", "ifchanged"}
-FORBIDDEN_TAGS = ("include", "render")  # nothing is loaded from anywhere
+# Nothing is loaded from anywhere, and a template is no place for documentation that looks like content.
+FORBIDDEN_TAGS = ("include", "render", "doc")
+# What Volley itself fills in; a template may print these and call nothing else so.
+RESERVED: Final = frozenset({"contact", "workspace", "campaign", "unsubscribe_url"})
+_LINE: Final = "\ufdd0"  # a line end that becomes <br />; Unicode keeps this one for a program's own use
+_BREAK: Final = "<br />\n"
 
 
 class TemplateProblem(Refusal):
@@ -39,10 +56,76 @@ class _Limited(Environment):
             self.tags.pop(tag, None)
 
 
+def _as_text(value: object) -> str:
+    """A value printed in HTML, be it in an element or in an attribute's quotation marks."""
+    return str(escape(to_liquid_string(value, autoescape=False))).replace(_LINE, _BREAK)
+
+
+class _Output(OutputNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        return buffer.write(_as_text(self.expression.evaluate(context)))
+
+
+class _Echo(_Output, EchoNode):
+    pass
+
+
+class _Cycle(CycleNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        printed = StringIO()
+        super().render_to_output(context, printed)
+        return buffer.write(_as_text(printed.getvalue()))
+
+
+class _Capture(CaptureNode):
+    """What is captured is text again, and escaped where it is printed."""
+
+    def _assign(self, context: RenderContext, buf: StringIO) -> None:
+        context.assign(self.name, entities.unescape(buf.getvalue().replace(_BREAK, _LINE)))
+
+
+class _OutputTag(Output):
+    node_class = _Output
+
+
+class _EchoTag(EchoTag):
+    node_class = _Echo
+
+
+class _CycleTag(CycleTag):
+    node_class = _Cycle
+
+
+class _CaptureTag(CaptureTag):
+    node_class = _Capture
+
+
+@string_filter
+def _lines(value: str) -> str:
+    return re.sub(r"\r?\n", _LINE, value)
+
+
+@string_filter
+def _unchanged(value: str) -> str:
+    return value
+
+
+class _Html(_Limited):
+    """Liquid's own escaping trusts the literals of a template; this one trusts nothing that a merge tag prints."""
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for tag in (_OutputTag, _EchoTag, _CycleTag, _CaptureTag):
+            self.add_tag(tag)
+        self.filters["newline_to_br"] = _lines
+        self.filters["escape"] = self.filters["safe"] = _unchanged  # all is escaped once
+        self.filters["escape_once"] = string_filter(entities.unescape)
+
+
 @functools.cache
 def _environment(*, html: bool) -> Environment:
     """In HTML what contacts are called is escaped; subject and text take it as it is."""
-    return _Limited(autoescape=html)
+    return _Html() if html else _Limited()
 
 
 def parse(source: str, *, field: str, html: bool) -> BoundTemplate:
@@ -53,6 +136,7 @@ def parse(source: str, *, field: str, html: bool) -> BoundTemplate:
     try:
         template = _environment(html=html).from_string(source)
         _refuse_unknown_filters(template, source, field)
+        _refuse_reserved_names(template, source, field)
         return template
     except LiquidError as error:
         raise problem(error, source, field=field) from error
@@ -66,6 +150,33 @@ def _refuse_unknown_filters(template: BoundTemplate, source: str, field: str) ->
         if name not in template.env.filters:
             line = source.count("\n", 0, spans[0].index) + 1
             raise TemplateProblem(f"Line {line}: there is no filter “{name}”.", field=field, line=line)
+
+
+def _refuse_reserved_names(template: BoundTemplate, source: str, field: str) -> None:
+    scope = RenderContext(template)
+    for node in _all_nodes(template.nodes, scope):
+        for name in (*node.template_scope(), *node.block_scope()):
+            if name in RESERVED:
+                line = source.count("\n", 0, name.token.start_index) + 1
+                words = f"Line {line}: “{name}” is Volley’s own; choose another name for what you keep."
+                raise TemplateProblem(words, field=field, line=line)
+
+
+def _all_nodes(nodes: Iterable[Node], scope: RenderContext) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        yield from _all_nodes(node.children(scope, include_partials=False), scope)
+
+
+def places(source: str) -> list[int]:
+    """Where each merge tag begins, as Liquid itself reads it; comments and raw text hold none."""
+    found = []
+    for token in _environment(html=True).tokenizer()(source):
+        if token.kind == TOKEN_OUTPUT:
+            found.append(token.start_index)
+        elif token.kind == TOKEN_TAG:  # it begins at its name
+            found.append(source.rindex("{%", 0, token.start_index))
+    return found
 
 
 def check(source: str, *, field: str, html: bool) -> None:

@@ -1,10 +1,11 @@
-"""An HTML page made fit for mail: CSS on its elements, preview text at its start, a footer at its end."""
+"""An HTML page made fit for mail: CSS on its elements, preview text at its start, room for a footer at its end."""
 
 import re
 from html import escape
 from typing import Final
 
 import css_inline
+from selectolax.lexbor import LexborHTMLParser
 
 from campaigns.markup.lifted import Lifted
 from campaigns.markup.mjml import problem
@@ -16,8 +17,9 @@ _PARTS: Final = re.compile(
     r"|<[/!?A-Za-z](?:[^>\"']++|\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+(?:>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+END: Final = "</body>\n</html>\n"
+_PAGE: Final = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _START: Final = re.compile(r"<[A-Za-z]")
-_BODY: Final = re.compile(r"<body\b(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>", re.IGNORECASE)
 _HIDDEN: Final = (
     "display:none;max-height:0;max-width:0;overflow:hidden;opacity:0;font-size:1px;line-height:1px"
 )
@@ -39,44 +41,84 @@ def inlined(lifted: Lifted) -> str:
     """
     if sum(1 for _tag in _START.finditer(lifted.text)) > ELEMENT_LIMIT:
         raise problem(f"This has more than {ELEMENT_LIMIT:,} elements; mail programs would not show it.")
-    parts, at = [], 0
-    for part in _PARTS.finditer(lifted.text):
-        parts += [_as_comments(lifted, lifted.text[at : part.start()]), part[0]]
-        at = part.end()
-    parts.append(_as_comments(lifted, lifted.text[at:]))
+    text = lifted.text
+    if lifted.placeholder.match(text.lstrip()) and not _PAGE.search(text):
+        text = f"<body>{text}"  # a condition at the start is about what follows, not about <html> and <body>
     try:
-        return _INLINER.inline("".join(parts))
+        return _INLINER.inline(_commented(text, lifted))
     except css_inline.InlineError as error:
         raise problem(f"The styles cannot be read: {error}.") from error
+
+
+def whole(html: str, lifted: Lifted) -> str:
+    """The page as a parser reads it: every element is closed, so that what is written is what is seen."""
+    return LexborHTMLParser(_commented(html, lifted)).html or ""
+
+
+def _commented(html: str, lifted: Lifted) -> str:
+    parts, at = [], 0
+    for part in _PARTS.finditer(html):
+        parts += [_as_comments(lifted, html[at : part.start()]), part[0]]
+        at = part.end()
+    parts.append(_as_comments(lifted, html[at:]))
+    return "".join(parts)
 
 
 def _as_comments(lifted: Lifted, text: str) -> str:
     return lifted.placeholder.sub(r"<!--\g<0>-->", text)
 
 
-def with_preheader(html: str, preheader: str) -> str:
-    """preheader: Liquid; the rest of it is text, and escaped."""
-    if not preheader.strip():
-        return html
-    lifted = Lifted(preheader)
-    hidden = f'<div style="{_HIDDEN}" aria-hidden="true">{lifted.restore(escape(lifted.text))}{_FILL}</div>'
-    body = _BODY.search(html)
-    at = body.end() if body else 0
-    return html[:at] + hidden + html[at:]
+def with_preheader(html: str, preheader: str, lifted: Lifted) -> str:
+    """The page with its merge tags. preheader: Liquid; the rest of it is text, and escaped."""
+    at = next((tag.end() for tag in _tags(html, "<body")), 0) if preheader.strip() else 0
+    if not at:
+        return lifted.restore(html)
+    own = Lifted(preheader)
+    hidden = f'<div style="{_HIDDEN}" aria-hidden="true">{own.restore(escape(own.text))}{_FILL}</div>'
+    return lifted.restore(html[:at]) + hidden + lifted.restore(html[at:])
 
 
-def with_footer(html: str, *, unsubscribe: bool, address: bool) -> str:
-    """Add what the law asks for and the content lacks."""
+def open_ended(html: str, lifted: Lifted) -> str:
+    """The page without what closes it, since a footer may follow.
+
+    Raises: TemplateProblem: what follows would be lost in an element that takes in all the rest, as <plaintext> does.
+    """
+    for name in ("</body", "</html"):
+        for tag in _tags(html, name)[-1:]:
+            html = html[: tag.start()] + html[tag.end() :]
+    last = f"{lifted.mark}last"
+    found = LexborHTMLParser(f"{html}<{last}></{last}>{END}").css_first(last)
+    if found is None or found.parent is None or found.parent.tag != "body":
+        raise problem("Something here takes in all that follows it, such as <plaintext> or <frameset>.")
+    return html
+
+
+def _tags(html: str, start: str) -> list[re.Match[str]]:
+    return [part for part in _PARTS.finditer(html) if part[0].lower().startswith(start)]
+
+
+def footer(*, unsubscribe: bool, address: bool) -> str:
+    """What the law asks for and the content lacks. No style sheet of the content can hide it."""
     lines = []
     if address:
         lines.append("{{ workspace.postal_address | newline_to_br }}")
     if unsubscribe:
-        lines.append(
-            '<a href="{{ unsubscribe_url }}" style="color:#4b5563;text-decoration:underline">Unsubscribe</a>'
-        )
-    if not lines:
-        return html
-    style = "padding:24px 16px;background:#ffffff;color:#4b5563;font:13px/1.6 Arial,Helvetica,sans-serif;text-align:center"
-    footer = f'<div style="{style}">{"<br>".join(lines)}</div>'
-    start, end, rest = html.rpartition("</body>")
-    return f"{start}{footer}{end}{rest}" if end else html + footer
+        lines.append(f'<a href="{{{{ unsubscribe_url }}}}" style="{_LINK}">Unsubscribe</a>')
+    return f'<div style="{_FOOTER}">{"<br>".join(lines)}</div>' if lines else ""
+
+
+def _firm(style: str) -> str:
+    return "".join(f"{declaration.strip()}!important;" for declaration in style.split(";"))
+
+
+_SEEN: Final = (
+    "visibility:visible;opacity:1;position:relative;z-index:2147483647;inset:auto;float:none;width:auto;height:auto;"
+    "max-width:none;max-height:none;overflow:visible;clip:auto;clip-path:none;mask:none;filter:none;transform:none;"
+    "zoom:1;animation:none;text-indent:0;letter-spacing:normal;content-visibility:visible;pointer-events:auto;"
+    "-webkit-text-fill-color:currentcolor;mso-hide:none"
+)
+_FOOTER: Final = _firm(
+    f"display:block;clear:both;margin:0;padding:24px 16px;background:#ffffff;color:#4b5563;"
+    f"font:13px/1.6 Arial,Helvetica,sans-serif;text-align:center;{_SEEN}"
+)
+_LINK: Final = _firm(f"display:inline;color:#4b5563;font-size:13px;text-decoration:underline;{_SEEN}")

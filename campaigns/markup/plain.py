@@ -1,6 +1,7 @@
 """The text part: what the HTML says, read from its start to its end so that merge tags keep their order."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 
@@ -16,17 +17,37 @@ _BLOCKS: Final = frozenset(_BLOCK_NAMES.split())
 _SPACED: Final = frozenset(_SPACED_NAMES.split())
 _SILENT: Final = frozenset({"head", "script", "style", "title", "textarea"})
 
+_BRACE: Final = "{{ '{' }}"
 _FOR_HTML: Final = re.compile(r"\|\s*(?:newline_to_br|escape|escape_once)\b\s*")  # filters that make markup
 
 
 def to_text(html: str, lifted: Lifted) -> str:
-    """html: with placeholders. Returns: text with the merge tags, links as "text (address)"."""
+    """html and what is returned: with placeholders. Links become "text (address)"."""
     reader = _Reader(lifted)
     reader.feed(html)
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
-    return lifted.placeholder.sub(lambda found: _FOR_HTML.sub("", lifted.tags[int(found[1])]), text)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def with_tags(text: str, lifted: Lifted) -> str:
+    """The text with its merge tags, as a text part takes them."""
+    text = lifted.brace.sub(lambda _: _BRACE, text)
+    return lifted.placeholder.sub(lambda found: _for_text(lifted.tags[int(found[1])]), text)
+
+
+def _for_text(tag: str) -> str:
+    if tag.startswith("{"):
+        return _FOR_HTML.sub("", tag)
+    return unescape(tag).replace("{", _BRACE)  # raw text
+
+
+def footer(*, unsubscribe: bool, address: bool) -> str:
+    """What the law asks for and the text lacks, below the line that mail programs take for a signature's."""
+    lines = ["{{ workspace.postal_address }}"] * address + [
+        "Unsubscribe: {{ unsubscribe_url }}"
+    ] * unsubscribe
+    return "\n-- \n" * bool(lines) + "".join(f"{line}\n" for line in lines)
 
 
 class _Reader(HTMLParser):

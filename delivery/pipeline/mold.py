@@ -68,11 +68,12 @@ class Part:
                 self.pieces[-1].append(node)
             else:
                 self.pieces.append([node])
+        self._static = [piece for piece in self.pieces if isinstance(piece, bytes)]
 
     def fill(self, context: Mapping[str, Any], encode: Callable[[str], bytes]) -> list[bytes]:
         """Render the slots in order on one context; the static pieces are given as they are."""
-        if len(self.pieces) == 1 and isinstance(self.pieces[0], bytes):
-            return [self.pieces[0]]
+        if len(self._static) == len(self.pieces):
+            return self._static
         scope = RenderContext(self.template, globals=context)
         filled: list[bytes] = []
         try:
@@ -117,7 +118,9 @@ class Mold:
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, encode=str.encode)
         self.text = Part(_closed(content.text), field="text", html=False, encode=_static)
+        self.text_end = Part(content.text_end, field="text", html=False, encode=_static)
         self.html = Part(_closed(content.html), field="content", html=True, encode=_static)
+        self.html_end = Part(content.html_end, field="content", html=True, encode=_static)
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -160,8 +163,10 @@ class Mold:
                 self._multipart,
                 self._before_text,
                 *self.text.fill(context, mime.slot),
+                *self.text_end.fill(context, mime.slot),
                 self._before_html,
                 *self.html.fill(context, mime.slot),
+                *self.html_end.fill(context, mime.slot),
                 self._end,
             ]
         )
@@ -171,8 +176,8 @@ class Mold:
         context = self._context(recipient, "#unsubscribe")
         return Rendered(
             " ".join(self.subject.render(context).split()),
-            self.html.render(context),
-            self.text.render(context),
+            self.html.render(context) + self.html_end.render(context),
+            self.text.render(context) + self.text_end.render(context),
         )
 
     def _context(self, recipient: Recipient, unsubscribe_url: str) -> dict[str, Any]:

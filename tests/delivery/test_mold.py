@@ -118,6 +118,59 @@ def test_what_is_assigned_in_one_slot_is_known_in_the_next():
     assert "<p>static</p>one!" in body(read(mold.fill(Recipient(1, "eve@example.com", "Eve"))), "html")
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{{ '<!--' }}",
+        "{{ 'PCEtLQ==' | base64_decode }}",
+        "{{ '%3C!--' | url_decode }}",
+        "{{ '<!--' | escape }}",
+        "{{ '&lt;!--' | escape_once }}",
+        "{{ '<!--' | safe }}",
+        "{% echo '<!--' %}",
+        "{% cycle '<!--' %}",
+        "{% liquid\necho '<!--' %}",
+        "{% capture x %}<!--{% endcapture %}{{ x }}",
+        "{{ contact.evil }}",
+        "{{ contact.evil | newline_to_br }}",
+    ],
+)
+def test_in_html_a_merge_tag_prints_text_and_never_markup(printed):
+    mold = a_mold(html=f"<p>{printed}</p>", text="{{ '<!--' }}")
+    message = read(mold.fill(Recipient(1, "eve@example.com", attributes={"evil": "<!--"})))
+    assert body(message, "html") == "<p>&lt;!--</p>\n"
+    assert body(message, "plain") == "<!--\n"
+
+
+def test_lines_of_a_value_may_be_lines_in_html():
+    mold = a_mold(
+        html="{{ contact.lines | newline_to_br }}|{{ contact.lines | newline_to_br | slice: 0, 4 }}"
+    )
+    message = read(mold.fill(Recipient(1, "eve@example.com", attributes={"lines": "a\nb&\r\nc"})))
+    assert body(message, "html") == "a<br />\nb&amp;<br />\nc|a<br />\nb&amp;\n"
+
+
+def test_the_ends_of_the_parts_are_filled_in_apart():
+    mold = a_mold(
+        html="{% assign x = 1 %}{% assign city = 'Rome' %}<p>x</p>",
+        html_end="<i>{{ x }}{{ city }}{{ unsubscribe_url }}</i></body>",
+        text="{% assign x = 1 %}Hi\n",
+        text_end="{{ x }}{{ workspace.postal_address }}\n",
+    )
+    recipient = Recipient(1, "eve@example.com")
+    message = read(mold.fill(recipient))
+    assert body(message, "html").startswith("<p>x</p>\n<i>http")
+    assert body(message, "plain") == "Hi\n1 High Street\n"
+    assert mold.render(recipient).html == "<p>x</p>\n<i>#unsubscribe</i></body>"
+    assert mold.render(recipient).text == body(message, "plain")
+
+
+@pytest.mark.parametrize("part", ["subject", "html", "text", "html_end"])
+def test_no_part_calls_something_else_by_the_name_of_what_volley_fills_in(part):
+    with pytest.raises(TemplateProblem, match="Volley’s own"):
+        a_mold(**{part: "{% if contact.x %}\n{% assign unsubscribe_url = '' %}{% endif %}"})
+
+
 @pytest.mark.django_db
 def test_what_a_mailing_says_of_the_workspace_is_frozen_at_its_launch(
     workspace, people, send_to_news, server
