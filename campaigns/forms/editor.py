@@ -82,17 +82,16 @@ class AudienceForm(Step):
     excluded_segments = _choices(Segment)
 
     def __init__(self, data: Any, *, campaign: Campaign) -> None:
-        self._stored = audience.chosen(campaign)
+        self.held = audience.chosen(campaign)
         super().__init__(data, campaign=campaign)
-        held = [*self._stored.lists, *self._stored.excluded_lists]
-        self.offered_lists = _lists_for(campaign, held)
+        self.offered_lists = _lists_for(campaign, [*self.held.lists, *self.held.excluded_lists])
         self.offered_segments = Segment.objects.of(campaign.workspace).order_by("name")
         for name, rows in (("lists", self.offered_lists), ("segments", self.offered_segments)):
             self._offer(name, rows)
             self._offer(f"excluded_{name}", rows)
 
     def stored(self) -> dict[str, Any]:
-        return {name: list(getattr(self._stored, name)) for name in self.base_fields}
+        return {name: list(getattr(self.held, name)) for name in self.base_fields}
 
     def kept(self) -> dict[str, Any]:
         """The rows that were ticked; where a tick makes no sense, the stored ones."""

@@ -73,9 +73,11 @@ def recipients(campaign: Campaign) -> QuerySet[Contact]:
     return _recipients(campaign.workspace, chosen(campaign), None)
 
 
-def count(campaign: Campaign, *, vocabulary: Vocabulary | None = None) -> AudienceCount:
-    """How many it goes to, and how many of the chosen it does not."""
-    choice = chosen(campaign)
+def count(
+    campaign: Campaign, *, choice: Chosen | None = None, vocabulary: Vocabulary | None = None
+) -> AudienceCount:
+    """How many it goes to, and how many of the chosen it does not. choice, vocabulary: where they are read already."""
+    choice = choice or chosen(campaign)
     if vocabulary is None and (choice.segments or choice.excluded_segments):
         vocabulary = Vocabulary.of(campaign.workspace)
     wanted = _on(choice.lists) | _in_any(choice.segments, campaign.workspace, vocabulary)

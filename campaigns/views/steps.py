@@ -79,11 +79,13 @@ def next_step(step: str) -> str:
     return order[order.index(step) + 1]
 
 
-def audience_count(campaign: Campaign, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
+def audience_count(
+    campaign: Campaign, choice: audience.Chosen | None = None, vocabulary: Vocabulary | None = None
+) -> dict[str, Any]:
     """people and left_out, or the words of why they cannot be told."""
     try:
         with at_most(COUNT_SECONDS):
-            count = audience.count(campaign, vocabulary=vocabulary)
+            count = audience.count(campaign, choice=choice, vocabulary=vocabulary)
     except Refusal as refusal:
         return {"problem": refusal.message}
     return {"people": count.people, "left_out": count.left_out}
@@ -94,7 +96,7 @@ def audience_context(form: AudienceForm) -> dict[str, Any]:
     return {
         "list_choices": _list_choices(form),
         "segment_choices": _segment_choices(form, vocabulary),
-        "audience": audience_count(form.campaign, vocabulary),
+        "audience": audience_count(form.campaign, None if form.is_bound else form.held, vocabulary),
     }
 
 
