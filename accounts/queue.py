@@ -56,6 +56,18 @@ def beat(role: str, name: str) -> None:
     pipeline.execute()
 
 
+def signs_of_life(role: str) -> dict[str, float]:
+    """{name: seconds since its last beat} of those that have beaten lately; none while Redis is away."""
+    now = time.time()
+    try:
+        found = redis_client().zrangebyscore(
+            f"volley:alive:{role}", now - ALIVE_SECONDS, "+inf", withscores=True
+        )
+    except redis.RedisError:
+        return {}
+    return {name.decode(): max(now - at, 0.0) for name, at in found}
+
+
 def workers_alive(role: str) -> int:
     """How many of them have beaten lately; 0 while Redis is away."""
     try:

@@ -18,6 +18,7 @@ PLACES = (
     ("Imports", "imports", "file-import", Role.VIEWER),
     ("Suppression", "suppressions", "ban", Role.VIEWER),
     ("Sending", "sending", "server", Role.ADMIN),
+    ("Operations", "operations", "activity-heartbeat", Role.ADMIN),
     ("Settings", "workspace_settings", "settings", Role.ADMIN),
 )
 

@@ -157,6 +157,9 @@ _queue = {
 RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
 RQ = {"DEFAULT_RESULT_TTL": 0}
 
+# --- Watching: /metrics answers whoever brings this as a bearer token; without one there is no such page ---
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
 # --- Sending ------------------------------------------------------------------------------------------
 # Seconds until the first retry of a deferred message; each further one waits twice as long, up to an hour.
 RETRY_FIRST_SECONDS = env.number("RETRY_FIRST_SECONDS", 60)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from django.db import connection
-from django.db.models import QuerySet
-from django.db.models.functions import Upper
+from django.db.models import QuerySet, Sum
+from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 
 from accounts.queue import workers_alive
@@ -131,3 +131,10 @@ def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str
     if search:
         rows = rows.alias(upper=Upper("email")).filter(upper__contains=search.upper())
     return rows.order_by("number")
+
+
+def totals() -> dict[str, int]:
+    """{outcome: recipients} of all mailings of the installation, by their counters."""
+    names = ("accepted", "rejected", "skipped", "in_doubt", "canceled")
+    sums = Mailing.objects.aggregate(**{name: Coalesce(Sum(f"{name}_count"), 0) for name in names})
+    return {name: int(sums[name]) for name in names}

@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 # No pages of their own: parts, files and frames, and what only a message in the inbox leads to.
 NO_PAGE = {
     "healthz",
+    "metrics",
     "import_refused",
     "segment_count",
     "campaign_preview",
@@ -113,6 +114,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "sending_new-esp": "/sending/new/?provider=mailgun",
         "sending_edit": f"/sending/{ids['sending']}/",
         "people": "/settings/people/",
+        "operations": "/operations/",
         "audit": "/settings/audit/",
         "workspace_new": "/workspaces/new/",
         "account_email": "/accounts/email/",

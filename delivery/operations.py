@@ -1,0 +1,148 @@
+"""The state of the machinery, for admins and for Prometheus: queues, workers, clock, database, Redis, what is late.
+
+Of the whole installation: it names no workspace's campaigns, addresses or accounts.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import django_rq
+import redis
+from django.db import OperationalError, connection
+from rq.registry import FailedJobRegistry
+
+from accounts.queue import redis_client, signs_of_life
+from delivery.pipeline import signs
+
+QUEUES = ("system", "send", "bulk")
+LATE_SECONDS = 60.0  # a due batch that waits longer, a job that nobody takes
+# One row by the partial indexes of sending mailings and of ready and leased batches.
+BATCHES = """
+SELECT count(*) FILTER (WHERE b.state = 'ready' AND b.due_at <= now()),
+       count(*) FILTER (WHERE b.state = 'ready' AND b.due_at > now()),
+       count(*) FILTER (WHERE b.state = 'leased'),
+       coalesce(extract(epoch FROM now() - min(greatest(b.due_at, m.due_at, m.created_at))
+         FILTER (WHERE b.state = 'ready' AND b.due_at <= now() AND coalesce(m.due_at <= now(), true))), 0)::float8,
+       count(*) FILTER (WHERE b.state = 'leased' AND b.leased_until < now())
+  FROM delivery_batch b JOIN delivery_mailing m ON m.id = b.mailing_id AND m.state = 'sending'
+ WHERE b.state <> 'done'
+"""
+DATABASE = "SELECT current_setting('server_version'), (SELECT count(*) FROM pg_stat_activity)"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """waiting: jobs. failed: those kept for a week. workers: {name: seconds since last seen}."""
+
+    name: str
+    waiting: int = 0
+    failed: int = 0
+    workers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Of what is being sent. oldest_seconds: how long the oldest has been due."""
+
+    due: int = 0
+    later: int = 0
+    leased: int = 0
+    oldest_seconds: float = 0.0
+    expired: int = 0
+
+
+@dataclass(frozen=True)
+class Health:
+    """milliseconds: of one question; None where there was no answer. about: version and what it holds.
+
+    warning: what should be set otherwise.
+    """
+
+    milliseconds: float | None
+    about: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    queues: list[Queue]
+    clock_seconds: float | None
+    batches: Batches
+    database: Health
+    redis: Health
+    working: list[signs.Sign]
+    alerts: list[str]
+
+
+def overview() -> Overview:
+    """Everything at once; a dozen short questions. Never fails: what does not answer is said so."""
+    database, batches = _database()
+    redis_health = _redis()
+    queues = [_queue(name) for name in QUEUES] if redis_health.milliseconds is not None else []
+    clocks = signs_of_life("clock")
+    clock = min(clocks.values(), default=None)
+    found = Overview(queues, clock, batches, database, redis_health, signs.working(), [])
+    found.alerts.extend(_alerts(found))
+    return found
+
+
+def _database() -> tuple[Health, Batches]:
+    began = time.perf_counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(DATABASE)
+            version, connections = cursor.fetchone()
+            milliseconds = (time.perf_counter() - began) * 1000
+            cursor.execute(BATCHES)
+            batches = Batches(*cursor.fetchone())
+    except OperationalError:
+        return Health(None), Batches()
+    return Health(milliseconds, f"PostgreSQL {version}, {connections} connections"), batches
+
+
+def _redis() -> Health:
+    began = time.perf_counter()
+    try:
+        found = redis_client().info()
+    except redis.RedisError:
+        return Health(None)
+    milliseconds = (time.perf_counter() - began) * 1000
+    megabytes = found["used_memory"] / 2**20
+    policy = found.get("maxmemory_policy", "noeviction")
+    about = f"Redis {found['redis_version']}, {megabytes:.0f} MB, {found['connected_clients']} connections"
+    keeps = policy == "noeviction" or not found.get("maxmemory")
+    warning = "" if keeps else f"Redis may throw jobs away ({policy}): set maxmemory-policy to noeviction."
+    return Health(milliseconds, about, warning)
+
+
+def _queue(name: str) -> Queue:
+    try:
+        queue = django_rq.get_queue(name)
+        failed = FailedJobRegistry(queue=queue).get_job_count(cleanup=False)
+        return Queue(name, queue.count, failed, signs_of_life(name))
+    except redis.RedisError:
+        return Queue(name)
+
+
+def _alerts(found: Overview) -> list[str]:
+    alerts = []
+    if found.database.milliseconds is None:
+        alerts.append("PostgreSQL does not answer.")
+    if found.redis.milliseconds is None:
+        alerts.append("Redis does not answer: nothing is queued until it does; nothing is lost.")
+        return alerts
+    if found.redis.warning:
+        alerts.append(found.redis.warning)
+    if found.clock_seconds is None:
+        alerts.append("No clock is running: nothing that got lost is picked up, nothing scheduled starts.")
+    alerts += [
+        f"No worker is running for the queue “{queue.name}”." for queue in found.queues if not queue.workers
+    ]
+    late = found.batches.oldest_seconds
+    if late > LATE_SECONDS:
+        alerts.append(f"A batch has been due for {late:,.0f} seconds: more sending workers would help.")
+    if found.batches.expired:
+        alerts.append(
+            f"{found.batches.expired} leases ran out and were not taken back: is the clock at work?"
+        )
+    return alerts
