@@ -12,5 +12,10 @@ class CampaignsConfig(AppConfig):
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
-        registry.on_tick += [lifecycle.launch_due, lifecycle.requeue_unlaunched, requeue_silent, forget_abandoned]
+        registry.on_tick += [
+            lifecycle.launch_due,
+            lifecycle.requeue_unlaunched,
+            requeue_silent,
+            forget_abandoned,
+        ]
         contacts.segment_uses.append(audience.segment_uses)

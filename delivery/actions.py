@@ -6,17 +6,22 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from accounts.errors import Refusal
+from accounts.errors import Refusal, WrongState
 from accounts.models import Workspace
 from contacts.models import Contact
 from delivery import mailings
 from delivery.content import Content
-from delivery.models import Mailing, MailingState, SendingAccount
-from delivery.pipeline import dispatch, plan
+from delivery.models import DeliveryState, Mailing, MailingState, SendingAccount
+from delivery.pipeline import again, dispatch, plan
 from delivery.pipeline.mold import Mold
 from delivery.pipeline.work import frame_of, said_of
 
 CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
+
+
+class NothingToRetry(Refusal):
+    code = "nothing_to_retry"
+    status = 409
 
 
 class AccountStopped(Refusal):
@@ -95,7 +100,7 @@ def resume(mailing: Mailing) -> None:
         heir = mailings.stand_in_for(account) if account.stopped_reason else None
         if heir is None:
             _refuse_stopped(account)
-        mailings.transition(mailing.pk, to=MailingState.SENDING)
+        mailings.transition(mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED])
         Mailing.objects.filter(pk=mailing.pk).update(
             account=heir or account,
             due_at=None,
@@ -110,6 +115,38 @@ def cancel(mailing: Mailing) -> None:
     with transaction.atomic():
         canceled = mailings.transition(mailing.pk, to=MailingState.CANCELED)
         mailings.cancel_open(canceled, batches=CLOSED_AT_ONCE)
+
+
+def set_pace(mailing: Mailing, *, per_second: float | None) -> None:
+    """Change the mailing's own pace, also while it is sent; None: as fast as its account allows."""
+    Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=per_second, due_at=None)
+
+
+def retry(mailing: Mailing, *, state: str, code: str = "") -> int:
+    """Try those again who ended so: rejected, or in doubt. Returns how many.
+
+    code: of one group of the report; "" for all. Whoever left or was suppressed since is skipped, as always.
+    Raises: NothingToRetry, WrongState: it was canceled; AccountStopped.
+    """
+    if state not in again.RETRYABLE:
+        raise NothingToRetry("Only rejected messages, and those in doubt, can be tried again.")
+    with transaction.atomic():
+        locked = Mailing.objects.select_for_update(of=("self",)).select_related("account").get(pk=mailing.pk)
+        _refuse_stopped(locked.account)
+        if locked.state == MailingState.CANCELED:
+            raise WrongState("It was canceled; duplicate it to send to somebody again.")
+        count = again.reopen(locked, state=DeliveryState(state), code=code)
+        if not count:
+            raise NothingToRetry(
+                "There is nobody to try again: somebody was faster, or they were reached since."
+            )
+        Mailing.objects.filter(pk=locked.pk).update(
+            breaker_done=F("accepted_count") + F("rejected_count"), breaker_rejected=F("rejected_count")
+        )
+        if locked.state == MailingState.FINISHED:
+            mailings.transition(locked.pk, to=MailingState.SENDING)
+        transaction.on_commit(partial(dispatch.top_up, locked.pk), robust=True)
+    return count
 
 
 def _refuse_stopped(account: SendingAccount) -> None:

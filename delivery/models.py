@@ -67,7 +67,7 @@ class MailingState(models.TextChoices):
 MAILING_ALLOWED: dict[MailingState, frozenset[MailingState]] = {
     MailingState.SENDING: frozenset({MailingState.PAUSED, MailingState.FINISHED, MailingState.CANCELED}),
     MailingState.PAUSED: frozenset({MailingState.SENDING, MailingState.FINISHED, MailingState.CANCELED}),
-    MailingState.FINISHED: frozenset(),
+    MailingState.FINISHED: frozenset({MailingState.SENDING}),  # those not reached are tried again
     MailingState.CANCELED: frozenset(),
 }
 

@@ -13,7 +13,7 @@ from accounts.models import Workspace
 from delivery import mailings
 from delivery.content import Content
 from delivery.models import Mailing
-from delivery.pipeline import journal, lease, meter
+from delivery.pipeline import journal, lease, meter, signs
 from delivery.pipeline.lanes import Lane, Load
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
@@ -26,6 +26,7 @@ SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how
 SLICE_SECONDS = 2.0
 TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reached is tried again
 REDIS_AWAY_WAIT = 1.0
+LONGEST_WAIT = 60.0  # of one batch for its pace; a limit may be raised meanwhile
 MOLDS_KEPT = 8
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class _Batch:
         self.is_held = False
         self._claimed_at = claimed_at
         self._wait = 0.0
+        self._shown_at = 0.0
 
     def send(self) -> None:
         loaded = load(self.mailing, self.held)
@@ -100,6 +102,7 @@ class _Batch:
             while any(lane.is_alive() for lane in lanes):
                 _join(lanes, SETTLE_EVERY)
                 self._settle(shared)
+                self._show(lanes)
                 if time.monotonic() > ends_at:
                     shared.stop.set()
         finally:
@@ -139,6 +142,13 @@ class _Batch:
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
 
+    def _show(self, lanes: list[Lane]) -> None:
+        """Be seen at work, once a second."""
+        if time.monotonic() - self._shown_at >= signs.EVERY_SECONDS:
+            self._shown_at = time.monotonic()
+            seen = [lane.sign() for lane in lanes]
+            signs.show(WORKER, self.mailing.pk, self.held.batch_id, self._claimed_at, seen)
+
     def _react(self, shared: Load) -> None:
         """What stopped the lanes concerns the account or the moment, not a recipient."""
         if shared.account_stopped:
@@ -146,10 +156,10 @@ class _Batch:
         elif shared.trouble and not self.accepted_count:
             mailings.note_trouble(self.mailing, shared.trouble)
             self._hold(TROUBLE_WAIT)
-        elif shared.turns.wait_seconds and not self.settled_count:
+        elif shared.turns.why or (shared.turns.wait_seconds and not self.settled_count):
             self._hold(shared.turns.wait_seconds, shared.turns.why)
         else:
-            self._wait = shared.turns.wait_seconds
+            self._wait = min(shared.turns.wait_seconds, LONGEST_WAIT)
 
     def _hold(self, seconds: float, why: str = "") -> None:
         """Nothing of the whole mailing can be done for so long: other batches of it would meet the same."""
