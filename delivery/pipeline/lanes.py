@@ -144,7 +144,8 @@ class Lane(threading.Thread):
                 self._turns.release(recipient)
                 self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
                 continue
-            return Ready(recipient, Message(self._mold.sender, address(recipient.email), data))
+            to = address(recipient.email)
+            return Ready(recipient, Message(self._mold.sender, to, data, has_no_dots=True))
         return None
 
     def _serve(self, ready: Ready) -> Ready | None:

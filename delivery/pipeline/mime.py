@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from email.utils import formatdate
+from functools import lru_cache
 
 import idna
 
@@ -14,15 +15,23 @@ SOFT_BREAK = b"=\r\n"
 # Octets of UTF-8 in one encoded word: 45 give 60 of base64, and the word stays under 75 (RFC 2047 §2).
 WORD_OCTETS = 45
 FOLD_AT = 76
-_PLAIN_SLOT = re.compile(r"[ !-<>-~]{0,59}[!-<>-~]")  # printable ASCII without "=", no blank at its end
+_PLAIN_SLOT = re.compile(r"(?!\.)[ !-<>-~]{0,59}[!-<>-~]")  # ASCII without "=", no dot first, no blank last
 _PLAIN_HEADER = re.compile(r"[ -~]*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]+")
 
 
 def quoted_printable(text: str) -> bytes:
-    """Encode text as lines of at most 76 octets; blanks at the end of a line are kept by encoding them."""
+    """Encode text as lines of at most 76 octets; blanks at the end of a line are kept by encoding them.
+
+    No line begins with a dot: it stands encoded on a line of its own, so that SMTP need not double it later.
+    """
     octets = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
-    return binascii.b2a_qp(octets, quotetabs=False, istext=True).replace(b"\n", b"\r\n")
+    encoded = binascii.b2a_qp(octets, quotetabs=False, istext=True).replace(b"\n", b"\r\n")
+    if encoded.startswith(b"."):
+        encoded = b"=2E=\r\n" + encoded[1:]
+    while b"\r\n." in encoded:
+        encoded = encoded.replace(b"\r\n.", b"\r\n=2E=\r\n")
+    return encoded
 
 
 def slot(value: str) -> bytes:
@@ -37,6 +46,7 @@ def at_line_start(encoded: bytes) -> bytes:
     return encoded if not encoded or encoded.endswith(b"\n") else encoded + SOFT_BREAK
 
 
+@lru_cache(maxsize=4096)
 def header_text(text: str) -> bytes:
     """An unstructured header's value, folded; line breaks in it become blanks, so none can add a header."""
     text = " ".join(text.split())
@@ -83,14 +93,19 @@ def address(email: str) -> str:
 
 def mailbox(name: str, email: str) -> bytes:
     """`Name <address>` for From, To and Reply-To."""
-    name = " ".join(name.split())
+    phrase = _phrase(name)
     octets = address(email).encode("utf-8")
-    if not name:
-        return octets
+    return phrase + b"\r\n <" + octets + b">" if phrase else octets
+
+
+@lru_cache(maxsize=4096)
+def _phrase(name: str) -> bytes:
+    """A display name, quoted or in encoded words where it has to be (RFC 5322 §3.2.5, 2047 §5)."""
+    name = " ".join(name.split())
     if name.isascii() and len(name) <= FOLD_AT - 12 and _PLAIN_HEADER.fullmatch(name) and "=?" not in name:
-        word = name if _ATOMS.fullmatch(name) else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
-        return word.encode("ascii") + b"\r\n <" + octets + b">"
-    return _encoded_words(name) + b"\r\n <" + octets + b">"
+        word = name if _ATOMS.fullmatch(name) or not name else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+        return word.encode("ascii")
+    return _encoded_words(name)
 
 
 def date(timestamp: float) -> bytes:

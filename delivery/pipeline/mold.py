@@ -4,22 +4,20 @@ What does not depend on the recipient is encoded when the mold is made; filling 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from liquid import BoundTemplate, Node, RenderContext
+from liquid import BoundTemplate, RenderContext
 from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
-from liquid.output import LimitedStringIO
 
 from delivery import links, liquid
 from delivery.content import Content
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import mime
-
-Slots = list[Node]
+from delivery.pipeline.slots import Encode, Slot
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,7 @@ class Frame:
     is_test: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One row of the ledger with what personalization needs."""
 
     number: int
@@ -57,54 +54,67 @@ class Rendered:
 class Part:
     """One Liquid source cut into pieces: encoded static bytes, or the nodes that make a slot."""
 
-    def __init__(self, source: str, *, field: str, html: bool, encode: Callable[[str], bytes]) -> None:
+    def __init__(self, source: str, *, field: str, html: bool, static: Encode, slot: Encode) -> None:
         self.source, self.field = source, field
         self.template: BoundTemplate = liquid.parse(source, field=field, html=html)
-        self.pieces: list[bytes | Slots] = []
-        for node in self.template.nodes:
-            if isinstance(node, ContentNode):
-                self.pieces.append(encode(node.text))
-            elif self.pieces and isinstance(self.pieces[-1], list):
-                self.pieces[-1].append(node)
+        self.pieces: list[bytes | Slot] = []
+        for is_static, nodes in groupby(self.template.nodes, lambda node: isinstance(node, ContentNode)):
+            if is_static:
+                self.pieces.append(static("".join(node.text for node in nodes)))  # type: ignore[attr-defined]
             else:
-                self.pieces.append([node])
+                self.pieces.append(Slot(list(nodes), slot))
         self._static = [piece for piece in self.pieces if isinstance(piece, bytes)]
 
-    def fill(self, context: Mapping[str, Any], encode: Callable[[str], bytes]) -> list[bytes]:
-        """Render the slots in order on one context; the static pieces are given as they are."""
+    def fill(self, context: Mapping[str, Any]) -> list[bytes]:
+        """Render the slots in order on one context; the static pieces are given as they are.
+
+        Raises: TemplateProblem: whatever goes wrong, for this recipient alone.
+        """
         if len(self._static) == len(self.pieces):
             return self._static
-        scope = RenderContext(self.template, globals=context)
-        filled: list[bytes] = []
+        scope = _Scope(self.template, context)
+        room, filled = self.template.env.output_stream_limit or 0, []
         try:
-            for piece in self.pieces:  # not a comprehension: what is filled before a stop counts
-                filled.append(  # noqa: PERF401
-                    piece if isinstance(piece, bytes) else encode(_render(piece, scope))
-                )
+            for piece in self.pieces:
+                if isinstance(piece, bytes):
+                    filled.append(piece)
+                else:
+                    filled.append(piece.fill(context, scope, room))
+                    room = max(room - len(filled[-1]), 1)
         except StopRender:
             pass  # `{% break %}`-like end of the template: what follows is left out, as Liquid says
-        except (LiquidError, LiquidInterrupt) as error:
+        except Exception as error:
             raise self._problem(error) from error
         return filled
 
     def render(self, context: Mapping[str, Any]) -> str:
         try:
             return self.template.render(**context)
-        except (LiquidError, LiquidInterrupt) as error:
+        except Exception as error:
             raise self._problem(error) from error
 
     def _problem(self, error: Exception) -> TemplateProblem:
-        if isinstance(error, LiquidError):
-            return liquid.problem(error, self.source, field=self.field)
-        return TemplateProblem("“break” and “continue” belong inside a loop.", field=self.field)
+        """Filters raise whatever Python raises for a contact's odd value: it is the template's problem all the same."""
+        match error:
+            case LiquidInterrupt():
+                return TemplateProblem("“break” and “continue” belong inside a loop.", field=self.field)
+            case LiquidError():
+                return liquid.problem(error, self.source, field=self.field)
+        words = f"A filter cannot take a value of this contact ({type(error).__name__}: {error})."
+        return TemplateProblem(words[:300], field=self.field)
 
 
-def _render(nodes: Slots, scope: RenderContext) -> str:
-    limit = scope.env.output_stream_limit
-    buffer = LimitedStringIO(limit) if limit else StringIO()
-    for node in nodes:
-        node.render(scope, buffer)
-    return buffer.getvalue()
+class _Scope:
+    """Liquid's own state for one recipient, made when the first slot asks for it: often none does."""
+
+    def __init__(self, template: BoundTemplate, context: Mapping[str, Any]) -> None:
+        self._template, self._context = template, context
+        self._made: RenderContext | None = None
+
+    def __call__(self) -> RenderContext:
+        if self._made is None:
+            self._made = RenderContext(self._template, globals=self._context)
+        return self._made
 
 
 class Mold:
@@ -116,11 +126,11 @@ class Mold:
     def __init__(self, content: Content, frame: Frame) -> None:
         self.frame = frame
         self.sender = mime.address(content.from_email)
-        self.subject = Part(content.subject, field="subject", html=False, encode=str.encode)
-        self.text = Part(_closed(content.text), field="text", html=False, encode=_static)
-        self.text_end = Part(content.text_end, field="text", html=False, encode=_static)
-        self.html = Part(_closed(content.html), field="content", html=True, encode=_static)
-        self.html_end = Part(content.html_end, field="content", html=True, encode=_static)
+        self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
+        self.text = _body(_closed(content.text), field="text", html=False)
+        self.text_end = _body(content.text_end, field="text", html=False)
+        self.html = _body(_closed(content.html), field="content", html=True)
+        self.html_end = _body(content.html_end, field="content", html=True)
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -148,25 +158,25 @@ class Mold:
 
         Raises: TemplateProblem: the merge tags fail for this recipient.
         """
-        token = links.unsubscribe_token(self.frame.mailing_id, recipient.number)
-        context = self._context(recipient, links.unsubscribe_url(token))
-        subject = b"".join(self.subject.fill(context, str.encode)).decode()
+        tokens = links.tokens(self.frame.mailing_id, recipient.number)
+        context = self._context(recipient, links.unsubscribe_url(tokens.unsubscribe))
+        subject = b"".join(self.subject.fill(context)).decode()
         name = f"{recipient.first_name} {recipient.last_name}".strip()
         return b"".join(
             [
                 self._from,
                 b"To: " + mime.mailbox(name, recipient.email) + b"\r\n",
                 b"Subject: " + mime.header_text(subject) + b"\r\n",
-                b"Date: " + self._now() + b"\r\nMessage-ID: <" + token.encode() + self._id_end,
+                b"Date: " + self._now() + b"\r\nMessage-ID: <" + tokens.message.encode() + self._id_end,
                 self._fixed,
-                _unsubscribe_headers(token),
+                _unsubscribe_headers(tokens.unsubscribe),
                 self._multipart,
                 self._before_text,
-                *self.text.fill(context, mime.slot),
-                *self.text_end.fill(context, mime.slot),
+                *self.text.fill(context),
+                *self.text_end.fill(context),
                 self._before_html,
-                *self.html.fill(context, mime.slot),
-                *self.html_end.fill(context, mime.slot),
+                *self.html.fill(context),
+                *self.html_end.fill(context),
                 self._end,
             ]
         )
@@ -192,6 +202,14 @@ class Mold:
         if self._date[0] != second:
             self._date = (second, mime.date(second))
         return self._date[1]
+
+
+def _body(source: str, *, field: str, html: bool) -> Part:
+    return Part(source, field=field, html=html, static=_static, slot=mime.slot)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _static(text: str) -> bytes:

@@ -38,11 +38,15 @@ class Outcome(NamedTuple):
 
 
 class Message(NamedTuple):
-    """sender and to: the envelope; data: the finished RFC 5322 message with CRLF line ends."""
+    """sender and to: the envelope; data: the finished RFC 5322 message with CRLF line ends.
+
+    has_no_dots: no line of it begins with one, so that none needs doubling (RFC 5321 §4.5.2).
+    """
 
     sender: str
     to: str
     data: bytes
+    has_no_dots: bool = False
 
 
 class Connection(Protocol):

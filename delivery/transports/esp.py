@@ -11,7 +11,7 @@ import requests
 from anymail.exceptions import AnymailConfigurationError, AnymailError
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from delivery.links import read_token
+from delivery.links import read_message_token
 from delivery.providers import Provider
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
@@ -115,7 +115,7 @@ class Connection:
 
     def _annotate(self, mail: Any, parsed: Parsed) -> None:
         """Our name for the message, opaque since some ESPs put it in a header; none of their tracking."""
-        ours = read_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
+        ours = read_message_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
         if ours and self._provider.metadata:
             mail.metadata = {"volley": f"{ours[0]}-{ours[1]}"}
         if self._provider.tracking_per_message:

@@ -151,7 +151,8 @@ class Connection:
             if refusal or not self.usable:
                 return refusal or _dropped("the server closed it")
             ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
-            self._write(_stuffed(message.data) + b".\r\n" + (_envelope(ahead) if ahead else b""))
+            data = message.data if message.has_no_dots else _stuffed(message.data)
+            self._write(data + b".\r\n" + (_envelope(ahead) if ahead else b""))
             handed_over = True
             outcome = self._end()
         except (OSError, _Gone) as error:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.content import Content
+from delivery.links import read_message_token, read_token
 from delivery.liquid import TemplateProblem
 from delivery.pipeline.mold import Frame, Mold, Recipient
 from delivery.pipeline.work import frame_of, mold_of, work_batch
@@ -29,6 +30,7 @@ def a_mold(**changes) -> Mold:
 def read(octets: bytes):
     assert b"\n" not in octets.replace(b"\r\n", b""), "only CRLF line ends"
     assert max(map(len, octets.split(b"\r\n"))) <= 998
+    assert b"\r\n." not in octets, "no line needs its dot doubled"
     return email.message_from_bytes(octets, policy=email.policy.default)
 
 
@@ -222,3 +224,91 @@ def test_a_loop_without_end_is_stopped():
 def test_an_international_domain_goes_out_in_ascii():
     message = a_mold().fill(Recipient(1, "eve@bücher.example"))
     assert b"<eve@xn--bcher-kva.example>" in message or b"To: eve@xn--bcher-kva.example" in message
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", ".hidden", "..Anna", "a\n.b\n..c\n.", "." * 200, "x" * 75 + ".y." + "." * 90]
+)
+def test_dots_that_begin_a_line_arrive_and_need_no_doubling(name):
+    mold = a_mold(
+        html="<pre>{{ contact.first_name }}</pre>",
+        text=".\n..\n" + "." * 300 + "\n{{ contact.first_name }}\n",
+    )
+    octets = mold.fill(Recipient(1, "eve@example.com", name))
+    message = read(octets)
+    assert f"<pre>{name}</pre>" in body(message, "html")
+    assert body(message, "plain") == ".\n..\n" + "." * 300 + f"\n{name}\n"
+    assert max(map(len, octets.partition(b"\r\n\r\n")[2].split(b"\r\n"))) <= 76 + 200
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{{ contact.code | base64_decode }}", "été"),
+        ("{{ contact.code | sum }}", "abc"),
+        ("{{ contact.code | ceil }}", float("inf")),
+        ("{{ contact.code | round: 400 }}", 1e300),
+        ("{{ contact.code | date: '%' }}", "\ud800"),
+    ],
+)
+def test_whatever_a_filter_makes_of_a_value_is_one_recipients_problem(source, value):
+    mold = a_mold(html=f"<p>{source}</p>")
+    for contact in (
+        Recipient(1, "eve@example.com", attributes={"code": value}),
+        Recipient(2, "tom@example.com"),
+    ):
+        said = ""
+        try:
+            mold.fill(contact)
+        except TemplateProblem as problem:
+            said = problem.message
+        assert "Traceback" not in said
+
+
+def test_a_slot_is_remembered_by_its_values_and_never_mixed_up():
+    mold = a_mold(
+        html="<p>{{ contact.first_name | default: 'you' }} {{ contact.points }} {{ contact.ok }}</p>"
+    )
+    people = [
+        ("Anna", 1, True),
+        ("Anna", True, 1),
+        ("Anna", 1.0, 1),
+        ("", None, None),
+        (None, "1", "true"),
+        ("<b>", 0, False),
+    ]
+    for _ in range(2):
+        for number, (name, points, ok) in enumerate(people):
+            contact = Recipient(
+                number, "eve@example.com", name or "", attributes={"points": points, "ok": ok}
+            )
+            fresh = a_mold(html=mold.html.source)
+            assert body(read(mold.fill(contact)), "html") == body(read(fresh.fill(contact)), "html")
+
+
+def test_a_slot_that_nearly_everybody_has_for_themselves_is_not_remembered():
+    mold = a_mold(html="<p>{{ contact.last_name }} {{ contact.city }}</p>")
+    for number in range(5000):
+        octets = mold.fill(Recipient(number, "eve@example.com", "Eve", f"No {number}", {"city": "Berlin"}))
+    assert b"No 4999" in octets.replace(b"=\r\n", b"").replace(b"=20", b" ")
+    slots = [piece for piece in mold.html.pieces if not isinstance(piece, bytes)]
+    assert sum(len(slot._known or ()) for slot in slots) <= 2_000
+
+
+def test_one_budget_holds_for_all_slots_of_a_part():
+    loop = "{% for n in (1..4000) %}" + "x" * 300 + "{% endfor %}"
+    mold = a_mold(html=f"<p>{loop}</p><p>{{{{ contact.first_name }}}}</p>")
+    assert mold.fill(Recipient(1, "eve@example.com", "y" * 500_000))
+    too_long = Recipient(1, "eve@example.com", "y" * 900_000)
+    with pytest.raises(TemplateProblem, match="limit"):
+        mold.fill(too_long)
+
+
+def test_a_message_id_does_not_unsubscribe():
+    message = read(a_mold().fill(Recipient(5, "eve@example.com")))
+    token = message["Message-ID"].strip("<>").partition("@")[0]
+    assert read_message_token(token) == (7, 5)
+    assert read_token(token) is None
+    link = message["List-Unsubscribe"].strip("<>").split("/")[-3]
+    assert read_token(link) == (7, 5)
+    assert read_message_token(link) is None
