@@ -62,6 +62,19 @@ def page_of(rows: QuerySet[Row], *, order: str, cursor: str = "", size: int = PA
     )
 
 
+Sorts = dict[
+    str, tuple[str, str]
+]  # {key in the address: (label, order of page_of)}; the first is the usual one
+BY_AGE: Sorts = {"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")}
+
+
+def sort_of(request: HttpRequest, sorts: Sorts) -> tuple[str, list[tuple[str, str]]]:
+    """The sort that was asked for, or the usual one, and all of them as choices for `shared/_sort.html`."""
+    asked = request.GET.get("sort", "")
+    sort = asked if asked in sorts else next(iter(sorts))
+    return sort, [(key, label) for key, (label, _order) in sorts.items()]
+
+
 def _read(
     rows: QuerySet[Row], column: str, place: tuple[Any, Any] | None, *, upwards: bool, size: int
 ) -> list[Row]:

@@ -42,6 +42,10 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=4)
     parser.add_argument("--smtp", default="", help="host:port; without it a sink is started")
     options = parser.parse_args()
+    if os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
+        raise SystemExit(
+            "The bench empties its Redis and fills its database: unset DATABASE_URL and REDIS_URL."
+        )
     clear()
     django_rq.get_connection("send").flushdb()
     sink = None if options.smtp else start_sink()
@@ -169,7 +173,7 @@ class start_sink:  # noqa: N801
     def stop(self):
         """{address: times} of the built-in sink, the number of messages of smtp-sink, or None if it did not say."""
         if self._counts is None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM if self.name == "built-in" else signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)
             if self.name == "built-in":
                 self._counts = json.loads(self._process.communicate()[0])
             else:

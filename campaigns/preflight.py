@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils import timezone
 from selectolax.lexbor import LexborHTMLParser
 
 from accounts.queue import workers_alive
 from campaigns.content import compile_content
-from campaigns.models import Campaign
+from campaigns.models import Campaign, State
 from campaigns.queries import audience
 from contacts.models import Contact
 from delivery.content import Content
@@ -39,6 +40,7 @@ def checks(campaign: Campaign) -> list[Check]:
     """Everything that was found, errors first."""
     sample = list(audience.recipients(campaign).order_by("pk")[:SAMPLE])
     found = [
+        *_time(campaign),
         *_audience(sample),
         *_sender(campaign),
         *_content(campaign, sample),
@@ -50,6 +52,18 @@ def checks(campaign: Campaign) -> list[Check]:
 def problems(campaign: Campaign) -> list[Check]:
     """The errors alone."""
     return [check for check in checks(campaign) if check.level == "error"]
+
+
+def _time(campaign: Campaign) -> Iterator[Check]:
+    at = campaign.scheduled_at
+    if at is not None and at <= timezone.now() and campaign.state == State.DRAFT:
+        shown = at.astimezone(campaign.workspace.zone).strftime("%-d %b %Y, %H:%M")
+        yield Check(
+            "error",
+            f"The time it is meant to leave, {shown}, has passed; choose a later one, or “when I press send”.",
+            "campaign_schedule",
+            "Schedule",
+        )
 
 
 def _audience(sample: list[Contact]) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
-from accounts.pages import page_of, render_part
+from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from contacts.actions import imports as actions
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm
 from contacts.models import Import, ImportState
@@ -26,12 +26,13 @@ REFUSALS_SHOWN = 200  # rows of a page; the whole is a download
 def index(request: WorkspaceRequest) -> HttpResponse:
     search = request.GET.get("q", "").replace("\0", "").strip()
     found = queries.recent(request.workspace, search)
-    page = page_of(found, order="-id", cursor=request.GET.get("cursor", ""))
+    sort, sorts = sort_of(request, BY_AGE)
+    page = page_of(found, order=BY_AGE[sort][1], cursor=request.GET.get("cursor", ""))
     return render_part(
         request,
         "contacts/imports.html",
         "contacts/_imports.html",
-        {"page": page, "search": search},
+        {"page": page, "search": search, "sort": sort, "sorts": sorts},
         target="imports",
     )
 

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
-from accounts.pages import page_of, render_part
+from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts.actions import lists as actions
 from contacts.forms.contacts import FindForm
 from contacts.forms.lists import ListForm
@@ -15,17 +15,22 @@ from contacts.models import List
 from contacts.queries import contacts
 from contacts.queries import lists as queries
 
+SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
+
 
 @needs(Role.VIEWER)
 def index(request: WorkspaceRequest) -> HttpResponse:
     words, archived = request.GET.get("q", "").replace("\0", "").strip(), "archived" in request.GET
     found = queries.search(request.workspace, words, archived=archived)
-    page = page_of(found, order="name_key", cursor=request.GET.get("cursor", ""))
+    sort, sorts = sort_of(request, SORTS)
+    page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
     counts = queries.counts(request.workspace, page.rows)
     context = {
         "page": page,
         "rows": [(each, counts.get(each.pk, queries.Counts())) for each in page.rows],
         "search": words,
+        "sort": sort,
+        "sorts": sorts,
         "archived": archived,
         "has_archived": queries.has_archived(request.workspace),
     }

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
-from accounts.pages import page_of, render_part
+from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts import segments
 from contacts.actions import segments as actions
 from contacts.forms.segments import NEW_RULE, SegmentForm, drawn, edited, focus_after, rules_in
@@ -19,18 +19,19 @@ from contacts.queries import segments as queries
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
 
+SORTS: Sorts = {"name": ("By name", "name"), **BY_AGE}
 BLANK = {"join": "and", "rules": [NEW_RULE]}
 
 
 @needs(Role.VIEWER)
 def index(request: WorkspaceRequest) -> HttpResponse:
     words = request.GET.get("q", "").replace("\0", "").strip()
-    page = page_of(
-        queries.search(request.workspace, words), order="name", cursor=request.GET.get("cursor", "")
-    )
+    sort, sorts = sort_of(request, SORTS)
+    found = queries.search(request.workspace, words)
+    page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
     vocabulary = Vocabulary.of(request.workspace)
     rows = [(segment, segments.in_words(segment.rules, vocabulary)) for segment in page.rows]
-    context = {"page": page, "rows": rows, "search": words}
+    context = {"page": page, "rows": rows, "search": words, "sort": sort, "sorts": sorts}
     return render_part(
         request, "contacts/segments.html", "contacts/_segments.html", context, target="segments"
     )

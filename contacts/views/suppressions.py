@@ -6,12 +6,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
-from accounts.pages import page_of, render_part
+from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts.actions import suppression as actions
 from contacts.forms.suppression import SuppressForm
 from contacts.models import Suppression, SuppressionReason
 from contacts.queries import suppression as queries
 from contacts.queries.contacts import contact_at
+
+SORTS: Sorts = {**BY_AGE, "email": ("By address", "email")}
 
 
 @needs(Role.VIEWER)
@@ -20,8 +22,10 @@ def index(request: WorkspaceRequest) -> HttpResponse:
     reason = request.GET.get("reason", "")
     reason = reason if reason in SuppressionReason.values else ""
     found = queries.search(request.workspace, words, reason=reason)
-    page = page_of(found, order="-id", cursor=request.GET.get("cursor", ""))
+    sort, sorts = sort_of(request, SORTS)
+    page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
     context = {"page": page, "search": words, "reason": reason, "reasons": SuppressionReason.choices}
+    context |= {"sort": sort, "sorts": sorts}
     return render_part(
         request,
         "contacts/suppressions.html",

@@ -12,8 +12,9 @@ from functools import lru_cache
 import idna
 
 SOFT_BREAK = b"=\r\n"
-# Octets of UTF-8 in one encoded word: 45 give 60 of base64, and the word stays under 75 (RFC 2047 §2).
-WORD_OCTETS = 45
+# Octets of UTF-8 in one encoded word: 39 give 52 of base64, so that the first one fits a line of 76 behind
+# "Subject: ", too (RFC 2047 §2).
+WORD_OCTETS = 39
 FOLD_AT = 76
 _PLAIN_SLOT = re.compile(r"(?!\.)[ !-<>-~]{0,59}[!-<>-~]")  # ASCII without "=", no dot first, no blank last
 _PLAIN_HEADER = re.compile(r"[ -~]*")

@@ -1,5 +1,7 @@
 """What keeps a campaign from leaving, and what its sender should know before."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -112,3 +114,8 @@ def test_errors_come_first(ready):
         "error",
         "warning",
     ]
+
+
+def test_a_time_that_has_passed_is_named_before_the_last_press(ready):
+    campaign = ready(scheduled_at=timezone.now() - timedelta(minutes=1))
+    assert any("has passed; choose a later one" in text for text in found(campaign, "error"))

@@ -19,6 +19,7 @@ def test_from_an_imported_list_to_a_message_and_out_again(page):
     give_address(page)
     import_contacts(page)
     write_campaign(page)
+    preview_and_test(page)
     send_and_watch(page)
     address = open_message(page)
     leave(page, address)
@@ -94,7 +95,30 @@ def write_campaign(page):
     look(page, "editor-review")
 
 
+def preview_and_test(page):
+    """As one of the contacts, then into one's own mailbox, filled in as that contact."""
+    page.get_by_label("Show it as a contact").fill("user1")
+    page.locator("#preview-found").get_by_role("link").first.click()
+    expect(page.locator("#preview-title")).to_contain_text("Preview as user1")
+    page.get_by_role("link", name="Phone", exact=True).click()
+    page.frame_locator("iframe").get_by_text("Unsubscribe").first.wait_for()
+    page.get_by_label("Filled in as the contact").fill("user1@example.com")
+    page.get_by_role("button", name="Send the test").click()
+    expect(page.locator("body")).to_contain_text(re.compile("test", re.IGNORECASE))
+    page.goto(f"/inbox/?search={EMAIL}")
+    for _ in range(60):
+        if page.locator("#messages tbody tr", has_text="Spring has come").count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.locator("#messages tbody tr", has_text="Spring has come").first).to_be_visible()
+    page.go_back()
+
+
 def send_and_watch(page):
+    page.goto("/campaigns/")
+    page.get_by_role("link", name="Spring sale").click()
+    page.goto(re.sub(r"/[a-z]+/$", "/review/", page.url))
     page.get_by_role("button", name=re.compile("^Send to .* now")).first.click()
     expect(page.locator("dialog[open]")).to_contain_text("What has been sent cannot be taken back")
     page.get_by_role("button", name="Send it", exact=True).click()

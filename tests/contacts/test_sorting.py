@@ -1,0 +1,54 @@
+"""Every list page can be sorted, and goes on page by page in that order."""
+
+import pytest
+from django.urls import reverse
+
+from contacts.models import Import, Suppression
+from tests.builders import a_list, a_segment
+
+pytestmark = pytest.mark.django_db
+
+
+def make(kind, workspace, name):
+    match kind:
+        case "lists":
+            a_list(workspace, name)
+        case "segments":
+            a_segment(workspace, name)
+        case "suppressions":
+            Suppression.objects.create(
+                workspace=workspace, email=f"{name}@example.com".lower(), reason="manual"
+            )
+        case "imports":
+            Import.objects.create(
+                workspace=workspace,
+                file="imports/x",
+                file_name=f"{name}.csv",
+                encoding="utf-8",
+                delimiter=",",
+            )
+
+
+def order(page: str, names) -> list[str]:
+    body = page.partition("<tbody>")[2]
+    return sorted(names, key=lambda name: body.lower().index(name.lower()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sort", "expected"),
+    [
+        ("lists", "", ["Alder", "birch", "Cedar"]),
+        ("lists", "newest", ["Alder", "Cedar", "birch"]),
+        ("lists", "oldest", ["birch", "Cedar", "Alder"]),
+        ("segments", "newest", ["Alder", "Cedar", "birch"]),
+        ("suppressions", "", ["Alder", "Cedar", "birch"]),
+        ("suppressions", "email", ["Alder", "birch", "Cedar"]),
+        ("imports", "oldest", ["birch", "Cedar", "Alder"]),
+        ("imports", "nonsense", ["Alder", "Cedar", "birch"]),
+    ],
+)
+def test_a_list_page_is_sorted_as_asked(sign_in, carol, workspace, kind, sort, expected):
+    for name in ("birch", "Cedar", "Alder"):
+        make(kind, workspace, name)
+    page = sign_in(carol).get(reverse(kind), {"sort": sort}).content.decode()
+    assert order(page, expected) == expected
