@@ -121,7 +121,7 @@ def an_account(workspace: Workspace, address: str, lanes: int) -> SendingAccount
 def start_workers(count: int) -> list[subprocess.Popen]:
     """The senders and one clock, as `make run` starts them; ready when this returns."""
     command = [sys.executable, "manage.py", "rqworker", "send", "--worker-class", "config.worker.Worker"]
-    environment = os.environ | {"LOG_LEVEL": "WARNING"}
+    environment = os.environ | {"LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}
     workers = [subprocess.Popen([*command, "--verbosity", "0"], env=environment) for _ in range(count)]
     workers.append(subprocess.Popen([sys.executable, "manage.py", "clock"], env=environment))
     deadline = time.monotonic() + START_SECONDS

@@ -61,6 +61,11 @@ def _as_text(value: object) -> str:
     return str(escape(to_liquid_string(value, autoescape=False))).replace(_LINE, _BREAK)
 
 
+def printed(value: str, *, html: bool) -> str:
+    """What `{{ value }}` prints of a text."""
+    return str(escape(value)).replace(_LINE, _BREAK) if html else value
+
+
 class _Output(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         return buffer.write(_as_text(self.expression.evaluate(context)))

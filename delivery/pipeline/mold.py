@@ -62,7 +62,7 @@ class Part:
             if is_static:
                 self.pieces.append(static("".join(node.text for node in nodes)))  # type: ignore[attr-defined]
             else:
-                self.pieces.append(Slot(list(nodes), slot))
+                self.pieces.append(Slot(list(nodes), slot, html=html))
         self._static = [piece for piece in self.pieces if isinstance(piece, bytes)]
 
     def fill(self, context: Mapping[str, Any]) -> list[bytes]:

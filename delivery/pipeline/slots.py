@@ -14,10 +14,11 @@ from liquid.builtin.output import OutputNode
 from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 
-from delivery.liquid import RESERVED
+from delivery.liquid import RESERVED, printed
 
 Encode = Callable[[str], bytes]
 REMEMBERED: Final = 2_000  # renderings of one slot
+PLAIN_LENGTH: Final = 1_000  # characters; longer texts go through Liquid's limits
 WORTH_IT: Final = 0.2  # share of look-ups that must be found for remembering to go on
 # What depends on the time of day besides its input.
 TIMELY_FILTERS: Final = frozenset({"date", "time_ago"})
@@ -27,9 +28,10 @@ _MISSING: Final = object()
 class Slot:
     """Some nodes next to each other. Shared by lanes: a rendering lost to a race is made again."""
 
-    def __init__(self, nodes: list[Node], encode: Encode) -> None:
-        self.nodes, self._encode = nodes, encode
+    def __init__(self, nodes: list[Node], encode: Encode, *, html: bool) -> None:
+        self.nodes, self._encode, self._html = nodes, encode, html
         self.reads = _reads(nodes)
+        self._plain = self.reads[0] if self.reads and _is_plain(nodes) else None
         self._known: dict[Any, bytes] | None = {} if self.reads else None
         self._hits = self._misses = 0
 
@@ -38,6 +40,10 @@ class Slot:
 
         Raises: what Liquid raises.
         """
+        if self._plain is not None:
+            value = _value(self._plain, context)
+            if type(value) is str and len(value) < PLAIN_LENGTH:
+                return self._encode(printed(value, html=self._html))
         known = self._known
         if known is None:
             return self._encode(render(self.nodes, scope(), room))
@@ -73,15 +79,31 @@ def _key(reads: tuple[tuple[str, ...], ...], context: Mapping[str, Any]) -> Any:
     """The values that the slot prints, or None where they cannot be told apart by comparing."""
     values: list[Any] = []
     for path in reads:
-        value: Any = context
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+        value = _value(path, context)
         if type(value) is not str and value is not None:
             if type(value) not in (int, float, bool):
                 return None
             value = (type(value), value)  # 1, 1.0 and true are equal, and printed otherwise
         values.append(value)
     return tuple(values)
+
+
+def _value(path: tuple[str, ...], context: Mapping[str, Any]) -> Any:
+    value: Any = context.get(path[0])
+    for name in path[1:]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _is_plain(nodes: list[Node]) -> bool:
+    """`{{ contact.last_name }}` alone: a text needs no Liquid to be printed."""
+    expression = getattr(nodes[0], "expression", None)
+    return (
+        len(nodes) == 1
+        and isinstance(expression, FilteredExpression)
+        and isinstance(expression.left, Path)
+        and not expression.filters
+    )
 
 
 def _reads(nodes: list[Node]) -> tuple[tuple[str, ...], ...]:

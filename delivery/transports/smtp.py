@@ -130,6 +130,7 @@ class Connection:
         assert session.sock is not None
         self.usable = True
         self._peer = peer
+        self._is_plain = not isinstance(session.sock, ssl.SSLSocket)  # TLS knows no sendmsg
         self._socket: socket.socket = session.sock
         self._socket.settimeout(ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,7 +154,7 @@ class Connection:
                 return refusal or _dropped("the server closed it")
             ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
             data = message.data if message.has_no_dots else _stuffed(message.data)
-            self._write(data + b".\r\n" + (_envelope(ahead) if ahead else b""))
+            self._write_both(data, b".\r\n" + (_envelope(ahead) if ahead else b""))
             handed_over = True
             outcome = self._end()
         except (OSError, _Gone) as error:
@@ -253,6 +254,12 @@ class Connection:
 
     def _write(self, octets: bytes) -> None:
         self._socket.sendall(octets)
+
+    def _write_both(self, data: bytes, end: bytes) -> None:
+        """One write of both, without copying the message."""
+        sent = self._socket.sendmsg([data, end]) if self._is_plain else 0
+        if sent < len(data) + len(end):
+            self._socket.sendall((data + end)[sent:])
 
     def _reply(self) -> Reply:
         """Read one reply. Most are the same short line again and again, so those are read once."""
