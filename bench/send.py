@@ -1,6 +1,7 @@
 """`make bench-send`: send N messages through the whole pipeline to an SMTP server and print one JSON line.
 
 The messages have ten links and five merge tags; workers are real RQ workers in processes of their own.
+`ceiling_per_second` is what bench.ceiling reaches in the same run, with nothing done but sending.
 Without --smtp a sink is started: postfix's `smtp-sink` where it is installed, else the one of this folder,
 which knows each recipient. With an SMTP server of one's own, lost and repeated are what the ledger says.
 """
@@ -48,11 +49,13 @@ def main() -> None:
         )
     clear()
     django_rq.get_connection("send").flushdb()
+    # The bare ceiling first, at a sink of its own: both of one run, since the machine's speed drifts.
+    ceiling = {} if options.smtp else measure_ceiling(options)
     sink = None if options.smtp else start_sink()
     address = options.smtp or sink.address
     workers = start_workers(options.workers)
     try:
-        print(json.dumps(measure(options, address, workers, sink)), flush=True)
+        print(json.dumps(measure(options, address, workers, sink) | ceiling), flush=True)
     finally:
         for process in workers:
             process.terminate()
@@ -89,6 +92,22 @@ def measure(options, address, workers, sink):
         "kb": options.kb,
     }
     return result | lost_and_repeated(mailing, options.messages, sink)
+
+
+def measure_ceiling(options) -> dict[str, float]:
+    """What as many processes and connections reach that send one prebuilt message and do nothing else."""
+    sink = start_sink()
+    port, share = sink.address.rpartition(":")[2], max(options.messages // 4, 1_000) // options.workers
+    command = [sys.executable, "-m", "bench.ceiling", "--port", port, "--kb", str(options.kb)]
+    command += ["--lanes", str(options.lanes), "--messages", str(share)]
+    senders = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(options.workers)]
+    try:
+        said = [json.loads(sender.communicate(timeout=300)[0]) for sender in senders]
+    finally:
+        for sender in senders:
+            sender.kill()
+        sink.stop()
+    return {"ceiling_per_second": round(sum(each["messages"] / each["seconds"] for each in said), 1)}
 
 
 def lost_and_repeated(mailing, messages, sink):
