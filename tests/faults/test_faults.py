@@ -1,4 +1,4 @@
-"""A worker killed, Redis flushed, in the middle of a real campaign of real processes."""
+"""A worker killed or stopped, Redis flushed, PostgreSQL restarted, in the middle of a campaign of real processes."""
 
 import json
 import os
@@ -36,6 +36,11 @@ STATE = """
 from delivery.models import Mailing
 mailing = Mailing.objects.get(pk={mailing})
 print(json.dumps({{"state": mailing.state, "accepted": mailing.accepted_count, "total": mailing.total_count}}))
+"""
+LEDGER = """
+from delivery.mailings import recount
+from delivery.models import Batch
+print(json.dumps(recount({mailing}) | {{"leased": Batch.objects.filter(mailing={mailing}, state="leased").count()}}))
 """
 FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
 
@@ -100,3 +105,26 @@ def test_a_flushed_redis_loses_nobody_and_repeats_nothing(volley, sink):
     counts = received(sink)
     assert len(counts) == RECIPIENTS
     assert counts.total() == RECIPIENTS
+
+
+def test_a_worker_told_to_stop_repeats_nothing(volley, sink):
+    mailing = begin(volley, sink)
+    wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
+    os.kill(volley.sender_pids()[0], signal.SIGTERM)
+    state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
+    assert state["accepted"] == state["total"] == RECIPIENTS
+    counts = received(sink)
+    assert (len(counts), counts.total()) == (RECIPIENTS, RECIPIENTS)
+
+
+def test_a_postgresql_that_restarts_loses_nobody_and_repeats_nothing(volley, sink):
+    mailing = begin(volley, sink)
+    wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
+    volley.restart_postgres()
+    state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
+    assert state["accepted"] == state["total"] == RECIPIENTS
+    counts = received(sink)
+    assert len(counts) == RECIPIENTS, "nobody is lost"
+    assert counts.total() == RECIPIENTS, "what was accepted stands in the journal"
+    ledger = volley.python(LEDGER.format(mailing=mailing))
+    assert ledger == {"accepted": RECIPIENTS, "leased": 0}
