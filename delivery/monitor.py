@@ -68,6 +68,11 @@ class Breakdown:
     rest: Domain | None
 
     @property
+    def width(self) -> int:
+        """Of the drawing, ten to a bar; few bars do not fill it."""
+        return 10 * max(len(self.bars), BARS // 3)
+
+    @property
     def highest(self) -> float:
         return max((bar.per_second for bar in self.bars), default=0.0)
 

@@ -349,3 +349,13 @@ def test_there_is_nothing_to_try_again_twice(sign_in, bob, partly_sent):
 def test_a_finished_campaign_cannot_be_resumed(sign_in, bob, partly_sent):
     assert "this cannot be done now" in post(sign_in(bob), "resume", partly_sent).content.decode()
     assert state_of(partly_sent) == State.SENT
+
+
+def test_the_bar_of_a_send_is_true_above_a_thousand(sign_in, bob, campaign):
+    begin(campaign, bob)
+    Mailing.objects.update(total_count=4101, accepted_count=2901)
+    client = sign_in(bob)
+    report = client.get(reverse("campaign_report", args=[campaign.pk])).content.decode()
+    assert 'max="4101" value="2901"' in report
+    assert "2,901 of 4,101" in report
+    assert 'max="4101" value="2901"' in client.get(reverse("campaigns")).content.decode()
