@@ -69,10 +69,17 @@ def _run() -> int:
     # The process manager gives each process a PORT of its own; links in mail need the web server's.
     os.environ.setdefault("PUBLIC_URL", f"http://127.0.0.1:{port}")
     os.environ.setdefault("SEND_WORKERS", str(os.cpu_count() or 1))
+    from config import settings  # once the environment says all it will
+
+    inbox = (
+        f"  Mail it sends lands in the local inbox: http://127.0.0.1:{port}/inbox/\n"
+        if settings.INBOX
+        else ""
+    )
     print(
         f"\n  Volley runs at http://127.0.0.1:{port}/\n"
         "  Sign in there, or create an account: the first page shows how.\n"
-        f"  Mail it sends lands in the local inbox: http://127.0.0.1:{port}/inbox/\n"
+        f"{inbox}"
         "  `make demo-data` fills a workspace to look around in. Ctrl-C stops everything.\n",
         flush=True,
     )
