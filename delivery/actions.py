@@ -96,7 +96,8 @@ def pause(mailing: Mailing, *, reason: str = "") -> None:
 def resume(mailing: Mailing) -> None:
     """Go on where it stopped."""
     with transaction.atomic():
-        account = SendingAccount.objects.get(pk=mailing.account_id)
+        # Locked before the mailing, as by whoever sets it aside: else both could pass each other unseen.
+        account = SendingAccount.objects.select_for_update().get(pk=mailing.account_id)
         heir = mailings.stand_in_for(account) if account.stopped_reason else None
         if heir is None:
             _refuse_stopped(account)

@@ -20,7 +20,7 @@ from delivery.models import (
     MailingState,
     SendingAccount,
 )
-from delivery.pipeline import journal
+from delivery.pipeline import again, journal
 from delivery.pipeline.settle import Result, cancel_range, settle, storable
 from delivery.transports.base import Fate, Outcome
 
@@ -71,6 +71,8 @@ def finish_if_done(mailing_id: int, *, wait: bool = True) -> bool:
         if mailing is None:
             return False
         if Batch.objects.filter(mailing=mailing).exclude(state=BatchState.DONE).exists():
+            return False
+        if open_count(mailing) and again.reopen_batches(mailing):
             return False
         transition(mailing_id, to=MailingState.FINISHED)
     return True

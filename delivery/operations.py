@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import django_rq
 import redis
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from rq.registry import FailedJobRegistry
 
 from accounts.queue import redis_client, signs_of_life
@@ -95,7 +95,7 @@ def _database() -> tuple[Health, Batches]:
             milliseconds = (time.perf_counter() - began) * 1000
             cursor.execute(BATCHES)
             batches = Batches(*cursor.fetchone())
-    except OperationalError:
+    except (OperationalError, InterfaceError):
         return Health(None), Batches()
     return Health(milliseconds, f"PostgreSQL {version}, {connections} connections"), batches
 

@@ -16,8 +16,8 @@ UPDATE delivery_delivery SET state = 'pending', due_at = NULL, deferred_since = 
 READY = """
 UPDATE delivery_batch SET state = 'ready', due_at = now(), key = gen_random_uuid()
  WHERE mailing_id = %s AND state = 'done' AND EXISTS (
-       SELECT FROM delivery_delivery d WHERE d.mailing_id = delivery_batch.mailing_id AND d.state = 'pending'
-          AND d.number BETWEEN first_number AND last_number)
+       SELECT FROM delivery_delivery d WHERE d.mailing_id = delivery_batch.mailing_id
+          AND d.state IN ('pending', 'deferred') AND d.number BETWEEN first_number AND last_number)
 """
 UNCOUNT = """
 UPDATE delivery_mailing SET rejected_count = rejected_count - %s, in_doubt_count = in_doubt_count - %s WHERE id = %s
@@ -37,3 +37,10 @@ def reopen(mailing: Mailing, *, state: DeliveryState, code: str) -> int:
         cursor.execute(UNCOUNT, [rejected, count - rejected, mailing.pk])
         cursor.execute(READY, [mailing.pk])
     return count
+
+
+def reopen_batches(mailing: Mailing) -> int:
+    """Make done batches ready that hold open recipients: one was released just as they were opened again."""
+    with connection.cursor() as cursor:
+        cursor.execute(READY, [mailing.pk])
+        return cursor.rowcount

@@ -49,13 +49,13 @@ class Load:
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
 
-    def next(self) -> Recipient | None:
-        """Who is next and may be sent to right now or soon; None when nobody is, or the lanes are to stop."""
+    def next(self, *, wait: bool) -> Recipient | None:
+        """Who is next; None when nobody is, or the lanes are to stop. wait: also for one whose domain has to wait."""
         while not self.stop.is_set() and time.monotonic() < self.fence:
             try:
                 recipient = self._waiting.popleft()
             except IndexError:
-                return self.turns.held_back(self.stop)
+                return self.turns.held_back(self.stop, wait=wait)
             if self.turns.may_try(recipient):
                 return recipient
         return None
@@ -89,9 +89,9 @@ class Lane(threading.Thread):
         self._account = load.turns.account
         self._journal = Journal(lease.batch_key)
         self._connection: Connection | None = None
-        self._was_used = (
-            False  # the connection took a message before, so that its end says nothing of the next
-        )
+        # Whether the connection took a message before, so that its end says nothing of the next one.
+        self._was_used = False
+        self._is_first = True  # of the messages on the connection since it was borrowed
         self._broken_count = 0
         self.counts: Counter[Fate] = Counter()
         self.doing = "starting"
@@ -113,6 +113,8 @@ class Lane(threading.Thread):
         finally:
             self._journal.close()
             if self._connection is not None:
+                if self._connection.announced is not None:
+                    self._connection.close()
                 connections.give_back(self._account, self._connection)
 
     def sign(self) -> LaneSign:
@@ -125,7 +127,7 @@ class Lane(threading.Thread):
 
     def _next(self, *, wait: bool) -> Ready | None:
         """The next recipient whose turn has come. wait: else only one whose turn is now."""
-        while (recipient := self._load.next()) is not None:
+        while (recipient := self._load.next(wait=wait)) is not None:
             turn = self._turns.take(recipient, wait=wait)
             if turn is None:
                 self._load.put_back(recipient)
@@ -133,15 +135,17 @@ class Lane(threading.Thread):
             if turn > 0:
                 self.doing = "waiting for its pace"
                 if self._load.stop.wait(turn):
-                    self._turns.release(recipient)
+                    self._turns.not_sent(recipient)
                     self._load.put_back(recipient)
                     return None
-            elif turn < 0:
+            elif turn < 0 and wait:
                 continue  # its domain has to wait; the others go on
+            elif turn < 0:
+                return None
             try:
                 data = self._mold.fill(recipient)
             except TemplateProblem as error:
-                self._turns.release(recipient)
+                self._turns.not_sent(recipient)
                 self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
                 continue
             to = address(recipient.email)
@@ -154,7 +158,8 @@ class Lane(threading.Thread):
         try:
             connection = self._connected()
             self.doing = "sending"
-            upcoming = self._next(wait=False)
+            # Not where lanes to a domain are counted: this message holds one, and its own follower would wait for it.
+            upcoming = None if self._account.domain_lanes else self._next(wait=False)
             outcome = connection.send(ready.message, upcoming.message if upcoming else None)
             if self._is_stale(outcome):
                 self._connection, self._was_used = connections.borrow(self._account, fresh=True)
@@ -164,13 +169,15 @@ class Lane(threading.Thread):
                 if each:
                     self._give_up(each)
             raise
-        self._turns.release(ready.recipient)
         try:
             self._record(ready.recipient, outcome)
         except CannotConnect:
             if upcoming:
                 self._give_up(upcoming)
             raise
+        finally:
+            self._is_first = False
+            self._turns.release(ready.recipient)
         return upcoming if upcoming and self._goes_on(upcoming) else None
 
     def _goes_on(self, upcoming: Ready) -> bool:
@@ -188,20 +195,27 @@ class Lane(threading.Thread):
         if self._connection is None or not self._connection.usable:
             self.doing = "connecting"
             self._connection, self._was_used = connections.borrow(self._account)
+            self._is_first = True
         return self._connection
 
     def _is_stale(self, outcome: Outcome) -> bool:
-        """A kept connection that the server closed meanwhile says nothing about the message."""
+        """A kept connection that the server closed meanwhile says nothing about the message.
+
+        Many say 421 before they hang up on an idle one; it is found as the answer to the first message after.
+        """
         broken = self._connection is not None and not self._connection.usable
-        return broken and self._was_used and outcome.fate is Fate.DEFERRED and outcome.code == "dropped"
+        if not (broken and self._was_used and outcome.fate is Fate.DEFERRED):
+            return False
+        return outcome.code == "dropped" or (self._is_first and outcome.code.startswith("421"))
 
     def _give_up(self, ready: Ready) -> None:
-        self._turns.release(ready.recipient)
+        self._turns.not_sent(ready.recipient)
         self._load.put_back(ready.recipient)
 
     def _record(self, recipient: Recipient, outcome: Outcome) -> None:
         self.counts[outcome.fate] += 1
         if outcome.fate is Fate.ACCOUNT_STOPPED:
+            self._turns.not_sent(recipient)
             self._load.put_back(recipient)
             self._explain(outcome)
             return

@@ -66,7 +66,7 @@ if pause > 0 then
 end
 if slow[1] then
   if now - slow[2] < 1 then return slow[1] end
-  rate = math.min(rate, slow[1] * RECOVER_BY ^ math.floor((now - slow[2]) / RECOVER_SECONDS))
+  rate = slow[1] * RECOVER_BY ^ math.floor((now - slow[2]) / RECOVER_SECONDS)
 end
 rate = math.max(rate / 2, SLOWEST)
 redis.call('HSET', key, 'rate', tostring(rate), 'at', tostring(now))
@@ -81,6 +81,8 @@ local granted = math.max(math.min(tonumber(ARGV[2]), tonumber(ARGV[1]) - used), 
 redis.call('INCRBY', KEYS[1], granted)
 return granted
 """
+# Only where it still is: a count made anew by this would begin below zero.
+GIVE_BACK_OF_DAY = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end"
 # What left through an account since a moment; asked once a day, and again when Redis lost the count.
 LEFT_SINCE = """
 SELECT coalesce(sum(d.count), 0) FROM delivery_mailing m
@@ -215,9 +217,9 @@ def take_of_day(account: SendingAccount, count: int, *, now: datetime) -> int:
 
 
 def give_back_of_day(account: SendingAccount, count: int, *, now: datetime) -> None:
-    """What was taken and did not leave."""
+    """What was taken and did not leave. now: when it was taken."""
     if count and daily_limit(account, now) is not None:
-        redis_client().decrby(_day(account, now)[0], count)
+        redis_client().eval(GIVE_BACK_OF_DAY, 1, _day(account, now)[0], count)
 
 
 def seconds_to_midnight(account: SendingAccount, now: datetime) -> float:

@@ -70,5 +70,5 @@ def working() -> list[Sign]:
             lanes = [LaneSign(*lane) for lane in sign["lanes"]]
             signs.append(Sign(worker.decode(), sign["mailing"], sign["batch"], sign["seconds"], lanes))
         elif now - sign["at"] > 60 * STALE_SECONDS:
-            redis_client().hdel(KEY, worker)
+            done(worker.decode())
     return signs

@@ -22,7 +22,8 @@ PLAIN_LENGTH: Final = 1_000  # characters; longer texts go through Liquid's limi
 WORTH_IT: Final = 0.2  # share of look-ups that must be found for remembering to go on
 # What depends on the time of day besides its input.
 TIMELY_FILTERS: Final = frozenset({"date", "time_ago"})
-_MISSING: Final = object()
+# What Liquid answers for any object, from more than the value of that name.
+LIQUIDS_OWN: Final = frozenset({"first", "last", "size"})
 
 
 class Slot:
@@ -124,6 +125,8 @@ def _reads(nodes: list[Node]) -> tuple[tuple[str, ...], ...]:
                     or not all(isinstance(name, str) for name in path)
                     or len(path) > 2
                 ):
+                    return ()
+                if path[-1] in LIQUIDS_OWN:
                     return ()
                 found.append(path)  # type: ignore[arg-type]
     return tuple(dict.fromkeys(found))

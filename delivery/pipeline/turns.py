@@ -12,9 +12,9 @@ from collections import Counter, defaultdict, deque
 import redis
 from django.utils import timezone
 
-from accounts.queue import redis_client
+from accounts.queue import redis_client, workers_alive
 from delivery.models import Mailing
-from delivery.pipeline import pace
+from delivery.pipeline import meter, pace
 from delivery.pipeline.mold import Recipient
 from delivery.transports.base import Outcome
 
@@ -25,6 +25,7 @@ DOMAIN_PAUSE = 0.1  # the same for one domain's turn: others may go meanwhile
 DAY_BLOCK = 50  # of a day's messages taken at once; what is not used is given back
 LANE_SECONDS = 150  # after which a dead worker's lane to a domain counts no longer
 LANE_WAIT = 0.25
+GUESSED_RATE = 20.0  # messages a second, where a first complaint comes before anything was counted
 AGAIN_SECONDS = 0.1
 # KEYS: the domain's lanes, a sorted set of when each expires. ARGV: how many at most, the lane's name, how long.
 TAKE_LANE = """
@@ -57,6 +58,8 @@ class Turns:
         self._slowed: dict[str, float] = {}
         self._lock = threading.Lock()
         self._block = self._day_left = 0
+        self._day_taken_at = timezone.now()  # its day: a slice may last over midnight
+        self._mailing_id = mailing.pk
         self._until: dict[str, float] = {}  # when a domain may be tried again, on the monotonic clock
         self._held: dict[str, deque[Recipient]] = defaultdict(deque)
         self._sent: Counter[str] = Counter()
@@ -80,6 +83,7 @@ class Turns:
             return None
         domain = domain_of(recipient)
         if self.account.domain_lanes and not self._take_lane(recipient, domain):
+            self.not_sent(recipient)
             return self._hold(recipient, domain, LANE_WAIT)
         limits, is_by_domain = self._limits(domain)
         if not limits or (not is_by_domain and self._take_from_block()):
@@ -91,7 +95,7 @@ class Turns:
             with self._lock:
                 self._block += count - 1
             return seconds
-        self._undo(recipient)
+        self.not_sent(recipient)
         if is_by_domain:
             return self._hold(recipient, domain, -seconds)
         if wait:
@@ -121,7 +125,7 @@ class Turns:
         now = timezone.now()
         with self._lock:
             if self._day_left <= 0:
-                self._day_left = pace.take_of_day(self.account, DAY_BLOCK, now=now)
+                self._day_left, self._day_taken_at = pace.take_of_day(self.account, DAY_BLOCK, now=now), now
             if self._day_left > 0:
                 self._day_left -= 1
                 return True
@@ -142,17 +146,22 @@ class Turns:
         self._lanes[recipient.number] = name
         return True
 
-    def _undo(self, recipient: Recipient) -> None:
+    def not_sent(self, recipient: Recipient) -> None:
+        """Its turn was taken, and its message does not leave now: the day has one more again."""
         self.release(recipient)
         if self._has_day:
             with self._lock:
                 self._day_left += 1
 
     def release(self, recipient: Recipient) -> None:
-        """Its message is through, or does not leave after all."""
+        """Its message is through, or does not leave after all. Never fails: a lane ends by itself after a while."""
         name = self._lanes.pop(recipient.number, None)
         if name:
-            redis_client().zrem(f"volley:lanes:{self.account.pk}:{domain_of(recipient)}", name)
+            key = f"volley:lanes:{self.account.pk}:{domain_of(recipient)}"
+            try:
+                redis_client().zrem(key, name)
+            except redis.RedisError as error:
+                log.warning("pace.unreachable account=%s error=%s", self.account.pk, error)
 
     # --- Who is held back for their domain ------------------------------------------------------------
 
@@ -173,8 +182,8 @@ class Turns:
             self._held[domain].append(recipient)
         return False
 
-    def held_back(self, stop: threading.Event) -> Recipient | None:
-        """One whose domain's time has come, waited for if it is soon; None: nobody, or later."""
+    def held_back(self, stop: threading.Event, *, wait: bool) -> Recipient | None:
+        """One whose domain's time has come; None: nobody, or later. wait: for one whose time comes soon."""
         while not stop.is_set():
             now = time.monotonic()
             with self._lock:
@@ -184,6 +193,8 @@ class Turns:
                     return None
                 if soonest <= now:
                     return self._held[domain].popleft()
+            if not wait:
+                return None
             if soonest - now > LONGEST_PAUSE:
                 self.come_back_in(soonest - now)
                 return None
@@ -203,9 +214,8 @@ class Turns:
     def slow_down(self, recipient: Recipient, outcome: Outcome, *, whole_account: bool) -> None:
         """The server said "too fast": to this domain, or to all that the account sends."""
         domain = "" if whole_account else domain_of(recipient)
-        sent = self._sent.total() if whole_account else self._sent[domain]
-        per_second = sent / max(time.monotonic() - self._began, 1.0)
         limit = pace.domain_limit(self.account, domain) if domain else self._account_limit
+        per_second = limit.per_second or self._observed(domain)
         try:
             pace.slow_down(limit, per_second=per_second, not_before=outcome.retry_after or 0.0)
             pace.note_slowed(self.account, domain)
@@ -213,10 +223,18 @@ class Turns:
         except redis.RedisError as error:
             log.warning("pace.unreachable account=%s error=%s", self.account.pk, error)
 
+    def _observed(self, domain: str) -> float:
+        """Messages a second over all workers: as this batch saw it, as the monitor counts, or a careful guess."""
+        seconds = time.monotonic() - self._began
+        sent = self._sent[domain] if domain else self._sent.total()
+        if sent and seconds >= 1.0:
+            return sent / seconds * max(workers_alive("send"), 1)
+        return meter.per_second(self._mailing_id) or GUESSED_RATE
+
     def close(self) -> None:
         """Give back what was taken of the day and not used."""
         try:
-            pace.give_back_of_day(self.account, self._day_left, now=timezone.now())
+            pace.give_back_of_day(self.account, self._day_left, now=self._day_taken_at)
         except redis.RedisError as error:
             log.warning("pace.unreachable account=%s error=%s", self.account.pk, error)
         self._day_left = 0

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+import redis
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -14,9 +15,9 @@ from accounts.queue import redis_client
 from campaigns.actions import lifecycle
 from contacts.models import Subscription
 from delivery import accounts
-from delivery.actions import cancel, pause, resume
+from delivery.actions import cancel, pause, resume, retry
 from delivery.models import Batch, Delivery, Mailing
-from delivery.pipeline import connections, lease, work
+from delivery.pipeline import connections, lease, pace, turns, work
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_batch
@@ -343,3 +344,77 @@ def test_one_campaigns_fault_does_not_keep_the_others_from_leaving(
     broken.refresh_from_db()
     fine.refresh_from_db()
     assert (broken.state, fine.state) == ("failed", "sending")
+
+
+def test_a_kept_connection_that_says_421_when_it_was_idle_is_opened_again(people, send_to_news, server):
+    people(2)
+    work_all(send_to_news())
+    calls = Counter()
+
+    def idle_too_long(_line):
+        calls["all"] += 1
+        return "421 4.4.2 Error: timeout exceeded" if calls["all"] == 1 else "250 Ok"
+
+    server.answers["MAIL"] = idle_too_long
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("finished", 2)
+    assert Delivery.objects.filter(mailing=mailing).exclude(attempt_count=1).count() == 0
+
+
+def test_a_message_counts_as_sent_although_redis_breaks_right_after_it(
+    people, send_to_news, server, account, monkeypatch
+):
+    account.domain_lanes = 5
+    account.save()
+    people(3)
+    mailing = send_to_news()
+
+    class Broken:
+        def zrem(self, *_names):
+            raise redis.ConnectionError("away")
+
+        def __getattr__(self, name):
+            return getattr(redis_client(), name)
+
+    monkeypatch.setattr(turns, "redis_client", Broken)
+    work_all(mailing)
+    assert Counter(server.recipients()) == {f"p{n}@example.com": 1 for n in (1, 2, 3)}
+    assert mailing.accepted_count == 3
+
+
+def test_one_lane_to_a_domain_is_used_without_waiting_for_itself(people, send_to_news, server, account):
+    account.domain_lanes = 1
+    account.rate_per_day = 1000
+    account.save()
+    people(20)
+    mailing = send_to_news()
+    began = time.monotonic()
+    work_all(mailing)
+    assert mailing.accepted_count == 20
+    assert time.monotonic() - began < 10
+    assert pace.take_of_day(account, 1000, now=timezone.now()) == 980, "no turn of the day is lost"
+
+
+def test_somebody_opened_again_while_their_batch_was_released_is_not_left_behind(
+    people, send_to_news, server
+):
+    server.answers["RCPT"] = lambda line: "550 5.1.1 Nobody" if "<p2@" in line else "250 Ok"
+    people(3)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert mailing.rejected_count == 1
+    retry(mailing, state="rejected")
+    Batch.objects.update(state="done")  # as a holder does whose view was a moment older
+    server.answers.clear()
+    assert sweep() >= 0
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("finished", 3)
+
+
+def test_a_server_that_asks_for_an_endless_wait_gets_a_day(people, send_to_news):
+    people(1)
+    mailing = Mailing.objects.select_related("workspace").get(pk=send_to_news().pk)
+    settle(mailing, [Result(1, Outcome(Fate.DEFERRED, "429", "later", retry_after=1.7e12))])
+    wait = said(mailing, "p1@example.com").due_at - timezone.now()
+    assert timedelta(hours=23) < wait <= timedelta(hours=24)

@@ -312,3 +312,11 @@ def test_a_message_id_does_not_unsubscribe():
     link = message["List-Unsubscribe"].strip("<>").split("/")[-3]
     assert read_token(link) == (7, 5)
     assert read_message_token(link) is None
+
+
+def test_what_liquid_answers_for_any_object_is_nobody_elses():
+    mold = a_mold(html="<p>{{ contact.first }} {{ contact.size }}</p>")
+    anna = mold.fill(Recipient(1, "anna@example.com", "Anna", attributes={"city": "Berlin"}))
+    tom = mold.fill(Recipient(2, "tom@example.com", "Tom", attributes={"street": "Rome", "x": 1}))
+    assert "Berlin" in body(read(anna), "html")
+    assert "Berlin" not in body(read(tom), "html")

@@ -14,7 +14,7 @@ from delivery.pipeline.mold import Recipient
 from delivery.pipeline.turns import Turns
 from delivery.pipeline.work import work_batch
 from delivery.queries import progress
-from delivery.transports.base import Fate
+from delivery.transports.base import Fate, Outcome
 from delivery.transports.smtp_answers import Reply, outcome_of
 from tests.builders import an_account
 from tests.delivery.test_pipeline import make_due, work_all
@@ -205,3 +205,11 @@ def test_a_reply_has_one_fate_and_keeps_its_words(reply, command, fate, throttle
     outcome = outcome_of(Reply(int(code), text), command)
     assert (outcome.fate, outcome.throttled) == (fate, throttled)
     assert outcome.server_said == reply
+
+
+def test_a_first_complaint_does_not_stop_everything(people, send_to_news, account):
+    people(1)
+    mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=send_to_news().pk)
+    fresh = Turns(mailing)
+    fresh.slow_down(Recipient(1, "a@example.com"), Outcome(Fate.DEFERRED, throttled=True), whole_account=True)
+    assert pace.slowed(account)[""] == 10
