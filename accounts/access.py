@@ -14,6 +14,7 @@ from accounts.errors import Refusal
 from accounts.models import Membership, Role, User, Workspace
 
 P = ParamSpec("P")
+SIGNED_OUT = "you are signed out. Sign in in another tab, then type on."  # said behind "Not saved: "
 
 
 class WorkspaceRequest(HttpRequest):

@@ -62,9 +62,8 @@ def page_of(rows: QuerySet[Row], *, order: str, cursor: str = "", size: int = PA
     )
 
 
-Sorts = dict[
-    str, tuple[str, str]
-]  # {key in the address: (label, order of page_of)}; the first is the usual one
+# {key in the address: (label, order of page_of)}; the first is the usual one.
+Sorts = dict[str, tuple[str, str]]
 BY_AGE: Sorts = {"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")}
 
 

@@ -37,9 +37,8 @@ class refusals:  # noqa: N801  (reads as a function in settings; process_excepti
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Vary", "Cookie, HX-Request, HX-Target")
-        if (
-            request.user.is_authenticated
-        ):  # "Back" asks again, rather than show a draft that has left meanwhile
+        if request.user.is_authenticated:
+            # "Back" asks again, rather than show a draft that has left meanwhile.
             add_never_cache_headers(response)
         return response
 

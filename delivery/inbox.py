@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection, transaction
 
 from delivery import letter
 from delivery.models import InboxMessage
+from delivery.words import storable
 
 SIZE_LIMIT = 30 * 2**20  # bytes of a message
 KEPT = 20_000  # messages; older ones are thrown away
@@ -102,16 +103,11 @@ def messages(envelope: Envelope) -> list[InboxMessage]:
     """One row for each recipient, as each would find it in their own inbox."""
     source = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content or "").encode()
     common: dict[str, Any] = {
-        "envelope_from": _storable(envelope.mail_from or "", 320),
-        "subject": _storable(letter.subject(source), 1000),
+        "envelope_from": storable(envelope.mail_from or "", 320),
+        "subject": storable(letter.subject(source), 1000),
         "source": source,
     }
-    return [InboxMessage(envelope_to=_storable(to, 320), **common) for to in envelope.rcpt_tos]
-
-
-def _storable(text: str, limit: int) -> str:
-    """PostgreSQL takes neither NUL nor half a surrogate pair."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:limit]
+    return [InboxMessage(envelope_to=storable(to, 320), **common) for to in envelope.rcpt_tos]
 
 
 async def serve(

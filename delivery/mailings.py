@@ -21,8 +21,9 @@ from delivery.models import (
     SendingAccount,
 )
 from delivery.pipeline import again, journal
-from delivery.pipeline.settle import Result, cancel_range, settle, storable
+from delivery.pipeline.settle import SAID_LIMIT, Result, cancel_range, settle
 from delivery.transports.base import Fate, Outcome
+from delivery.words import storable
 
 # An account that cannot be reached for so long pauses the mailing; before, it is tried every few seconds.
 TROUBLE_LIMIT = timedelta(minutes=5)
@@ -112,7 +113,7 @@ def accepted(provider_id: str) -> Outcome:
 
 def stop_account(account: SendingAccount, words: str) -> None:
     """Set the account aside, in the server's words; what it was sending goes another way, or pauses."""
-    words = storable(words)
+    words = storable(words, SAID_LIMIT)
     with transaction.atomic():
         used = SendingAccount.objects.filter(pk=account.pk, stopped_reason="")
         used.update(stopped_reason=words, stopped_at=timezone.now())
@@ -121,15 +122,20 @@ def stop_account(account: SendingAccount, words: str) -> None:
 
 def hand_over(account: SendingAccount, words: str) -> None:
     """Let what the account was sending go on by the first that stands in for it; pause it where none does."""
+    heir = stand_in_for(account)
     for mailing in Mailing.objects.filter(account=account, state=MailingState.SENDING).order_by("pk"):
-        heir = stand_in_for(account)
-        if heir is None:
-            _pause_if_sending(mailing.pk, words)
-            continue
-        said = f"{words} It goes on by “{heir}”."
-        Mailing.objects.filter(pk=mailing.pk, account=account, state=MailingState.SENDING).update(
-            account=heir, state_reason=said, trouble_since=None, due_at=None
-        )
+        _go_on(mailing, heir, words)
+
+
+def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
+    """Let the heir take over what its account cannot send, or pause it without one, saying why."""
+    if heir is None:
+        _pause_if_sending(mailing.pk, words)
+        return
+    said = f"{words} It goes on by “{heir}”."
+    Mailing.objects.filter(pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING).update(
+        account=heir, state_reason=said, trouble_since=None, due_at=None
+    )
 
 
 def stand_in_for(account: SendingAccount) -> SendingAccount | None:
@@ -142,7 +148,7 @@ def stand_in_for(account: SendingAccount) -> SendingAccount | None:
 
 def note_trouble(mailing: Mailing, words: str) -> None:
     """Say on the monitor why nothing moves; when it lasts, go another way or pause."""
-    now, words = timezone.now(), storable(words)
+    now, words = timezone.now(), storable(words, SAID_LIMIT)
     with transaction.atomic():
         sending = Mailing.objects.filter(pk=mailing.pk, state=MailingState.SENDING)
         sending.filter(trouble_since=None).update(trouble_since=now)
@@ -150,12 +156,7 @@ def note_trouble(mailing: Mailing, words: str) -> None:
         if not sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
             return
         lasting = f"The sending account “{mailing.account}” could not be reached: {words}"
-        heir = stand_in_for(mailing.account)
-        if heir is None:
-            _pause_if_sending(mailing.pk, lasting)
-        else:
-            said = f"{lasting} It goes on by “{heir}”."
-            sending.update(account=heir, state_reason=said, trouble_since=None)
+        _go_on(mailing, stand_in_for(mailing.account), lasting)
 
 
 def pause_refused(mailing: Mailing) -> None:

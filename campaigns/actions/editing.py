@@ -86,9 +86,8 @@ def save_audience(
     }
     for rows in chosen.values():
         _check_ours(campaign, *rows)
-    Campaign.objects.select_for_update().get(
-        pk=campaign.pk
-    )  # from here on nobody else writes its link tables
+    # From here on nobody else writes its link tables.
+    Campaign.objects.select_for_update().get(pk=campaign.pk)
     before = {name: set(getattr(campaign, name).values_list("pk", flat=True)) for name in chosen}
     is_new = before != {name: {row.pk for row in rows} for name, rows in chosen.items()}
     if is_new and over is not None and over != version(campaign, "audience"):

@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from accounts.errors import Refusal
+from campaigns.actions.lifecycle import FAR_LIMIT
 
-FURTHEST: Final = datetime.timedelta(
-    days=366
-)  # beyond, nothing is scheduled; it is the year that was mistyped
+FURTHEST: Final = FAR_LIMIT  # beyond, nothing is scheduled; it is the year that was mistyped
 
 
 class NoSuchMoment(Refusal):

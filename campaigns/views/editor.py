@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from accounts.access import NotAllowed, WorkspaceRequest, needs
+from accounts.access import SIGNED_OUT, NotAllowed, WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import render_part
@@ -44,7 +44,7 @@ def _in_place(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(view)
     def answered(request: WorkspaceRequest, pk: int) -> HttpResponse:
         if request.htmx and not request.user.is_authenticated:
-            raise NotAllowed("you are signed out. Sign in in another tab, then type on.", code="signed_out")
+            raise NotAllowed(SIGNED_OUT, code="signed_out")
         return view(request, pk)
 
     return answered

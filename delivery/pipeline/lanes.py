@@ -230,9 +230,8 @@ class Lane(threading.Thread):
         self._load.report(recipient, outcome)
         if outcome.fate is Fate.DEFERRED and self._connection is not None and not self._connection.usable:
             self._broken_count += 1
-            if (
-                self._broken_count >= FAILURES_ALLOWED
-            ):  # not this recipient: the server takes nobody right now
+            if self._broken_count >= FAILURES_ALLOWED:
+                # Not this recipient: the server takes nobody right now.
                 raise CannotConnect(Outcome(Fate.DEFERRED, outcome.code, outcome.server_said))
 
     def _explain(self, outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
 from delivery.pipeline.load import NEVER, Tried
 from delivery.transports.base import Fate, Outcome
+from delivery.words import storable
 
 SAID_LIMIT = 500  # characters of the server's words that are kept
 BREAKER_FROM = 200  # accepted and rejected messages; fewer say little about a list
@@ -109,7 +110,7 @@ def _row(
 ) -> tuple[int, str, str, str, str, datetime | None, int]:
     outcome, tried = result.outcome, result.tried
     said, code, provider_id = (
-        storable(outcome.server_said),
+        storable(outcome.server_said, SAID_LIMIT),
         storable(outcome.code, 12),
         storable(outcome.provider_id, 200),
     )
@@ -120,7 +121,7 @@ def _row(
         case Fate.IN_DOUBT if not _repeats(mailing, result):
             state = DeliveryState.IN_DOUBT
         case Fate.DEFERRED | Fate.IN_DOUBT if retry.is_too_late(tried.since or now, now):
-            said = storable(f"Given up after {tried.times + 1} tries: {said}")
+            said = storable(f"Given up after {tried.times + 1} tries: {said}", SAID_LIMIT)
         case Fate.DEFERRED | Fate.IN_DOUBT:
             state = DeliveryState.DEFERRED
             due_at = now + timedelta(seconds=retry.wait_seconds(tried.times, asked=outcome.retry_after))
@@ -144,8 +145,3 @@ def _element(value: Any) -> str:
 def _repeats(mailing: Mailing, result: Result) -> bool:
     """Once more, where a second copy would carry the same Message-ID and the workspace wants it so."""
     return result.outcome.repeatable and not result.tried.in_doubt and mailing.workspace.repeats_in_doubt
-
-
-def storable(words: str, limit: int = SAID_LIMIT) -> str:
-    """What PostgreSQL takes as text, whatever a server wrote: no NUL, no half of a character."""
-    return words.replace("\0", "").encode("utf-8", "replace").decode()[:limit]
