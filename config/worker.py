@@ -9,7 +9,7 @@ from django.db import close_old_connections
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from accounts.queue import BEAT_SECONDS, beat
+from accounts.queue import BEAT_SECONDS, beat, leaving
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ class Worker(SimpleWorker):
             return False
         finally:
             close_old_connections()
+
+    def handle_warm_shutdown_request(self) -> None:
+        leaving.set()
+        super().handle_warm_shutdown_request()
 
     def _beat(self) -> None:
         """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""

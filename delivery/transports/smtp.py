@@ -6,17 +6,18 @@ RFC 5321; the envelope travels in one write where the server offers PIPELINING (
 import smtplib
 import socket
 import ssl
+import struct
 from typing import Literal
 
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
 from delivery.transports.smtp_answers import Command, Reply, outcome_of
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0
-# For the answer to the message itself, which content filters take their time for. RFC 5321 §4.5.3.2.6 wants ten
-# minutes; giving up after two costs one repeated message at most, as an in-doubt one is sent once more only.
-END_SECONDS = 120.0
+# For an answer; content filters take their time for the one to the message. RFC 5321 §4.5.3.2.6 wants ten minutes
+# for it; giving up after two costs one repeated message at most, as an in-doubt one is sent once more only.
+ANSWER_SECONDS = 120
 LINE_LIMIT = 2048  # octets of a reply's line; RFC 5321 §4.5.3.1.5 allows 512
+RECEIVE = 8192
 REPLY_LINES = 100
 
 DROPPED = "dropped"  # the code of what was surely not handed over
@@ -132,15 +133,25 @@ class Connection:
         self._peer = peer
         self._is_plain = not isinstance(session.sock, ssl.SSLSocket)  # TLS knows no sendmsg
         self._socket: socket.socket = session.sock
-        self._socket.settimeout(ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._replies = session.file or session.sock.makefile("rb")
+        self._limit_waiting()
+        self._received = b""  # and not read yet
         self._pipelining = session.has_extn("pipelining") and peer not in _out_of_step
         self._utf8 = session.has_extn("smtputf8")
         self._size_limit = int(session.esmtp_features.get("size") or 0)
         self.announced: Message | None = None  # its envelope was sent and taken
         self._refused_ahead: tuple[Message, Outcome] | None = None
         self._farewell: Reply | None = None  # a 421, after which no more is said
+
+    def _limit_waiting(self) -> None:
+        """By the kernel where TLS allows it: Python's own way asks it before every call, and other lanes meanwhile."""
+        if not self._is_plain:
+            self._socket.settimeout(ANSWER_SECONDS)
+            return
+        self._socket.settimeout(None)
+        timeval = struct.pack("ll", ANSWER_SECONDS, 0)
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, direction, timeval)
 
     def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
         """Hand over one message. Never raises: after a lost connection `usable` is False."""
@@ -160,7 +171,7 @@ class Connection:
         except (OSError, _Gone) as error:
             self._break(error)
             # After the final dot nobody knows; the message may go again with the same Message-ID.
-            return _lost(error) if handed_over else _dropped(str(error) or type(error).__name__)
+            return _lost(_words(error)) if handed_over else _dropped(_words(error))
         if ahead and self.usable:
             self._look_ahead(ahead)
         return outcome
@@ -245,9 +256,7 @@ class Connection:
             self.close()
 
     def _end(self) -> Outcome:
-        self._socket.settimeout(END_SECONDS)
         reply = self._reply()
-        self._socket.settimeout(ANSWER_SECONDS)
         if reply.code == 421:  # the server is closing the connection (RFC 5321 §3.8)
             self.close()
         return outcome_of(reply, "END")
@@ -263,7 +272,7 @@ class Connection:
 
     def _reply(self) -> Reply:
         """Read one reply. Most are the same short line again and again, so those are read once."""
-        line = self._replies.readline(LINE_LIMIT)
+        line = self._line()
         known = _known_replies.get(line)
         if known is None:
             known = self._read_reply(line)
@@ -275,7 +284,7 @@ class Connection:
         """All lines of a reply whose first one was read (RFC 5321 §4.2.1)."""
         words = []
         for at in range(REPLY_LINES):
-            line = self._replies.readline(LINE_LIMIT) if at else line
+            line = self._line() if at else line
             if not line.endswith(b"\n"):
                 raise _Gone("the server closed it" if not line else "a line of the reply is too long")
             words.append(line[4:].strip().decode("utf-8", "replace"))
@@ -284,6 +293,17 @@ class Connection:
         if not line[:3].isdigit():
             raise _OutOfStep("the answer was no SMTP reply")
         return Reply(int(line[:3]), " ".join(words))
+
+    def _line(self) -> bytes:
+        """The next line; without its end where the connection ended or the line is too long."""
+        while (end := self._received.find(b"\n")) < 0 and len(self._received) < LINE_LIMIT:
+            octets = self._socket.recv(RECEIVE)
+            if not octets:
+                break
+            self._received += octets
+        cut = end + 1 or len(self._received)
+        line, self._received = self._received[:cut], self._received[cut:]
+        return line
 
     def _break(self, error: Exception) -> None:
         if self._pipelining and isinstance(error, _OutOfStep):
@@ -299,7 +319,6 @@ class Connection:
         except OSError:
             return
         finally:
-            self._replies.close()
             self._socket.close()
 
 
@@ -317,9 +336,15 @@ def _dropped(words: str) -> Outcome:
     return Outcome(Fate.DEFERRED, DROPPED, f"The connection was lost: {words}.")
 
 
-def _lost(error: Exception) -> Outcome:
-    words = f"The connection was lost after the message: {error or type(error).__name__}."
-    return Outcome(Fate.IN_DOUBT, "in doubt", words, repeatable=True)
+def _lost(words: str) -> Outcome:
+    said = f"The connection was lost after the message: {words}."
+    return Outcome(Fate.IN_DOUBT, "in doubt", said, repeatable=True)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, BlockingIOError | TimeoutError):  # the first is how the kernel's own limit shows
+        return f"no answer within {ANSWER_SECONDS} seconds"
+    return str(error) or type(error).__name__
 
 
 def _stuffed(data: bytes) -> bytes:
