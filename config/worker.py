@@ -1,5 +1,6 @@
 """The RQ worker of every queue: in-process, so that SMTP and database connections outlive a job."""
 
+import gc
 import logging
 import threading
 from typing import Any
@@ -20,6 +21,7 @@ class Worker(SimpleWorker):
 
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
+        gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
         threading.Thread(target=self._beat, daemon=True).start()
         return super().work(*args, **options)
 

@@ -187,13 +187,13 @@ class Lane(threading.Thread):
             elif turn < 0:
                 return None
             try:
-                data = self._mold.fill(recipient)
+                pieces = self._mold.pieces(recipient)
             except TemplateProblem as error:
                 self._turns.not_sent(recipient)
                 self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
                 continue
             to = address(recipient.email)
-            return Ready(recipient, Message(self._mold.sender, to, data, has_no_dots=True))
+            return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
         return None
 
     def _serve(self, ready: Ready) -> Ready | None:

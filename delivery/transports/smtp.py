@@ -18,6 +18,7 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120
 LINE_LIMIT = 2048  # octets of a reply's line; RFC 5321 §4.5.3.1.5 allows 512
 RECEIVE = 8192
+PIECES_AT_ONCE = 500  # Linux takes 1024
 REPLY_LINES = 100
 
 DROPPED = "dropped"  # the code of what was surely not handed over
@@ -131,7 +132,7 @@ class Connection:
         assert session.sock is not None
         self.usable = True
         self._peer = peer
-        self._is_plain = not isinstance(session.sock, ssl.SSLSocket)  # TLS knows no sendmsg
+        self._is_plain = not isinstance(session.sock, ssl.SSLSocket)
         self._socket: socket.socket = session.sock
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._limit_waiting()
@@ -164,8 +165,8 @@ class Connection:
             if refusal or not self.usable:
                 return refusal or _dropped("the server closed it")
             ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
-            data = message.data if message.has_no_dots else _stuffed(message.data)
-            self._write_both(data, b".\r\n" + (_envelope(ahead) if ahead else b""))
+            pieces = message.pieces if message.has_no_dots else [_stuffed(message.data)]
+            self._write_pieces([*pieces, b".\r\n" + (_envelope(ahead) if ahead else b"")])
             handed_over = True
             outcome = self._end()
         except (OSError, _Gone) as error:
@@ -181,8 +182,8 @@ class Connection:
         if _needs_utf8(message) and not self._utf8:
             words = "The server knows no addresses with letters beyond ASCII (SMTPUTF8)."
             return Outcome(Fate.REJECTED, "553 5.6.7", words)
-        if self._size_limit and len(message.data) > self._size_limit:
-            words = f"The message has {len(message.data):,} bytes; the server takes {self._size_limit:,}."
+        if self._size_limit and message.size > self._size_limit:
+            words = f"The message has {message.size:,} bytes; the server takes {self._size_limit:,}."
             return Outcome(Fate.REJECTED, "552 5.3.4", words)
         return None
 
@@ -264,11 +265,16 @@ class Connection:
     def _write(self, octets: bytes) -> None:
         self._socket.sendall(octets)
 
-    def _write_both(self, data: bytes, end: bytes) -> None:
-        """One write of both, without copying the message."""
-        sent = self._socket.sendmsg([data, end]) if self._is_plain else 0
-        if sent < len(data) + len(end):
-            self._socket.sendall((data + end)[sent:])
+    def _write_pieces(self, pieces: list[bytes]) -> None:
+        """One write of them all, without copying the message."""
+        if not self._is_plain:  # TLS knows no sendmsg
+            self._socket.sendall(b"".join(pieces))
+            return
+        for at in range(0, len(pieces), PIECES_AT_ONCE):
+            some = pieces[at : at + PIECES_AT_ONCE]
+            sent = self._socket.sendmsg(some)
+            if sent < sum(map(len, some)):
+                self._socket.sendall(b"".join(some)[sent:])
 
     def _reply(self) -> Reply:
         """Read one reply. Most are the same short line again and again, so those are read once."""
