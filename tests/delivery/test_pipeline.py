@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from accounts.queue import leaving
 from contacts.models import Subscription, Suppression
 from delivery import mailings
 from delivery.actions import cancel, pause, resume, send_test
@@ -67,6 +68,53 @@ def test_everyone_gets_one_message_and_the_mailing_ends(people, send_to_news, se
     assert work_all(mailing) == 3
     assert Counter(server.recipients()) == Counter(f"p{n}@example.com" for n in range(1, 121))
     assert (mailing.state, mailing.accepted_count) == ("finished", 120)
+    assert_everyone_is_accounted_for(mailing)
+
+
+def test_a_worker_goes_on_to_the_next_batch_over_the_same_connections(people, send_to_news, server, account):
+    people(120)
+    mailing = send_to_news()
+    report = work_slice(mailing.pk)
+    assert (len(report.batch_ids), report.settled) == (3, 120)
+    assert server.connection_count == account.lanes
+    assert set(Batch.objects.filter(mailing=mailing).values_list("state", flat=True)) == {"done"}
+
+
+def test_a_worker_told_to_stop_gives_back_what_it_has_not_sent(people, send_to_news, server):
+    people(120)
+    mailing = send_to_news()
+
+    def take_and_stop(_recipient):
+        leaving.set()
+        return "250 Ok"
+
+    server.answers["END"] = take_and_stop
+    try:
+        work_slice(mailing.pk)
+    finally:
+        leaving.clear()
+        del server.answers["END"]
+    assert 0 < len(server.messages) < 120
+    assert not Batch.objects.filter(mailing=mailing, state="leased").exists()
+    work_all(mailing)
+    assert sorted(Counter(server.recipients()).values()) == [1] * 120
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_accepted_and_not_settled_is_known_by_the_journals_of_its_batches(
+    people, send_to_news, server, monkeypatch
+):
+    people(120)
+    mailing = send_to_news()
+    monkeypatch.setattr(work, "settle", lambda *args, **options: 1 / 0)  # the database goes away
+    monkeypatch.setattr(work, "SETTLE_EVERY", 60)
+    with pytest.raises(ZeroDivisionError):
+        work_slice(mailing.pk)
+    assert len(server.messages) > 50, "of more than one batch"
+    assert not Delivery.objects.filter(mailing=mailing, state="accepted").exists()
+    monkeypatch.undo()
+    work_all(mailing)
+    assert sorted(Counter(server.recipients()).values()) == [1] * 120
     assert_everyone_is_accounted_for(mailing)
 
 
@@ -315,6 +363,22 @@ def test_a_lease_that_was_taken_over_cannot_be_renewed_or_released(people, send_
     Batch.objects.update(lease=uuid.uuid4())
     assert not lease.renew([held])
     assert lease.release(held) is None
+
+
+def test_leases_are_renewed_together_and_one_that_is_lost_is_noticed(people, send_to_news):
+    people(120)
+    mailing = send_to_news()
+    held = [lease.claim(mailing.pk, worker="slow") for _ in range(3)]
+    assert lease.renew(held)
+    Batch.objects.filter(pk=held[1].batch_id).update(lease=uuid.uuid4())
+    assert not lease.renew(held)
+
+
+def test_a_worker_claims_no_more_of_a_mailing_that_went_to_another_account(people, send_to_news, account):
+    people(120)
+    mailing = send_to_news()
+    assert lease.claim(mailing.pk, worker="w", account_id=account.pk)
+    assert lease.claim(mailing.pk, worker="w", account_id=account.pk + 1) is None
 
 
 def test_one_recipients_template_error_fails_that_one_alone(people, send_to_news, server):
