@@ -7,6 +7,8 @@ MESSAGES ?= 40000
 WORKERS ?= 2
 KB ?= 20
 SMTP ?=
+ROUNDS ?= 30
+SEED ?=
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,7 +18,7 @@ run: setup ## set everything up, run Volley and print its address
 
 workers: setup ## on a further host: senders and a clock alone, for DATABASE_URL and REDIS_URL
 	@test -n "$(DATABASE_URL)" -a -n "$(REDIS_URL)" || { echo "Set DATABASE_URL and REDIS_URL to those of the first host."; exit 1; }
-	@SEND_WORKERS=$${SEND_WORKERS:-$$(nproc)} honcho start send clock
+	@SEND_WORKERS=$${SEND_WORKERS:-$$(nproc)} $(PY) -m config.processes send clock
 
 test: setup-dev ## set up, check style and types, run every test
 	ruff check .
@@ -59,6 +61,9 @@ bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB=
 bench-plan: setup ## measure planning: freeze a million recipients into the ledger
 	@VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once "-m bench.plan"
 
+faults: setup ## kill, flush and drop at random: ROUNDS= SEED=
+	@$(PY) -m tests.faults.campaign --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
 lint: setup-dev ## style, types, imports between the rooms
 	ruff check . && ruff format --check . && lint-imports && djlint templates --lint --quiet && mypy .
 
@@ -74,5 +79,5 @@ tail: ## the ten largest files and functions
 	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
 	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
 
-.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan lint format lock tail
+.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan faults lint format lock tail
 .DEFAULT_GOAL := help

