@@ -67,20 +67,25 @@ class Volley:
 
     def sender_pids(self) -> list[int]:
         """The sending workers: children of the pool."""
-        found = {}
+        found = {pid: parent_of(pid) for pid in self.pids(b"rqworker-pool", b"send")}
+        return [pid for pid, parent in found.items() if parent in found]
+
+    def pids(self, *words: bytes) -> list[int]:
+        """This Volley's processes that have all the words in their command, the shells around them left out."""
+        found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                mine = (
-                    f"VOLLEY_VAR={self.environment['VOLLEY_VAR']}".encode()
-                    in (entry / "environ").read_bytes()
-                )
-            except (OSError, ValueError):
+                command = (entry / "cmdline").read_bytes()
+                mine = f"VOLLEY_VAR={self.environment['VOLLEY_VAR']}".encode() in (
+                    entry / "environ"
+                ).read_bytes().split(b"\0")
+            except OSError:
                 continue  # it has ended meanwhile
-            if mine and b"rqworker-pool" in command and b"send" in command:
-                found[int(entry.name)] = parent
-        return [pid for pid, parent in found.items() if parent in found]
+            parts = command.replace(b" ", b"\0").split(b"\0")
+            is_shell = parts[0].endswith(b"sh")
+            if mine and not is_shell and all(any(part.endswith(word) for part in parts) for word in words):
+                found.append(int(entry.name))
+        return found
 
     def python(self, code: str) -> dict:
         """Run code with Django set up in this Volley; it prints one line of JSON, which is given."""
@@ -123,6 +128,14 @@ print("{}")
                 self.process.wait()
         self.log.close()
         shutil.rmtree(self.var, ignore_errors=True)
+
+
+def parent_of(pid: int) -> int:
+    """0: it has ended meanwhile."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _free_port() -> int:
