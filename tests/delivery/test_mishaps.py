@@ -62,6 +62,35 @@ def test_a_workspace_may_hold_what_is_in_doubt_at_once(people, send_to_news, los
     assert (mailing.state, mailing.in_doubt_count) == ("finished", 1)
 
 
+@pytest.mark.parametrize("answer", ["354 Go on", "999 What", "100 Wait"])
+def test_an_answer_that_is_none_leaves_the_message_in_doubt(people, send_to_news, server, answer):
+    answers = [answer, "250 2.0.0 Ok"]
+    server.answers["END"] = lambda to: answers.pop(0) if to == "p1@example.com" else "250 2.0.0 Ok"
+    people(2)
+    mailing = send_to_news()
+    work_all(mailing)
+    first = said(mailing, "p1@example.com")
+    assert (first.state, first.code) == ("deferred", "in doubt")
+    assert answer in first.server_said
+    make_due(mailing)
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("finished", 2)
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_code_that_smtp_does_not_know_rejects_nobody_and_stops_no_account(
+    people, send_to_news, server, account, command, pipelining
+):
+    server.pipelining = pipelining
+    server.answers[command] = lambda _line: "999 What"
+    people(1)
+    mailing = send_to_news()
+    work_all(mailing)
+    account.refresh_from_db()
+    assert (said(mailing, "p1@example.com").state, account.stopped_reason) == ("deferred", "")
+
+
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_a_goodbye_in_the_middle_keeps_the_servers_words(people, send_to_news, server, command, pipelining):
