@@ -22,6 +22,7 @@ class Worker(SimpleWorker):
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
         gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
+        options["logging_level"] = None  # ours: a pool tells whom it begins again to say everything
         threading.Thread(target=self._beat, daemon=True).start()
         return super().work(*args, **options)
 
