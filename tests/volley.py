@@ -67,23 +67,23 @@ class Volley:
 
     def sender_pids(self) -> list[int]:
         """The sending workers: children of the pool."""
-        found = {pid: parent_of(pid) for pid in self.pids(b"rqworker-pool", b"send")}
+        found = {pid: parent_of(pid) for pid in self.pids("rqworker-pool", "send")}
         return [pid for pid, parent in found.items() if parent in found]
 
-    def pids(self, *words: bytes) -> list[int]:
+    def pids(self, *words: str) -> list[int]:
         """This Volley's processes that have all the words in their command, the shells around them left out."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                command = (entry / "cmdline").read_bytes()
-                mine = f"VOLLEY_VAR={self.environment['VOLLEY_VAR']}".encode() in (
-                    entry / "environ"
-                ).read_bytes().split(b"\0")
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().split()
+                surroundings = (entry / "environ").read_bytes().decode("latin-1").split("\0")
             except OSError:
                 continue  # it has ended meanwhile
-            parts = command.replace(b" ", b"\0").split(b"\0")
-            is_shell = parts[0].endswith(b"sh")
-            if mine and not is_shell and all(any(part.endswith(word) for part in parts) for word in words):
+            var = self.environment["VOLLEY_VAR"]
+            # Redis writes its title over its environment, and where it listens into the title.
+            is_mine = f"VOLLEY_VAR={var}" in surroundings or f"unixsocket:{var}/redis/redis.sock" in command
+            has_all = all(any(part.endswith(word) for part in command) for word in words)
+            if is_mine and has_all and not command[0].endswith("sh"):
                 found.append(int(entry.name))
         return found
 
