@@ -25,6 +25,7 @@ LANES = 4
 RATE = 500  # messages a second, so that a round lasts some seconds
 # Some rounds go as fast as they can, to more recipients.
 FREE_SHARE, FREE_RECIPIENTS = 0.3, 6000
+SLOWED_RECIPIENTS = 600  # where a 421 slows the account down, to ten messages a second at worst
 BEGIN_SECONDS, END_SECONDS, SILENT_SECONDS = 60.0, 100.0, 260.0
 BACK_SECONDS = 40.0  # until what was killed runs again
 POLL_SECONDS = 0.1
@@ -141,9 +142,15 @@ class Round:
         self.fault = sum(parts[1:], parts[0])
         self.moments = [part.deeds for part in parts if part.deeds]
         self.dice = random.Random(seed)
-        is_free = self.dice.random() < FREE_SHARE
-        self.recipients, self.rate = (FREE_RECIPIENTS, None) if is_free else (RECIPIENTS, RATE)
+        self.recipients, self.rate = self._size()
         self.broke: list[str] = []
+
+    def _size(self) -> tuple[int, int | None]:
+        """How many recipients, and how many messages a second at most."""
+        is_free = self.dice.random() < FREE_SHARE
+        if "421" in self.fault.acts:
+            return SLOWED_RECIPIENTS, RATE
+        return (FREE_RECIPIENTS, None) if is_free else (RECIPIENTS, RATE)
 
     def play(self) -> dict:
         began = time.monotonic()
@@ -247,10 +254,19 @@ class Round:
     # --- Deeds ------------------------------------------------------------------------------------------
 
     def _kill_worker(self) -> None:
-        os.kill(self.dice.choice(self.volley.sender_pids()), signal.SIGKILL)
+        os.kill(self._a_busy_worker(), signal.SIGKILL)
 
     def _term_worker(self) -> None:
-        os.kill(self.dice.choice(self.volley.sender_pids()), signal.SIGTERM)
+        os.kill(self._a_busy_worker(), signal.SIGTERM)
+
+    def _a_busy_worker(self) -> int:
+        """One that holds a batch; any other, where none does just now."""
+        from delivery.models import Batch
+
+        workers = self.volley.sender_pids()
+        holders = Batch.objects.filter(mailing=self.mailing, state="leased").values_list("worker", flat=True)
+        busy = {int(worker.rpartition(":")[2]) for worker in holders}
+        return self.dice.choice([pid for pid in workers if pid in busy] or workers)
 
     def _kill_pool(self) -> None:
         self._signal_pool(signal.SIGKILL)
