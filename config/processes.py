@@ -19,7 +19,7 @@ from honcho.manager import Manager
 from honcho.process import Popen, Process
 
 PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
-# Whoever ends so soon after the first start, and was not killed, cannot run here (a port in use): that ends all.
+# Whoever fails so soon after the first start cannot run here (a port in use): that ends all.
 START_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before it is begun again; twice as long each time
 STEADY_SECONDS = 60.0  # whoever ran for so long begins again after the first pause
@@ -68,7 +68,7 @@ class _Kept(Process):
             began = time.monotonic()
             code = self._run_once()
             lasted = time.monotonic() - began
-            if self._ending.is_set() or (is_first and lasted < START_SECONDS and not _was_killed(code)):
+            if self._ending.is_set() or (is_first and lasted < START_SECONDS and _failed(code)):
                 break
             pause = FIRST_PAUSE if lasted > STEADY_SECONDS or is_first else min(pause * 2, LONGEST_PAUSE)
             is_first = False
@@ -104,8 +104,9 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGTERM)
 
 
-def _was_killed(code: int) -> bool:
-    return code < 0 or code > 128  # by a signal, or the shell's word for it
+def _failed(code: int) -> bool:
+    """By itself: neither told to end nor killed (by a signal, or above 128 in the shell's words)."""
+    return 0 < code <= 128
 
 
 if __name__ == "__main__":
