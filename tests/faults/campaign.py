@@ -95,7 +95,11 @@ def main() -> int:
     volley = Volley(LOG_LEVEL="WARNING", RETRY_FIRST_SECONDS="1")
     try:
         _be_inside(volley)
-        rounds = [Round(volley, name, seed + at).play() for at, name in enumerate(names)]
+        rounds = []
+        for at, name in enumerate(names):
+            rounds.append(Round(volley, name, seed + at).play())
+            if volley.process.poll() is not None:
+                break  # Volley itself ended; that broke the round's bounds, too
     finally:
         volley.stop()
     failures = [each for each in rounds if each["broke"]]
@@ -222,7 +226,7 @@ class Round:
             if _asked(is_so):
                 return True
             time.sleep(POLL_SECONDS)
-        self.mailing.refresh_from_db()
+        # As it was seen last: the database may be what is away.
         words = f"{self.mailing.state} ({self.mailing.state_reason}), {self.mailing.accepted_count} accepted"
         self.broke.append(f"not {is_so.__name__.strip('_')} within {seconds:.0f} s: {words}")
         return False
@@ -341,8 +345,7 @@ class Round:
                 and len(signs_of_life("send")) >= 2
             )
 
-        if self._wait(all_back, BACK_SECONDS) and self.volley.process.poll() is not None:
-            self.broke.append("Volley ended")
+        self._wait(all_back, BACK_SECONDS)
 
 
 def _agrees(state: str, fate: str) -> bool:
