@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.errors import WrongState
+from accounts.models import User
 from delivery import registry
 from delivery.models import (
     MAILING_ALLOWED,
@@ -36,10 +37,11 @@ def transition(
     to: MailingState,
     reason: str = "",
     only_from: Collection[MailingState] = tuple(MailingState),
+    by: User | None = None,
 ) -> Mailing:
     """Move a mailing to a state, tell those who registered, in one transaction.
 
-    only_from: where the verb is narrower than the table.
+    only_from: where the verb is narrower than the table. by: None where it is no person's deed.
     Raises: WrongState: it is in a state from which this is not allowed.
     """
     sources = [state for state, targets in MAILING_ALLOWED.items() if to in targets and state in only_from]
@@ -57,7 +59,7 @@ def transition(
                 f"“{mailing}” is {mailing.get_state_display().lower()}; this cannot be done now."
             )
         for tell in registry.on_mailing_change:
-            tell(mailing)
+            tell(mailing, by)
     return mailing
 
 
