@@ -19,7 +19,8 @@ from delivery.models import Mailing, MailingState
 
 LATE_LIMIT = timedelta(hours=6)  # a start missed by more is not made up for without asking
 FAR_LIMIT = timedelta(days=366)
-LAUNCH_SILENCE = timedelta(seconds=20)  # after which a launch whose job got lost is queued again
+# After which a launch whose job got lost is queued again; one that only waits its turn does nothing the second time.
+LAUNCH_SILENCE = timedelta(seconds=10)
 log = logging.getLogger(__name__)
 UNSENT = (State.DRAFT, State.SCHEDULED)
 LAUNCH_JOB = "campaigns.jobs.launch"
