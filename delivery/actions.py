@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace
@@ -105,6 +106,7 @@ def resume(mailing: Mailing, *, by: User | None = None) -> None:
         Mailing.objects.filter(pk=mailing.pk).update(
             account=heir or account,
             due_at=None,
+            progress_at=timezone.now(),
             breaker_done=F("accepted_count") + F("rejected_count"),
             breaker_rejected=F("rejected_count"),
         )
@@ -142,7 +144,9 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
                 "There is nobody to try again: somebody was faster, or they were reached since."
             )
         Mailing.objects.filter(pk=locked.pk).update(
-            breaker_done=F("accepted_count") + F("rejected_count"), breaker_rejected=F("rejected_count")
+            breaker_done=F("accepted_count") + F("rejected_count"),
+            breaker_rejected=F("rejected_count"),
+            progress_at=timezone.now(),
         )
         if locked.state == MailingState.FINISHED:
             mailings.transition(locked.pk, to=MailingState.SENDING, by=by)

@@ -34,6 +34,11 @@ class _Collector:
             "How long the oldest batch has been due.",
             found.batches.oldest_seconds,
         )
+        yield _gauge(
+            "volley_standing_still_seconds",
+            "How long a campaign with batches due has stood still.",
+            found.batches.still_seconds,
+        )
         yield _gauge("volley_clock_seconds", "Since the clock was seen; -1: not lately.", found.clock_seconds)
         yield _gauge(
             "volley_database_milliseconds", "Of one question; -1: no answer.", found.database.milliseconds

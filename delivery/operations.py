@@ -15,13 +15,15 @@ from accounts.queue import redis_client, signs_of_life
 from delivery.pipeline import signs
 
 QUEUES = ("system", "send", "bulk")
-LATE_SECONDS = 60.0  # a due batch that waits longer, a job that nobody takes
+LATE_SECONDS = 60.0  # for which a mailing with batches due stands still
 # One row by the partial indexes of sending mailings and of ready and leased batches.
 BATCHES = """
 SELECT count(*) FILTER (WHERE b.state = 'ready' AND b.due_at <= now()),
        count(*) FILTER (WHERE b.state = 'ready' AND b.due_at > now()),
        count(*) FILTER (WHERE b.state = 'leased'),
        coalesce(extract(epoch FROM now() - min(greatest(b.due_at, m.due_at, m.created_at))
+         FILTER (WHERE b.state = 'ready' AND b.due_at <= now() AND coalesce(m.due_at <= now(), true))), 0)::float8,
+       coalesce(extract(epoch FROM now() - min(greatest(b.due_at, m.due_at, m.progress_at))
          FILTER (WHERE b.state = 'ready' AND b.due_at <= now() AND coalesce(m.due_at <= now(), true))), 0)::float8,
        count(*) FILTER (WHERE b.state = 'leased' AND b.leased_until < now())
   FROM delivery_batch b JOIN delivery_mailing m ON m.id = b.mailing_id AND m.state = 'sending'
@@ -42,12 +44,16 @@ class Queue:
 
 @dataclass(frozen=True)
 class Batches:
-    """Of what is being sent. oldest_seconds: how long the oldest has been due."""
+    """Of what is being sent. oldest_seconds: how long the oldest has been due; it may be one of many whose turn comes.
+
+    still_seconds: how long a mailing with batches due has stood still.
+    """
 
     due: int = 0
     later: int = 0
     leased: int = 0
     oldest_seconds: float = 0.0
+    still_seconds: float = 0.0
     expired: int = 0
 
 
@@ -138,9 +144,12 @@ def _alerts(found: Overview) -> list[str]:
     alerts += [
         f"No worker is running for the queue “{queue.name}”." for queue in found.queues if not queue.workers
     ]
-    late = found.batches.oldest_seconds
+    late = found.batches.still_seconds
     if late > LATE_SECONDS:
-        alerts.append(f"A batch has been due for {late:,.0f} seconds: more sending workers would help.")
+        alerts.append(
+            f"A campaign has stood still for {late:,.0f} seconds, although it is its turn: "
+            "more sending workers would help."
+        )
     if found.batches.expired:
         alerts.append(
             f"{found.batches.expired} leases ran out and were not taken back: is the clock at work?"

@@ -1,20 +1,28 @@
 """How deliveries are read: progress for the monitor, the ledger for the report."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 
+from accounts.models import Workspace
 from accounts.queue import workers_alive
 from delivery.mailings import open_count
-from delivery.models import Delivery, DeliveryState, Mailing, MailingState
+from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
 from delivery.pipeline.again import RETRYABLE
 
 ERROR_GROUPS = 10
 ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
+LATE = timedelta(minutes=1)  # after which a mailing with something to do, of which nothing moves, is late
+
+STANDS_STILL = (
+    "Nothing of it has moved for more than a minute, although it is its turn. "
+    "Are there enough sending workers? An admin sees what is at work under Operations."
+)
 
 # Equal complaints meet: the recipient's address and what servers number their answers with (a token of eight
 # letters or more with a digit in it) are left out of the comparison; one answer is shown for all.
@@ -115,7 +123,26 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
     limit = mailing.account.rate_per_second
     if limit and rate >= 0.8 * limit:
         return f"Held to {limit:g} messages a second by the limit of “{mailing.account}”."
+    if not rate and _standing_still(Mailing.objects.filter(pk=mailing.pk)).exists():
+        return STANDS_STILL
     return ""
+
+
+def late(workspace: Workspace) -> dict[int, str]:
+    """{mailing: why} of what is being sent and does not move: its account cannot be reached, or nobody works on it.
+
+    One waiting for its pace or for its next tries is not late. Cost: a look at each mailing in the air.
+    """
+    sending = Mailing.objects.of(workspace).filter(state=MailingState.SENDING, is_test=False)
+    found = _standing_still(sending).select_related("account", "workspace")
+    return {each.pk: _waiting_for(each, open_count(each), 0, 0.0) or STANDS_STILL for each in found}
+
+
+def _standing_still(mailings: QuerySet[Mailing]) -> QuerySet[Mailing]:
+    before = timezone.now() - LATE
+    to_do = Batch.objects.filter(mailing=OuterRef("pk"), due_at__lt=before).exclude(state=BatchState.DONE)
+    idle = Q(Exists(to_do), progress_at__lt=before) & (Q(due_at=None) | Q(due_at__lt=before))
+    return mailings.filter(Q(trouble_since__lt=before) | idle)
 
 
 def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str = "") -> QuerySet[Delivery]:

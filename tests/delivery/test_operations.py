@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.queue import beat, redis_client
-from delivery.models import Batch
+from delivery.models import Batch, Mailing
 from delivery.operations import overview
 from delivery.pipeline import signs
 from delivery.pipeline.work import work_batch
@@ -41,10 +41,13 @@ def test_a_batch_that_nobody_takes_is_late(people, send_to_news, all_at_work):
     people(3)
     send_to_news()
     assert overview().alerts == []
-    Batch.objects.update(due_at=timezone.now() - timedelta(minutes=5))
-    type(Batch.objects.get().mailing).objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Batch.objects.update(due_at=long_ago)
+    Mailing.objects.update(created_at=long_ago)
     assert overview().batches.due == 1
-    assert any("has been due for 300 seconds" in alert for alert in overview().alerts)
+    assert overview().alerts == [], "one of many, and its mailing moves"
+    Mailing.objects.update(progress_at=long_ago)
+    assert any("has stood still for 300 seconds" in alert for alert in overview().alerts)
 
 
 def test_without_redis_the_page_says_so(sign_in, ada, monkeypatch):
