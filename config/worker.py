@@ -5,11 +5,12 @@ import threading
 from typing import Any
 
 import redis
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from accounts.queue import BEAT_SECONDS, beat
+from delivery.origin import hold_copy
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class Worker(SimpleWorker):
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
         threading.Thread(target=self._beat, daemon=True).start()
+        _hold_copy()
         return super().work(*args, **options)
 
     def perform_job(self, *arguments: Any, **options: Any) -> bool:
@@ -45,3 +47,11 @@ class Worker(SimpleWorker):
                 except redis.RedisError as error:
                     log.warning("beat.failed queue=%s error=%s", queue.name, error)
             pause.wait(BEAT_SECONDS)
+
+
+def _hold_copy() -> None:
+    """Before the first job, which may be one of before a restore."""
+    try:
+        hold_copy()
+    except DatabaseError as error:  # PostgreSQL is away, or is migrated in a moment
+        log.warning("worker.no_database error=%s", error)

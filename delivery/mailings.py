@@ -132,7 +132,7 @@ def hand_over(account: SendingAccount, words: str) -> None:
 def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
     """Let the heir take over what its account cannot send, or pause it without one, saying why."""
     if heir is None:
-        _pause_if_sending(mailing.pk, words)
+        pause_if_sending(mailing.pk, words)
         return
     said = f"{words} It goes on by “{heir}”."
     Mailing.objects.filter(pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING).update(
@@ -168,7 +168,7 @@ def pause_refused(mailing: Mailing) -> None:
         f"More than {share} % of the recipients were rejected, so it paused itself. "
         "See what the servers said below; resume it if that is as expected."
     )
-    _pause_if_sending(mailing.pk, words)
+    pause_if_sending(mailing.pk, words)
 
 
 def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
@@ -180,7 +180,8 @@ def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
         rows.filter(state=MailingState.SENDING).update(state_reason=why)
 
 
-def _pause_if_sending(mailing_id: int, reason: str) -> None:
+def pause_if_sending(mailing_id: int, reason: str) -> None:
+    """Pause it, saying why; nothing happens where it is not being sent."""
     try:
         with transaction.atomic():
             transition(mailing_id, to=MailingState.PAUSED, reason=reason)

@@ -12,3 +12,5 @@ if TYPE_CHECKING:
 on_mailing_change: "list[Callable[[Mailing, User | None], None]]" = []
 # Called by the clock every two seconds, by one clock at a time.
 on_tick: list[Callable[[], object]] = []
+# Called once, in its transaction, when the database turns out to be a copy, with why in words: what waits must not begin.
+on_copy: list[Callable[[str], object]] = []

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
@@ -205,6 +207,14 @@ def requeue_unlaunched() -> int:
             enqueue(LAUNCH_JOB, queue="system", campaign_id=pk)
         count += 1
     return count
+
+
+def hold_unlaunched(why: str) -> None:
+    """Let nothing begin that is scheduled or being prepared; called by delivery in its transaction."""
+    waiting = Campaign.objects.filter(Q(state=State.SCHEDULED) | Q(state=State.SENDING, mailing=None))
+    for pk in waiting.values_list("pk", flat=True):
+        with suppress(WrongState):  # somebody was faster
+            transition(pk, to=State.FAILED, reason=f"{why} Open it again and send it if that is not so.")
 
 
 @transaction.atomic(durable=True)
