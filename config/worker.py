@@ -1,6 +1,8 @@
 """The RQ worker of every queue: in-process, so that SMTP and database connections outlive a job."""
 
 import logging
+import os
+import socket
 import threading
 from typing import Any
 
@@ -40,10 +42,11 @@ class Worker(SimpleWorker):
     def _beat(self) -> None:
         """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""
         pause = threading.Event()
+        seen_as = f"{socket.gethostname()}:{os.getpid()}"  # RQ's own names are random
         while True:
             for queue in self.queues:
                 try:
-                    beat(queue.name, self.name)
+                    beat(queue.name, seen_as)
                 except redis.RedisError as error:
                     log.warning("beat.failed queue=%s error=%s", queue.name, error)
             pause.wait(BEAT_SECONDS)

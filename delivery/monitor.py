@@ -57,6 +57,11 @@ class Domain:
     rejected: int
     pending: int
 
+    @property
+    def at(self) -> str:
+        """What its addresses end in, to look for them."""
+        return f"@{self.name}"
+
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -101,6 +106,8 @@ def _over_time(mailing: Mailing) -> tuple[list[Bar], int]:
         cursor.execute(OVER_TIME, [first, step, mailing.pk, first])
         counts = dict(cursor.fetchall())
     length = int(span // step) + 1
+    if mailing.state == MailingState.SENDING and length > 1:
+        length -= 1  # the running step has just begun and would look like a fall
     steps = range(max(0, length - BARS), length)
     highest = max((counts.get(each, 0) for each in steps), default=0) or 1
     return [

@@ -5,17 +5,21 @@ Of the whole installation: it names no workspace's campaigns, addresses or accou
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import django_rq
 import redis
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 from rq.registry import FailedJobRegistry
 
 from accounts.queue import redis_client, signs_of_life
 from delivery.pipeline import signs
 
 QUEUES = ("system", "send", "bulk")
-LATE_SECONDS = 60.0  # for which a mailing with batches due stands still
+LATE_SECONDS = (
+    60.0  # for which a mailing with batches due stands still, or a job waits that workers could take
+)
 # One row by the partial indexes of sending mailings and of ready and leased batches.
 BATCHES = """
 SELECT count(*) FILTER (WHERE b.state = 'ready' AND b.due_at <= now()),
@@ -34,10 +38,14 @@ DATABASE = "SELECT current_setting('server_version'), (SELECT count(*) FROM pg_s
 
 @dataclass(frozen=True)
 class Queue:
-    """waiting: jobs. failed: those kept for a week. workers: {name: seconds since last seen}."""
+    """waiting: jobs. oldest_seconds: how long the first of them waits. failed: those kept for a week.
+
+    workers: {host and process: seconds since last seen}.
+    """
 
     name: str
     waiting: int = 0
+    oldest_seconds: float = 0.0
     failed: int = 0
     workers: dict[str, float] = field(default_factory=dict)
 
@@ -125,9 +133,15 @@ def _queue(name: str) -> Queue:
     try:
         queue = django_rq.get_queue(name)
         failed = FailedJobRegistry(queue=queue).get_job_count(cleanup=False)
-        return Queue(name, queue.count, failed, signs_of_life(name))
+        return Queue(name, queue.count, _waits(queue), failed, signs_of_life(name))
     except redis.RedisError:
         return Queue(name)
+
+
+def _waits(queue: Any) -> float:
+    """Seconds since the job whose turn is next was queued."""
+    job = next((queue.fetch_job(job_id) for job_id in queue.get_job_ids(0, 1)), None)
+    return max((timezone.now() - job.enqueued_at).total_seconds(), 0.0) if job and job.enqueued_at else 0.0
 
 
 def _alerts(found: Overview) -> list[str]:
@@ -143,6 +157,12 @@ def _alerts(found: Overview) -> list[str]:
         alerts.append("No clock is running: nothing that got lost is picked up, nothing scheduled starts.")
     alerts += [
         f"No worker is running for the queue “{queue.name}”." for queue in found.queues if not queue.workers
+    ]
+    alerts += [
+        f"A job has waited in the queue “{queue.name}” for {queue.oldest_seconds:,.0f} seconds: "
+        "its workers are busy, or too few."
+        for queue in found.queues
+        if queue.workers and queue.oldest_seconds > LATE_SECONDS
     ]
     late = found.batches.still_seconds
     if late > LATE_SECONDS:

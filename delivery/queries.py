@@ -53,7 +53,10 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a mailing stands. done + open = total; deferred ones are among the open."""
+    """Where a mailing stands. done + open = total; deferred ones are among the open.
+
+    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish.
+    """
 
     total: int
     accepted: int
@@ -66,6 +69,7 @@ class Progress:
     per_second: float = 0.0
     seconds_left: int | None = None
     waiting_for: str = ""
+    held_to: str = ""
     errors: list[ErrorGroup] = field(default_factory=list)
 
     @property
@@ -91,6 +95,7 @@ def progress(mailing: Mailing) -> Progress:
         per_second=rate,
         seconds_left=int((still_open - deferred) / rate) + 1 if rate and still_open > deferred else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
+        held_to=_held_to(mailing, rate),
         errors=errors,
     )
 
@@ -120,12 +125,19 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
             else "now"
         )
         return f"{deferred:,} messages were put off by the receiving servers; the next try is at {when}."
-    limit = mailing.account.rate_per_second
-    if limit and rate >= 0.8 * limit:
-        return f"Held to {limit:g} messages a second by the limit of “{mailing.account}”."
     if not rate and _standing_still(Mailing.objects.filter(pk=mailing.pk)).exists():
         return STANDS_STILL
     return ""
+
+
+def _held_to(mailing: Mailing, rate: float) -> str:
+    whose = {
+        "its own pace": mailing.rate_per_second,
+        f"the limit of “{mailing.account}”": mailing.account.rate_per_second,
+    }
+    limits = [(limit, name) for name, limit in whose.items() if limit]
+    limit, name = min(limits, default=(0.0, ""))
+    return f"Held to {limit:g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
 
 
 def late(workspace: Workspace) -> dict[int, str]:

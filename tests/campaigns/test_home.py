@@ -56,6 +56,16 @@ def test_a_campaign_of_which_nothing_moves_is_late(sign_in, carol, campaign, at_
     assert "Nothing of it has moved" in report
 
 
+def test_why_it_is_no_faster_is_said_and_is_no_alarm(sign_in, carol, campaign, at_work, monkeypatch):
+    monkeypatch.setattr("delivery.pipeline.meter.per_second", lambda _mailing: 9.0)
+    campaign.account.rate_per_second = 100
+    campaign.account.save()
+    Mailing.objects.update(rate_per_second=10)
+    report = sign_in(carol).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
+    assert "Held to 10 messages a second by its own pace." in report
+    assert "alert-warning" not in report
+
+
 def test_without_a_sending_worker_that_is_why(sign_in, carol, campaign):
     stand_still(campaign)
     assert "No sending worker is running" in late(sign_in(carol))
