@@ -17,6 +17,7 @@ from delivery.pipeline import signs
 FRESH_SECONDS = 5  # while it is sent; however many people watch
 KEPT_SECONDS = 86_400  # once it has ended
 BARS = 60
+FILLED_FROM = BARS // 3  # fewer would be as broad as a hand
 DOMAINS = 12
 STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)  # seconds of a bar
 
@@ -75,7 +76,12 @@ class Breakdown:
     @property
     def width(self) -> int:
         """Of the drawing, ten to a bar; few bars do not fill it."""
-        return 10 * max(len(self.bars), BARS // 3)
+        return 10 * max(len(self.bars), FILLED_FROM)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the last bar stands at the end of the drawing."""
+        return len(self.bars) >= FILLED_FROM
 
     @property
     def highest(self) -> float:
