@@ -4,6 +4,7 @@ The queue carries "work on X"; what X is stands in the database, and the clock a
 """
 
 import logging
+import threading
 import time
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
+leaving = threading.Event()  # this worker was told to stop: long jobs end where they can go on later
 log = logging.getLogger(__name__)
 JOB_TIMEOUT = 3600  # seconds; long jobs keep their own lease or progress and end far earlier
 FAILED_KEPT = 7 * 86400  # seconds; RQ keeps failed jobs for a year, which fills Redis

@@ -1,5 +1,6 @@
 """The RQ worker of every queue: in-process, so that SMTP and database connections outlive a job."""
 
+import gc
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ from django.db import DatabaseError, close_old_connections
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from accounts.queue import BEAT_SECONDS, beat
+from accounts.queue import BEAT_SECONDS, beat, leaving
 from delivery.origin import hold_copy
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Worker(SimpleWorker):
 
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
+        gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
         threading.Thread(target=self._beat, daemon=True).start()
         _hold_copy()
         return super().work(*args, **options)
@@ -38,6 +40,10 @@ class Worker(SimpleWorker):
             return False
         finally:
             close_old_connections()
+
+    def handle_warm_shutdown_request(self) -> None:
+        leaving.set()
+        super().handle_warm_shutdown_request()
 
     def _beat(self) -> None:
         """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""

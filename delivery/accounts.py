@@ -153,7 +153,7 @@ def _try(account: SendingAccount, by: User) -> str:
     except CannotConnect as error:
         return error.outcome.server_said or "The connection could not be made."
     try:
-        return _words(connection.send(Message(sender, by.email, _test_message(account, sender, by))))
+        return _words(connection.send(Message(sender, by.email, [_test_message(account, sender, by)])))
     finally:
         connection.close()
 

@@ -15,7 +15,7 @@ from delivery.content import Content
 from delivery.models import DeliveryState, Mailing, MailingState, SendingAccount
 from delivery.pipeline import again, dispatch, plan
 from delivery.pipeline.mold import Mold
-from delivery.pipeline.work import frame_of, said_of
+from delivery.pipeline.molds import frame_of, said_of
 
 CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
 

@@ -30,6 +30,7 @@ FORBIDDEN_TAGS = ("include", "render", "doc")
 RESERVED: Final = frozenset({"contact", "workspace", "campaign", "unsubscribe_url"})
 _LINE: Final = "\ufdd0"  # a line end that becomes <br />; Unicode keeps this one for a program's own use
 _BREAK: Final = "<br />\n"
+_MARKUP = re.compile(f"""[&<>"'{_LINE}]""")
 
 
 class TemplateProblem(Refusal):
@@ -63,7 +64,7 @@ def _as_text(value: object) -> str:
 
 def printed(value: str, *, html: bool) -> str:
     """What `{{ value }}` prints of a text."""
-    return str(escape(value)).replace(_LINE, _BREAK) if html else value
+    return str(escape(value)).replace(_LINE, _BREAK) if html and _MARKUP.search(value) else value
 
 
 class _Output(OutputNode):

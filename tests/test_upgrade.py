@@ -11,7 +11,7 @@ from django.urls import reverse
 from campaigns.models import Campaign
 from delivery.models import Batch, Mailing
 from delivery.pipeline import connections
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from tests.builders import CAMPAIGN_CONTENT
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for
@@ -112,7 +112,7 @@ def test_a_campaign_that_was_being_sent_before_an_upgrade_ends_after_it(earlier,
     mailing = Mailing.objects.get()
     keys = Batch.objects.values_list("key", flat=True)
     assert len(set(keys)) == len(keys), "no two batches share a journal"
-    while work_batch(mailing.pk):
+    while work_slice(mailing.pk):
         pass
     mailing.refresh_from_db()
     assert (mailing.state, mailing.accepted_count) == ("finished", PEOPLE)

@@ -23,31 +23,35 @@ def _key(batch_key: UUID) -> str:
     return f"volley:journal:{batch_key}"
 
 
+def _rpush(batch_key: UUID) -> bytes:
+    """The command's beginning by hand: the client's own packing takes longer than the write."""
+    key = _key(batch_key).encode()
+    return b"*3\r\n$5\r\nRPUSH\r\n$%d\r\n%b\r\n" % (len(key), key)
+
+
 class Journal:
     """One lane's pen: a connection of its own that never waits for an answer (CLIENT REPLY OFF)."""
 
-    def __init__(self, batch_key: UUID) -> None:
-        self._key = _key(batch_key)
-        # Redis' protocol by hand: the client's own packing takes longer than the write.
-        self._rpush = b"*3\r\n$5\r\nRPUSH\r\n$%d\r\n%b\r\n" % (len(self._key), self._key.encode())
+    def __init__(self) -> None:
+        self._beginnings: dict[UUID, bytes] = {}  # of the command, for each batch
         self._connection: Any = None  # redis.Connection; its methods carry no types
         self._not_before = 0.0
-        self._is_new = True
 
-    def note(self, number: int, provider_id: str = "") -> None:
-        """Write that a recipient's message was accepted; one write to a socket, some 20 µs."""
+    def note(self, batch_key: UUID, number: int, provider_id: str = "") -> None:
+        """Write that a recipient's message was accepted; one write to a socket, some 10 µs."""
         if self._connection is None and time.monotonic() < self._not_before:
             return
+        entry = f"{number} {provider_id}".encode() if provider_id else b"%d" % number
         try:
             connection = self._connection or self._connect()
-            entry = f"{number} {provider_id}".encode() if provider_id else b"%d" % number
-            octets = b"%b$%d\r\n%b\r\n" % (self._rpush, len(entry), entry)
+            beginning = self._beginnings.get(batch_key)
+            octets = b"%b$%d\r\n%b\r\n" % (beginning or _rpush(batch_key), len(entry), entry)
             connection.send_packed_command([octets], check_health=False)
-            if self._is_new:
-                connection.send_command("EXPIRE", self._key, KEEP_SECONDS, check_health=False)
-                self._is_new = False
+            if beginning is None:
+                connection.send_command("EXPIRE", _key(batch_key), KEEP_SECONDS, check_health=False)
+                self._beginnings[batch_key] = _rpush(batch_key)
         except (redis.RedisError, OSError) as error:
-            log.warning("journal.unreachable key=%s error=%s", self._key, error)
+            log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
             self.close()
             self._not_before = time.monotonic() + RETRY_SECONDS
 
@@ -55,7 +59,7 @@ class Journal:
         pool = (
             redis_client().connection_pool
         )  # one of its kind, yet not of it: the answers would never be read
-        connection: Any = pool.connection_class(**pool.connection_kwargs)
+        connection: Any = pool.connection_class(**pool.connection_kwargs | {"socket_timeout": None})
         connection.connect()
         connection.send_command("CLIENT", "REPLY", "OFF", check_health=False)
         self._connection = connection

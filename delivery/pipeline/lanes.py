@@ -1,4 +1,4 @@
-"""Lanes: the connections of one worker that send a batch side by side, each in order.
+"""Lanes: the connections of one worker that send its batches side by side, each in order.
 
 Lanes only personalize, keep the pace, send and note what was accepted; `work.py` settles what they report.
 """
@@ -7,8 +7,8 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import NamedTuple
+from uuid import UUID
 
 import redis
 
@@ -16,7 +16,7 @@ from delivery.liquid import TemplateProblem
 from delivery.pipeline import connections
 from delivery.pipeline.journal import Journal
 from delivery.pipeline.lease import Lease
-from delivery.pipeline.load import Tried
+from delivery.pipeline.load import NEVER, Tried
 from delivery.pipeline.mime import address
 from delivery.pipeline.mold import Mold, Recipient
 from delivery.pipeline.settle import Result
@@ -26,6 +26,7 @@ from delivery.transports.base import CannotConnect, Connection, Fate, Message, O
 
 FAILURES_ALLOWED = 2  # connections that broke one after the other; then the lane ends, and the batch waits
 REDIS_AWAY_SECONDS = 1.0
+IDLE_SECONDS = 0.1  # until a lane without work looks again, whatever it was told
 log = logging.getLogger(__name__)
 
 
@@ -37,28 +38,66 @@ class Ready(NamedTuple):
 
 
 class Load:
-    """What the lanes of one batch share: recipients to send to, results to settle, and why they stopped."""
+    """What the lanes of one worker share: recipients to send to, results to settle, and why they stopped."""
 
-    def __init__(self, recipients: Iterable[Recipient], tried: dict[int, Tried], turns: Turns) -> None:
-        self._waiting = deque(recipients)
-        self._tried = tried
+    def __init__(self, turns: Turns, *, fence: float) -> None:
+        self._waiting: deque[Recipient] = deque()
+        self._tried: dict[int, Tried] = {}
+        self._batches: list[tuple[range, UUID]] = []  # whose journal a number belongs to
         self._results: deque[Result] = deque()
+        self._low = 0  # recipients waiting, from which on more are wanted
+        self._is_closed = False
+        self._more = threading.Event()
         self.turns = turns
         self.stop = threading.Event()
-        self.fence = time.monotonic()  # until then the lease is surely ours
+        self.wake = threading.Event()  # the one who settles: a lane ended, or few are waiting
+        self.fence = fence  # until then the leases are surely ours
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
 
+    def add(self, recipients: list[Recipient], tried: dict[int, Tried], lease: Lease) -> None:
+        """More to send to; tried: of those that were tried before."""
+        self._tried |= tried
+        self._batches.insert(0, (range(lease.first, lease.last + 1), lease.batch_key))
+        self._low = len(recipients) // 4
+        self._waiting.extend(recipients)
+        self._more.set()
+
+    def close(self) -> None:
+        """No more will come; lanes end when nobody waits."""
+        self._is_closed = True
+        self._more.set()
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_low(self) -> bool:
+        """It is time to add more."""
+        return not self._is_closed and len(self._waiting) <= self._low
+
     def next(self, *, wait: bool) -> Recipient | None:
-        """Who is next; None when nobody is, or the lanes are to stop. wait: also for one whose domain has to wait."""
+        """Who is next; None when nobody is, or the lanes are to stop. wait: also for one who comes later."""
         while not self.stop.is_set() and time.monotonic() < self.fence:
             try:
                 recipient = self._waiting.popleft()
             except IndexError:
-                return self.turns.held_back(self.stop, wait=wait)
+                held_back = self.turns.held_back(self.stop, wait=wait and self._is_closed)
+                if held_back or self._is_closed or not wait:
+                    return held_back
+                self._wait_for_more()
+                continue
+            if len(self._waiting) == self._low:
+                self.wake.set()
             if self.turns.may_try(recipient):
                 return recipient
         return None
+
+    def _wait_for_more(self) -> None:
+        self._more.clear()
+        self.wake.set()
+        self._more.wait(IDLE_SECONDS)
 
     @property
     def is_stopped(self) -> bool:
@@ -74,20 +113,24 @@ class Load:
         self._waiting.appendleft(recipient)
 
     def report(self, recipient: Recipient, outcome: Outcome) -> None:
-        self._results.append(Result(recipient.number, outcome, self._tried[recipient.number]))
+        self._results.append(Result(recipient.number, outcome, self._tried.get(recipient.number, NEVER)))
+
+    def batch_of(self, number: int) -> UUID:
+        """The key of the batch that the number is in."""
+        return next(key for numbers, key in self._batches if number in numbers)
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]
 
 
 class Lane(threading.Thread):
-    """One connection's work on a batch, until nobody waits or the load says stop."""
+    """One connection's work, until nobody waits any more or the load says stop."""
 
-    def __init__(self, load: Load, mold: Mold, lease: Lease) -> None:
-        super().__init__(name=f"lane of batch {lease.batch_id}", daemon=True)
+    def __init__(self, load: Load, mold: Mold) -> None:
+        super().__init__(name="lane", daemon=True)
         self._load, self._mold, self._turns = load, mold, load.turns
         self._account = load.turns.account
-        self._journal = Journal(lease.batch_key)
+        self._journal = Journal()
         self._connection: Connection | None = None
         # Whether the connection took a message before, so that its end says nothing of the next one.
         self._was_used = False
@@ -116,6 +159,7 @@ class Lane(threading.Thread):
                 if self._connection.announced is not None:
                     self._connection.close()
                 connections.give_back(self._account, self._connection)
+            self._load.wake.set()
 
     def sign(self) -> LaneSign:
         """What it does right now, for the monitor."""
@@ -143,13 +187,13 @@ class Lane(threading.Thread):
             elif turn < 0:
                 return None
             try:
-                data = self._mold.fill(recipient)
+                pieces = self._mold.pieces(recipient)
             except TemplateProblem as error:
                 self._turns.not_sent(recipient)
                 self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
                 continue
             to = address(recipient.email)
-            return Ready(recipient, Message(self._mold.sender, to, data, has_no_dots=True))
+            return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
         return None
 
     def _serve(self, ready: Ready) -> Ready | None:
@@ -222,7 +266,7 @@ class Lane(threading.Thread):
         if outcome.fate is Fate.ACCEPTED:
             self._broken_count = 0
             self._was_used = True
-            self._journal.note(recipient.number, outcome.provider_id)
+            self._journal.note(self._load.batch_of(recipient.number), recipient.number, outcome.provider_id)
             self._turns.count(recipient)
         elif outcome.throttled:
             broken = self._connection is None or not self._connection.usable

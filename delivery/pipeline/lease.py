@@ -21,7 +21,7 @@ UPDATE delivery_batch SET state = 'leased', lease = %s, worker = %s,
                JOIN delivery_mailing mailing ON mailing.id = batch.mailing_id
                 AND mailing.state = 'sending' AND coalesce(mailing.due_at <= now(), true)
                JOIN delivery_sendingaccount account ON account.id = mailing.account_id
-                AND account.stopped_reason = ''
+                AND account.stopped_reason = '' AND account.id = coalesce(%s, account.id)
               WHERE batch.mailing_id = %s AND batch.state = 'ready' AND batch.due_at <= now()
               ORDER BY batch.due_at, batch.id LIMIT 1
                 FOR UPDATE OF batch SKIP LOCKED)
@@ -29,7 +29,7 @@ RETURNING id, first_number, last_number, key
 """
 RENEW = """
 UPDATE delivery_batch SET leased_until = now() + make_interval(secs => %s)
- WHERE id = %s AND lease = %s AND state = 'leased'
+ WHERE id = ANY(%s) AND lease = ANY(%s) AND state = 'leased'
 """
 # Done when nobody in it is open any more; else ready again, when the first of them is due.
 RELEASE = """
@@ -61,8 +61,10 @@ class Lease:
     batch_key: uuid.UUID  # of the batch, for its journal
 
 
-def claim(mailing_id: int, *, worker: str) -> Lease | None:
+def claim(mailing_id: int, *, worker: str, account_id: int | None = None) -> Lease | None:
     """Lease the oldest ready batch that is due, or give None when there is none.
+
+    account_id: only where the mailing is still sent by it.
 
     One UPDATE, safe against any number of workers (SKIP LOCKED); one row by `batch_ready_idx`,
     whatever the mailing's size. Nothing is given of a mailing that is not sending or is held back, nor of
@@ -70,16 +72,20 @@ def claim(mailing_id: int, *, worker: str) -> Lease | None:
     """
     key = uuid.uuid4()
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [key, worker, LEASE_SECONDS, mailing_id])
+        cursor.execute(CLAIM, [key, worker, LEASE_SECONDS, account_id, mailing_id])
         row = cursor.fetchone()
     return Lease(mailing_id, row[0], row[1], row[2], key, row[3]) if row else None
 
 
-def renew(lease: Lease) -> bool:
-    """Hold the batch for another LEASE_SECONDS; False where it is no longer ours."""
+def renew(leases: list[Lease]) -> bool:
+    """Hold the batches for another LEASE_SECONDS; False where one of them is no longer ours."""
+    if not leases:
+        return True
+    ids, keys = [each.batch_id for each in leases], [each.key for each in leases]
     with connection.cursor() as cursor:
-        cursor.execute(RENEW, [LEASE_SECONDS, lease.batch_id, lease.key])
-        return bool(cursor.rowcount)
+        cursor.execute(RENEW, [LEASE_SECONDS, ids, keys])
+        renewed: int = cursor.rowcount
+    return renewed == len(leases)
 
 
 def release(lease: Lease, *, wait_seconds: float = 0) -> str | None:

@@ -50,7 +50,7 @@ class Tried(NamedTuple):
 
 @dataclass(frozen=True)
 class Loaded:
-    """recipients in sending order; tried: {number: what was tried so far}; skipped: {number: reason}."""
+    """recipients in sending order; tried: {number: what was tried}, of those that were; skipped: {number: reason}."""
 
     recipients: list[Recipient]
     tried: dict[int, Tried]
@@ -84,7 +84,8 @@ def load(mailing: Mailing, lease: Lease) -> Loaded:
             in_doubt,
             skip,
         ) in cursor.fetchall():
-            tried[number] = Tried(count, since, in_doubt) if count else NEVER
+            if count:
+                tried[number] = Tried(count, since, in_doubt)
             if skip:
                 skipped[number] = skip
             else:

@@ -17,6 +17,7 @@ SOFT_BREAK = b"=\r\n"
 WORD_OCTETS = 39
 FOLD_AT = 76
 _PLAIN_SLOT = re.compile(r"(?!\.)[ !-<>-~]{0,59}[!-<>-~]")  # ASCII without "=", no dot first, no blank last
+_PLAIN_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]+( [A-Za-z0-9]+)*")
 _PLAIN_HEADER = re.compile(r"[ -~]*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]+")
 
@@ -94,7 +95,7 @@ def address(email: str) -> str:
 
 def mailbox(name: str, email: str) -> bytes:
     """`Name <address>` for From, To and Reply-To."""
-    phrase = _phrase(name)
+    phrase = name.encode("ascii") if _PLAIN_NAME.fullmatch(name) else _phrase(name)
     octets = address(email).encode("utf-8")
     return phrase + b"\r\n <" + octets + b">" if phrase else octets
 

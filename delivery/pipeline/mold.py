@@ -139,16 +139,17 @@ class Mold:
         self._from = b"From: " + mime.mailbox(content.from_name, content.from_email) + b"\r\n"
         if content.reply_to:
             self._from += b"Reply-To: " + mime.mailbox("", content.reply_to) + b"\r\n"
-        self._id_end = b"@" + domain + b">\r\n"
-        self._fixed = _fixed_headers(frame, domain)
+        self._fixed = (
+            b"@" + domain + b">\r\n" + _fixed_headers(frame, domain)
+        )  # behind the Message-ID's left part
         boundary = f"=_volley_{frame.mailing_id}_part".encode()
-        self._multipart = (
+        multipart = (
             b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="'
             + boundary
             + b'"\r\n\r\n'
         )
         encoding = b"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-        self._before_text = b"--" + boundary + b"\r\nContent-Type: text/plain" + encoding
+        self._before_text = multipart + b"--" + boundary + b"\r\nContent-Type: text/plain" + encoding
         self._before_html = b"\r\n--" + boundary + b"\r\nContent-Type: text/html" + encoding
         self._end = b"\r\n--" + boundary + b"--\r\n"
         self._date: tuple[int, bytes] = (0, b"")
@@ -158,30 +159,30 @@ class Mold:
 
         Raises: TemplateProblem: the merge tags fail for this recipient, or the address could write lines of its own.
         """
+        return b"".join(self.pieces(recipient))
+
+    def pieces(self, recipient: Recipient) -> list[bytes]:
+        """The same in pieces, so that what all messages have in common is never copied. Raises: TemplateProblem."""
         if not recipient.email.isprintable():
             raise TemplateProblem("A control character stands in the address.", field="to")
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         context = self._context(recipient, links.unsubscribe_url(tokens.unsubscribe))
         subject = b"".join(self.subject.fill(context)).decode()
         name = f"{recipient.first_name} {recipient.last_name}".strip()
-        return b"".join(
-            [
+        head = (
+            b"%bTo: %b\r\nSubject: %b\r\nDate: %b\r\nMessage-ID: <%b%b"
+            % (
                 self._from,
-                b"To: " + mime.mailbox(name, recipient.email) + b"\r\n",
-                b"Subject: " + mime.header_text(subject) + b"\r\n",
-                b"Date: " + self._now() + b"\r\nMessage-ID: <" + tokens.message.encode() + self._id_end,
+                mime.mailbox(name, recipient.email),
+                mime.header_text(subject),
+                self._now(),
+                tokens.message.encode(),
                 self._fixed,
-                _unsubscribe_headers(tokens.unsubscribe),
-                self._multipart,
-                self._before_text,
-                *self.text.fill(context),
-                *self.text_end.fill(context),
-                self._before_html,
-                *self.html.fill(context),
-                *self.html_end.fill(context),
-                self._end,
-            ]
-        )
+            )
+        ) + _unsubscribe_headers(tokens.unsubscribe)
+        text = [self._before_text, *self.text.fill(context), *self.text_end.fill(context)]
+        html = [self._before_html, *self.html.fill(context), *self.html_end.fill(context)]
+        return [head, *text, *html, self._end]
 
     def render(self, recipient: Recipient) -> Rendered:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""

@@ -1,161 +1,236 @@
-"""Work one batch: claim it, load it, send it over the account's lanes, settle as it goes, give it back."""
+"""Work on a mailing for a slice of time: claim batches, send them over the account's lanes, settle as it goes.
+
+The next batch is claimed and loaded while the lanes still send the last one, so that they never wait for it.
+"""
 
 import logging
 import os
 import socket
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import redis
 
-from accounts.models import Workspace
+from accounts.queue import leaving
 from delivery import mailings
-from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline import journal, lease, meter, signs
 from delivery.pipeline.lanes import Lane, Load
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
-from delivery.pipeline.mold import Frame, Mold
+from delivery.pipeline.molds import mold_of
 from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
-# How long a batch keeps a worker; what is left of it waits its turn behind the other mailings' batches.
+# How long a mailing keeps a worker; what is left of its batches waits its turn behind the other mailings' ones.
 SLICE_SECONDS = 2.0
+BATCHES_HELD = 3  # by one worker at once: one in the air, one waiting, one whose last answers are awaited
 TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reached is tried again
 REDIS_AWAY_WAIT = 1.0
 LONGEST_WAIT = 60.0  # of one batch for its pace; a limit may be raised meanwhile
-MOLDS_KEPT = 8
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 log = logging.getLogger(__name__)
-_molds: OrderedDict[int, Mold] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class Report:
-    """One job's line in the log. state: of the batch after it. is_held: nothing more can be done for now."""
+    """One job's line in the log. batch_ids: worked on. is_held: nothing more can be done for now."""
 
-    batch_id: int
+    batch_ids: list[int]
     settled: int
     seconds: float
-    state: str | None
     is_held: bool
 
 
-def work_batch(mailing_id: int) -> Report | None:
-    """Send the mailing's oldest batch that is due; None when there is none (paused, finished, others have it)."""
+@dataclass
+class Held:
+    """A batch in work. left: recipients that were loaded and not settled yet."""
+
+    lease: Lease
+    left: int = 0
+
+
+def work_slice(mailing_id: int) -> Report | None:
+    """Send the mailing's batches that are due, the oldest first; None when there is none (paused, others have them)."""
     began = time.monotonic()
-    held = lease.claim(mailing_id, worker=WORKER)
-    if held is None:
+    first = lease.claim(mailing_id, worker=WORKER)
+    if first is None:
         return None
     mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=mailing_id)
-    batch = _Batch(mailing, held, began)
+    work = _Slice(mailing, began)
     try:
-        batch.send()
+        work.send(first)
     finally:
-        state = batch.give_back()
-    return Report(held.batch_id, batch.settled_count, time.monotonic() - began, state, batch.is_held)
+        work.give_back()
+    return Report(work.batch_ids, work.settled_count, time.monotonic() - began, work.is_held)
 
 
-class _Batch:
-    """One lease being worked on."""
+class _Slice:
+    """The leases that a worker holds on one mailing, and the lanes that send them."""
 
-    def __init__(self, mailing: Mailing, held: Lease, claimed_at: float) -> None:
-        self.mailing, self.held = mailing, held
+    def __init__(self, mailing: Mailing, began: float) -> None:
+        self.mailing = mailing
+        self.batch_ids: list[int] = []
         self.settled_count = self.accepted_count = 0
         self.is_held = False
-        self._claimed_at = claimed_at
+        self._held: list[Held] = []
+        self._lanes: list[Lane] = []
+        self._began = began
         self._wait = 0.0
+        self._settled_at = began
         self._shown_at = 0.0
 
-    def send(self) -> None:
-        loaded = load(self.mailing, self.held)
-        noted = journal.read(self.held.batch_key)
+    def send(self, first: Lease) -> None:
+        """Send the first batch and those after it, until the slice is over or nothing is left to do."""
+        self._hold(first)
+        try:
+            turns = Turns(self.mailing)
+        except redis.RedisError as error:
+            log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
+            self._pause(REDIS_AWAY_WAIT)
+            return
+        shared = Load(turns, fence=self._began + FENCE_SECONDS)
+        try:
+            self._load(shared, self._held[0])
+            self._run(shared)
+        finally:
+            shared.stop.set()
+            self._end(shared)
+        self._react(shared)
+
+    def _run(self, shared: Load) -> None:
+        while not self._is_over(shared):
+            self._fill_up(shared)
+            if not self._staff(shared):
+                return
+            shared.wake.wait(max(0.0, self._settled_at + SETTLE_EVERY - time.monotonic()))
+            shared.wake.clear()
+            if time.monotonic() >= self._settled_at + SETTLE_EVERY:
+                self._settle(shared)
+            self._show()
+
+    def _is_over(self, shared: Load) -> bool:
+        return shared.stop.is_set() or leaving.is_set() or time.monotonic() > self._began + SLICE_SECONDS
+
+    def _staff(self, shared: Load) -> bool:
+        """Start as many lanes as there is work for, once each. Returns whether any is at work."""
+        wanted = min(self.mailing.account.lanes, len(self._lanes) + shared.waiting_count)
+        while len(self._lanes) < wanted and not shared.stop.is_set():
+            self._lanes.append(Lane(shared, mold_of(self.mailing)))
+            self._lanes[-1].start()
+        return any(lane.is_alive() for lane in self._lanes)
+
+    # --- Batches ----------------------------------------------------------------------------------------
+
+    def _hold(self, held: Lease) -> None:
+        self._held.append(Held(held))
+        self.batch_ids.append(held.batch_id)
+
+    def _fill_up(self, shared: Load) -> None:
+        """Claim and load more while the last batch is sent; close the load where there is none."""
+        while shared.is_low and not self._is_over(shared):
+            if len(self._held) >= BATCHES_HELD:
+                self._settle(shared)  # those that are through make room
+            claimed = None
+            if len(self._held) < BATCHES_HELD and not shared.turns.wait_seconds:
+                claimed = lease.claim(self.mailing.pk, worker=WORKER, account_id=self.mailing.account_id)
+            if claimed is None:
+                shared.close()
+            else:
+                self._hold(claimed)
+                self._load(shared, self._held[-1])
+
+    def _load(self, shared: Load, held: Held) -> None:
+        """Hand the batch's open recipients to the lanes; whom an earlier holder reached is settled first."""
+        loaded = load(self.mailing, held.lease)
+        noted = journal.read(held.lease.batch_key)
         known = [
             Result(number, mailings.accepted(provider_id), loaded.tried.get(number, NEVER))
             for number, provider_id in noted.items()
         ]
         skipped = {number: why for number, why in loaded.skipped.items() if number not in noted}
-        standing = settle(self.mailing, known, skipped=skipped)
-        waiting = [each for each in loaded.recipients if each.number not in noted]
-        if not waiting or standing.state != "sending":
-            return
-        try:
-            turns = Turns(self.mailing)
-        except redis.RedisError as error:
-            log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
-            self._hold(REDIS_AWAY_WAIT)
-            return
-        shared = Load(waiting, loaded.tried, turns)
-        shared.fence = self._claimed_at + FENCE_SECONDS
-        self._run(shared, count=min(self.mailing.account.lanes, len(waiting)))
-
-    def _run(self, shared: Load, *, count: int) -> None:
-        mold = mold_of(self.mailing)
-        lanes = [Lane(shared, mold, self.held) for _ in range(count)]
-        for lane in lanes:
-            lane.start()
-        ends_at = time.monotonic() + SLICE_SECONDS
-        try:
-            while any(lane.is_alive() for lane in lanes):
-                _join(lanes, SETTLE_EVERY)
-                self._settle(shared)
-                self._show(lanes)
-                if time.monotonic() > ends_at:
-                    shared.stop.set()
-        finally:
+        if (known or skipped) and settle(self.mailing, known, skipped=skipped).state != "sending":
             shared.stop.set()
-            self._end(shared, lanes)
-        self._react(shared)
+        waiting = [each for each in loaded.recipients if each.number not in noted]
+        held.left = len(waiting)
+        shared.add(waiting, loaded.tried, held.lease)
+        self._release_through()
 
-    def _end(self, shared: Load, lanes: list[Lane]) -> None:
-        """Wait for what is on the wire; the batch stays ours meanwhile. No lane outlives it, whatever fails here."""
-        try:
-            while any(lane.is_alive() for lane in lanes):
-                _join(lanes, SETTLE_EVERY)
-                self._settle(shared)
-            self._settle(shared)
-        finally:
-            for lane in lanes:
-                lane.join()
-            shared.turns.close()
+    def give_back(self) -> None:
+        """Release what is held, close what a cancel left open, and finish the mailing when nothing is left."""
+        while self._held:
+            self._release(self._held.pop())
+
+    def _release_through(self) -> None:
+        """Give back the batches of which nobody is waiting or on the wire."""
+        through = [held for held in self._held if held.left == 0]
+        self._held = [held for held in self._held if held.left > 0]
+        for held in through:
+            self._release(held)
+
+    def _release(self, held: Held) -> None:
+        mailing_state = Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk)
+        if mailing_state == "canceled":
+            mailings.close_range(self.mailing, held.lease.batch_key, held.lease.first, held.lease.last)
+        if lease.release(held.lease, wait_seconds=self._wait) == "done":
+            journal.forget(held.lease.batch_key)
+            mailings.finish_if_done(self.mailing.pk)
+
+    # --- Settlement -------------------------------------------------------------------------------------
 
     def _settle(self, shared: Load) -> None:
-        """Write what the lanes reported, hold the lease, and stop when somebody paused or took the batch over."""
-        asked_at = time.monotonic()
-        is_ours = lease.renew(self.held)
+        """Write what the lanes reported, hold the leases, and stop when somebody paused or took a batch over."""
+        self._settled_at = asked_at = time.monotonic()
+        is_ours = lease.renew([held.lease for held in self._held])
         if is_ours:
             shared.fence = asked_at + FENCE_SECONDS
-        results = shared.take_results()
-        if results:
-            standing = settle(self.mailing, results)
-            self.settled_count += len(results)
-            accepted = sum(result.outcome.fate == "accepted" for result in results)
-            self.accepted_count += accepted
-            meter.record(self.mailing.pk, accepted)
-        else:
-            standing = Standing(Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk))
+        standing = self._write(shared.take_results())
         if standing.is_refused_too_often and not shared.stop.is_set():
             mailings.pause_refused(self.mailing)
             shared.stop.set()
         if standing.state != "sending" or not is_ours:
             shared.stop.set()
-        self._refresh(shared)
-
-    def _refresh(self, shared: Load) -> None:
         try:
             shared.turns.refresh()
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
 
-    def _show(self, lanes: list[Lane]) -> None:
+    def _write(self, results: list[Result]) -> Standing:
+        """Into the ledger, and release the batches that are through with them."""
+        if not results:
+            return Standing(Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk))
+        standing = settle(self.mailing, results)
+        accepted = sum(result.outcome.fate == "accepted" for result in results)
+        self.settled_count += len(results)
+        self.accepted_count += accepted
+        meter.record(self.mailing.pk, accepted)
+        for held in self._held:
+            held.left -= sum(held.lease.first <= result.number <= held.lease.last for result in results)
+        self._release_through()
+        return standing
+
+    def _end(self, shared: Load) -> None:
+        """Wait for what is on the wire; the batches stay ours meanwhile. No lane outlives it, whatever fails here."""
+        try:
+            while any(lane.is_alive() for lane in self._lanes):
+                _join(self._lanes, SETTLE_EVERY)
+                self._settle(shared)
+            self._settle(shared)
+            self._show()
+        finally:
+            for lane in self._lanes:
+                lane.join()
+            shared.turns.close()
+
+    def _show(self) -> None:
         """Be seen at work, once a second."""
         if time.monotonic() - self._shown_at >= signs.EVERY_SECONDS:
             self._shown_at = time.monotonic()
-            seen = [lane.sign() for lane in lanes]
-            signs.show(WORKER, self.mailing.pk, self.held.batch_id, self._claimed_at, seen)
+            seen = [lane.sign() for lane in self._lanes]
+            signs.show(WORKER, self.mailing.pk, self.batch_ids[-1], self._began, seen)
+
+    # --- Why it ended -----------------------------------------------------------------------------------
 
     def _react(self, shared: Load) -> None:
         """What stopped the lanes concerns the account or the moment, not a recipient."""
@@ -163,27 +238,16 @@ class _Batch:
             mailings.stop_account(self.mailing.account, shared.account_stopped.server_said)
         elif shared.trouble and not self.accepted_count:
             mailings.note_trouble(self.mailing, shared.trouble)
-            self._hold(TROUBLE_WAIT)
+            self._pause(TROUBLE_WAIT)
         elif shared.turns.why or (shared.turns.wait_seconds and not self.settled_count):
-            self._hold(shared.turns.wait_seconds, shared.turns.why)
+            self._pause(shared.turns.wait_seconds, shared.turns.why)
         else:
             self._wait = min(shared.turns.wait_seconds, LONGEST_WAIT)
 
-    def _hold(self, seconds: float, why: str = "") -> None:
+    def _pause(self, seconds: float, why: str = "") -> None:
         """Nothing of the whole mailing can be done for so long: other batches of it would meet the same."""
         self.is_held = True
         mailings.hold(self.mailing, seconds, why)
-
-    def give_back(self) -> str | None:
-        """Release the lease, close what a cancel left open, and finish the mailing when this was the last batch."""
-        mailing_state = Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk)
-        if mailing_state == "canceled":
-            mailings.close_range(self.mailing, self.held.batch_key, self.held.first, self.held.last)
-        state = lease.release(self.held, wait_seconds=self._wait)
-        if state == "done":
-            journal.forget(self.held.batch_key)
-            mailings.finish_if_done(self.mailing.pk)
-        return state
 
 
 def _join(lanes: list[Lane], seconds: float) -> None:
@@ -191,31 +255,3 @@ def _join(lanes: list[Lane], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     for lane in lanes:
         lane.join(max(0.0, deadline - time.monotonic()))
-
-
-def mold_of(mailing: Mailing) -> Mold:
-    """The mailing's mold, compiled once in this process."""
-    if mailing.pk not in _molds:
-        _molds[mailing.pk] = Mold(Content(**mailing.content), frame_of(mailing))
-        while len(_molds) > MOLDS_KEPT:
-            _molds.popitem(last=False)
-    _molds.move_to_end(mailing.pk)
-    return _molds[mailing.pk]
-
-
-def frame_of(mailing: Mailing) -> Frame:
-    """What all its messages have in common, frozen at the launch."""
-    said = mailing.frame or said_of(mailing.workspace)
-    return Frame(
-        mailing_id=mailing.pk,
-        workspace_id=mailing.workspace_id,
-        workspace_name=said["workspace_name"],
-        postal_address=said["postal_address"],
-        campaign_name=mailing.name,
-        is_test=mailing.is_test,
-    )
-
-
-def said_of(workspace: Workspace) -> dict[str, str]:
-    """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
-    return {"workspace_name": workspace.name, "postal_address": workspace.postal_address}

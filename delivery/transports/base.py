@@ -3,6 +3,7 @@
 Tuples, since one of each is made for every message: a frozen dataclass costs five times as much.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -38,15 +39,24 @@ class Outcome(NamedTuple):
 
 
 class Message(NamedTuple):
-    """sender and to: the envelope; data: the finished RFC 5322 message with CRLF line ends.
+    """sender and to: the envelope; pieces: of the finished RFC 5322 message with CRLF line ends.
 
     has_no_dots: no line of it begins with one, so that none needs doubling (RFC 5321 §4.5.2).
     """
 
     sender: str
     to: str
-    data: bytes
+    pieces: Sequence[bytes]
     has_no_dots: bool = False
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def size(self) -> int:
+        """Octets."""
+        return sum(map(len, self.pieces))
 
 
 class Connection(Protocol):

@@ -6,17 +6,19 @@ RFC 5321; the envelope travels in one write where the server offers PIPELINING (
 import smtplib
 import socket
 import ssl
+import struct
 from typing import Literal
 
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
 from delivery.transports.smtp_answers import Command, Reply, outcome_of
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0
-# For the answer to the message itself, which content filters take their time for. RFC 5321 §4.5.3.2.6 wants ten
-# minutes; giving up after two costs one repeated message at most, as an in-doubt one is sent once more only.
-END_SECONDS = 120.0
+# For an answer; content filters take their time for the one to the message. RFC 5321 §4.5.3.2.6 wants ten minutes
+# for it; giving up after two costs one repeated message at most, as an in-doubt one is sent once more only.
+ANSWER_SECONDS = 120
 LINE_LIMIT = 2048  # octets of a reply's line; RFC 5321 §4.5.3.1.5 allows 512
+RECEIVE = 8192
+PIECES_AT_ONCE = 500  # Linux takes 1024
 REPLY_LINES = 100
 
 DROPPED = "dropped"  # the code of what was surely not handed over
@@ -130,17 +132,27 @@ class Connection:
         assert session.sock is not None
         self.usable = True
         self._peer = peer
-        self._is_plain = not isinstance(session.sock, ssl.SSLSocket)  # TLS knows no sendmsg
+        self._is_plain = not isinstance(session.sock, ssl.SSLSocket)
         self._socket: socket.socket = session.sock
-        self._socket.settimeout(ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._replies = session.file or session.sock.makefile("rb")
+        self._limit_waiting()
+        self._received = b""  # and not read yet
         self._pipelining = session.has_extn("pipelining") and peer not in _out_of_step
         self._utf8 = session.has_extn("smtputf8")
         self._size_limit = int(session.esmtp_features.get("size") or 0)
         self.announced: Message | None = None  # its envelope was sent and taken
         self._refused_ahead: tuple[Message, Outcome] | None = None
         self._farewell: Reply | None = None  # a 421, after which no more is said
+
+    def _limit_waiting(self) -> None:
+        """By the kernel where TLS allows it: Python's own way asks it before every call, and other lanes meanwhile."""
+        if not self._is_plain:
+            self._socket.settimeout(ANSWER_SECONDS)
+            return
+        self._socket.settimeout(None)
+        timeval = struct.pack("ll", ANSWER_SECONDS, 0)
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, direction, timeval)
 
     def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
         """Hand over one message. Never raises: after a lost connection `usable` is False."""
@@ -153,14 +165,14 @@ class Connection:
             if refusal or not self.usable:
                 return refusal or _dropped("the server closed it")
             ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
-            data = message.data if message.has_no_dots else _stuffed(message.data)
-            self._write_both(data, b".\r\n" + (_envelope(ahead) if ahead else b""))
+            pieces = message.pieces if message.has_no_dots else [_stuffed(message.data)]
+            self._write_pieces([*pieces, b".\r\n" + (_envelope(ahead) if ahead else b"")])
             handed_over = True
             outcome = self._end()
         except (OSError, _Gone) as error:
             self._break(error)
             # After the final dot nobody knows; the message may go again with the same Message-ID.
-            return _lost(error) if handed_over else _dropped(str(error) or type(error).__name__)
+            return _lost(_words(error)) if handed_over else _dropped(_words(error))
         if ahead and self.usable:
             self._look_ahead(ahead)
         return outcome
@@ -170,8 +182,8 @@ class Connection:
         if _needs_utf8(message) and not self._utf8:
             words = "The server knows no addresses with letters beyond ASCII (SMTPUTF8)."
             return Outcome(Fate.REJECTED, "553 5.6.7", words)
-        if self._size_limit and len(message.data) > self._size_limit:
-            words = f"The message has {len(message.data):,} bytes; the server takes {self._size_limit:,}."
+        if self._size_limit and message.size > self._size_limit:
+            words = f"The message has {message.size:,} bytes; the server takes {self._size_limit:,}."
             return Outcome(Fate.REJECTED, "552 5.3.4", words)
         return None
 
@@ -245,9 +257,7 @@ class Connection:
             self.close()
 
     def _end(self) -> Outcome:
-        self._socket.settimeout(END_SECONDS)
         reply = self._reply()
-        self._socket.settimeout(ANSWER_SECONDS)
         if reply.code == 421:  # the server is closing the connection (RFC 5321 §3.8)
             self.close()
         return outcome_of(reply, "END")
@@ -255,15 +265,20 @@ class Connection:
     def _write(self, octets: bytes) -> None:
         self._socket.sendall(octets)
 
-    def _write_both(self, data: bytes, end: bytes) -> None:
-        """One write of both, without copying the message."""
-        sent = self._socket.sendmsg([data, end]) if self._is_plain else 0
-        if sent < len(data) + len(end):
-            self._socket.sendall((data + end)[sent:])
+    def _write_pieces(self, pieces: list[bytes]) -> None:
+        """One write of them all, without copying the message."""
+        if not self._is_plain:  # TLS knows no sendmsg
+            self._socket.sendall(b"".join(pieces))
+            return
+        for at in range(0, len(pieces), PIECES_AT_ONCE):
+            some = pieces[at : at + PIECES_AT_ONCE]
+            sent = self._socket.sendmsg(some)
+            if sent < sum(map(len, some)):
+                self._socket.sendall(b"".join(some)[sent:])
 
     def _reply(self) -> Reply:
         """Read one reply. Most are the same short line again and again, so those are read once."""
-        line = self._replies.readline(LINE_LIMIT)
+        line = self._line()
         known = _known_replies.get(line)
         if known is None:
             known = self._read_reply(line)
@@ -275,7 +290,7 @@ class Connection:
         """All lines of a reply whose first one was read (RFC 5321 §4.2.1)."""
         words = []
         for at in range(REPLY_LINES):
-            line = self._replies.readline(LINE_LIMIT) if at else line
+            line = self._line() if at else line
             if not line.endswith(b"\n"):
                 raise _Gone("the server closed it" if not line else "a line of the reply is too long")
             words.append(line[4:].strip().decode("utf-8", "replace"))
@@ -284,6 +299,17 @@ class Connection:
         if not line[:3].isdigit():
             raise _OutOfStep("the answer was no SMTP reply")
         return Reply(int(line[:3]), " ".join(words))
+
+    def _line(self) -> bytes:
+        """The next line; without its end where the connection ended or the line is too long."""
+        while (end := self._received.find(b"\n")) < 0 and len(self._received) < LINE_LIMIT:
+            octets = self._socket.recv(RECEIVE)
+            if not octets:
+                break
+            self._received += octets
+        cut = end + 1 or len(self._received)
+        line, self._received = self._received[:cut], self._received[cut:]
+        return line
 
     def _break(self, error: Exception) -> None:
         if self._pipelining and isinstance(error, _OutOfStep):
@@ -299,7 +325,6 @@ class Connection:
         except OSError:
             return
         finally:
-            self._replies.close()
             self._socket.close()
 
 
@@ -317,9 +342,15 @@ def _dropped(words: str) -> Outcome:
     return Outcome(Fate.DEFERRED, DROPPED, f"The connection was lost: {words}.")
 
 
-def _lost(error: Exception) -> Outcome:
-    words = f"The connection was lost after the message: {error or type(error).__name__}."
-    return Outcome(Fate.IN_DOUBT, "in doubt", words, repeatable=True)
+def _lost(words: str) -> Outcome:
+    said = f"The connection was lost after the message: {words}."
+    return Outcome(Fate.IN_DOUBT, "in doubt", said, repeatable=True)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, BlockingIOError | TimeoutError):  # the first is how the kernel's own limit shows
+        return f"no answer within {ANSWER_SECONDS} seconds"
+    return str(error) or type(error).__name__
 
 
 def _stuffed(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from campaigns.actions import lifecycle
 from campaigns.models import Campaign, State
 from delivery.actions import pause, resume
 from delivery.models import Batch, Mailing
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from tests.builders import a_campaign, a_contact, a_list, an_account
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +72,7 @@ def test_without_a_sending_worker_that_is_why(sign_in, carol, campaign):
 
 
 def test_an_account_that_cannot_be_reached_is_named(sign_in, carol, campaign, at_work):
-    work_batch(campaign.mailing_id)
+    work_slice(campaign.mailing_id)
     client = sign_in(carol)
     assert late(client) == "", "it is tried again in a moment"
     Mailing.objects.update(trouble_since=timezone.now() - timedelta(minutes=2))

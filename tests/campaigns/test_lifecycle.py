@@ -17,7 +17,7 @@ from delivery.mailings import finish_if_done
 from delivery.models import Mailing
 from delivery.pipeline import connections
 from delivery.pipeline.settle import Result, settle
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from delivery.transports.base import Fate, Outcome
 from tests.builders import a_campaign, a_contact, a_list, an_account
 from tests.smtp_server import ScriptedServer
@@ -98,7 +98,7 @@ def test_it_is_sent_when_the_last_message_left_and_the_report_says_so(sign_in, b
     assert state_of(campaign) == State.CANCELED
     page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
     assert "Canceled" in page
-    assert work_batch(campaign.mailing_id) is None
+    assert work_slice(campaign.mailing_id) is None
 
 
 def test_pausing_and_resuming(sign_in, bob, campaign):
@@ -106,7 +106,7 @@ def test_pausing_and_resuming(sign_in, bob, campaign):
     client = sign_in(bob)
     post(client, "pause", campaign)
     assert state_of(campaign) == State.PAUSED
-    assert work_batch(campaign.mailing_id) is None
+    assert work_slice(campaign.mailing_id) is None
     post(client, "resume", campaign)
     assert state_of(campaign) == State.SENDING
 
@@ -330,7 +330,7 @@ def test_a_group_that_was_not_reached_is_tried_again_and_it_ends_again(
     assert "1 message is tried again" in page.content.decode()
     mailing = Mailing.objects.get()
     assert (mailing.state, mailing.rejected_count, mailing.in_doubt_count) == ("sending", 0, 1)
-    while work_batch(mailing.pk):
+    while work_slice(mailing.pk):
         pass
     mailing.refresh_from_db()
     assert (mailing.state, mailing.accepted_count, mailing.in_doubt_count) == ("finished", 2, 1)

@@ -6,7 +6,7 @@ from contacts.models import Contact, List
 from delivery.actions import launch
 from delivery.content import Content
 from delivery.models import SendingAccount
-from delivery.pipeline import connections
+from delivery.pipeline import connections, work
 from tests.smtp_server import ScriptedServer
 
 HELLO = Content(
@@ -68,3 +68,9 @@ def send_to_news(workspace, account, news):
         )
 
     return send
+
+
+@pytest.fixture
+def one_batch_a_slice(monkeypatch):
+    """A worker gives the mailing back after each batch, so that something can be done in between."""
+    monkeypatch.setattr(work._Slice, "_fill_up", lambda self, shared: shared.close())

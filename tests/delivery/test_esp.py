@@ -105,7 +105,7 @@ def a_message(to="eve@example.com", *, first_name="Eve", subject="Grüße, {{ co
         "desk@acme.example",
     )
     mold = Mold(content, Frame(7, 3, "Acme", "1 High Street", "Spring"))
-    return Message(mold.sender, to, mold.fill(Recipient(5, to, first_name, "Smith")))
+    return Message(mold.sender, to, mold.pieces(Recipient(5, to, first_name, "Smith")))
 
 
 def test_every_esp_has_a_documented_answer_here():

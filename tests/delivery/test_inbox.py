@@ -94,7 +94,9 @@ def test_the_inbox_account_sends_through_volleys_own_transport(port, workspace):
     connection = connect(an_account(workspace, provider="inbox"))
     for number in range(3):
         data = a_mail(f"Number {number}").as_bytes().replace(b"\n", b"\r\n")
-        assert connection.send(Message("news@acme.example", "jürgen@example.com", data)).fate is Fate.ACCEPTED
+        assert (
+            connection.send(Message("news@acme.example", "jürgen@example.com", [data])).fate is Fate.ACCEPTED
+        )
     connection.close()
     assert set(InboxMessage.objects.values_list("envelope_to", flat=True)) == {"jürgen@example.com"}
 

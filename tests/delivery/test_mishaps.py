@@ -22,7 +22,7 @@ from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import connections, lease, pace, turns, work
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.sweep import sweep
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from delivery.transports.base import Fate, Outcome
 from tests.builders import a_campaign, an_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
@@ -133,7 +133,7 @@ def test_an_account_that_stands_in_takes_over_what_a_refused_one_was_sending(
     heir = an_account(workspace, name="Second", settings=account.settings, stands_in=True, position=1)
     people(20)
     mailing = send_to_news()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     mailing.refresh_from_db()
     account.refresh_from_db()
     assert (mailing.state, mailing.account) == ("sending", heir)
@@ -144,10 +144,12 @@ def test_an_account_that_stands_in_takes_over_what_a_refused_one_was_sending(
     assert (mailing.state, mailing.accepted_count) == ("finished", 20)
 
 
-def test_setting_an_account_aside_stops_what_it_sends(people, send_to_news, server, account, ada):
+def test_setting_an_account_aside_stops_what_it_sends(
+    people, send_to_news, server, account, ada, one_batch_a_slice
+):
     people(120)
     mailing = send_to_news()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     accounts.set_aside(account, by=ada)
     work_all(mailing)
     assert len(server.messages) == 50
@@ -234,9 +236,9 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
     people(50)
     mailing = send_to_news()
     began = time.monotonic()
-    report = work_batch(mailing.pk)
+    report = work_slice(mailing.pk)
     assert time.monotonic() - began < 2
-    assert report.state == "ready"
+    assert Batch.objects.get(mailing=mailing).state == "ready"
     assert 0 < report.settled < 50
     monkeypatch.setattr(work, "SLICE_SECONDS", 60)
     work_all(mailing)
@@ -253,7 +255,7 @@ def test_a_slow_answer_does_not_lose_the_lease_of_a_paused_mailing(people, send_
     mailing = send_to_news()
 
     def worker():
-        work_batch(mailing.pk)
+        work_slice(mailing.pk)
         connection.close()
 
     thread = threading.Thread(target=worker)
@@ -293,7 +295,7 @@ def test_canceling_while_it_finishes_ends_in_one_of_both(
         finally:
             connection.close()
 
-    deeds = [lambda: work_batch(campaign.mailing_id), lambda: lifecycle.cancel(campaign, by=bob)]
+    deeds = [lambda: work_slice(campaign.mailing_id), lambda: lifecycle.cancel(campaign, by=bob)]
     threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
     for each in threads:
         each.start()

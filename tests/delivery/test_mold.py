@@ -12,7 +12,8 @@ from delivery.content import Content
 from delivery.links import read_message_token, read_token
 from delivery.liquid import TemplateProblem
 from delivery.pipeline.mold import Frame, Mold, Recipient
-from delivery.pipeline.work import frame_of, mold_of, work_batch
+from delivery.pipeline.molds import frame_of, mold_of
+from delivery.pipeline.work import work_slice
 
 FRAME = Frame(7, 3, "Acme", "1 High Street", "Spring")
 
@@ -188,7 +189,7 @@ def test_what_a_mailing_says_of_the_workspace_is_frozen_at_its_launch(
     mailing = type(mailing).objects.get(pk=mailing.pk)
     recipient = Recipient(1, "eve@example.com")
     assert mold_of(mailing).render(recipient).text == f"{name}, {address}\n"
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     assert f"{name}, {address}" in body(read(server.messages[0][1]), "plain")
     mailing.frame = {}  # as in mailings of an older Volley
     assert frame_of(mailing).postal_address == "2 Low Street"

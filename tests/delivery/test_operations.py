@@ -13,7 +13,7 @@ from config.worker import Worker
 from delivery.models import Batch, Mailing
 from delivery.operations import overview
 from delivery.pipeline import signs
-from delivery.pipeline.work import WORKER, work_batch
+from delivery.pipeline.work import WORKER, work_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,7 @@ def test_who_works_on_what_is_seen_while_it_does(sign_in, bob, people, send_to_n
     mailing = send_to_news()
     seen = []
     server.answers["END"] = lambda _recipient: (seen.append(signs.working()), "250 Ok")[1]
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     sign = signs.working()[0]
     assert (sign.mailing_id, len(sign.lanes)) == (mailing.pk, 3)
     assert sum(lane.accepted for lane in sign.lanes) == 50
@@ -115,7 +115,7 @@ def test_metrics_are_there_for_whoever_has_the_token_alone(
     assert 'volley_batches{state="due"} 1.0' in text
     assert 'volley_workers{queue="send"} 1.0' in text
     assert "volley_alerts 0.0" in text
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
 
 
 def test_the_report_shows_time_and_domains(sign_in, bob, workspace, people, account, news):
@@ -127,7 +127,7 @@ def test_the_report_shows_time_and_domains(sign_in, bob, workspace, people, acco
     lifecycle.send_now(campaign, by=bob)
     lifecycle.launch(campaign.pk)
     campaign.refresh_from_db()
-    work_batch(campaign.mailing_id)
+    work_slice(campaign.mailing_id)
     page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
     assert "By receiving domain" in page
     assert "example.com" in page

@@ -15,7 +15,7 @@ from campaigns.models import Campaign, State
 from delivery.management.commands.clock import tick
 from delivery.models import Mailing
 from delivery.origin import ORIGIN, hold_copy
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from tests.builders import a_campaign
 
 pytestmark = pytest.mark.django_db
@@ -48,12 +48,12 @@ def test_a_restored_copy_sends_nothing_until_a_person_says_so(in_the_air, server
     mailing = Mailing.objects.get()
     assert mailing.state == "paused"
     assert "restored or moved" in mailing.state_reason
-    assert work_batch(mailing.pk) is None
+    assert work_slice(mailing.pk) is None
     client = sign_in(bob)
     assert "restored or moved" in client.get(reverse("home")).content.decode()
     client.post(reverse("campaign_resume", args=[in_the_air.pk]))
     tick()
-    while work_batch(mailing.pk):
+    while work_slice(mailing.pk):
         pass
     mailing.refresh_from_db()
     assert (mailing.state, len(server.messages)) == ("finished", 3)

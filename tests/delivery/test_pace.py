@@ -12,7 +12,7 @@ from delivery.models import Delivery, Mailing
 from delivery.pipeline import pace
 from delivery.pipeline.mold import Recipient
 from delivery.pipeline.turns import Turns
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from delivery.queries import progress
 from delivery.transports.base import Fate, Outcome
 from delivery.transports.smtp_answers import Reply, outcome_of
@@ -120,7 +120,7 @@ def test_a_slow_domain_waits_while_the_others_go_on(people, send_to_news, server
     slow.update(email="busy@slow.example")
     pace.slow_down(pace.domain_limit(account, "slow.example"), per_second=0)
     pace.note_slowed(account, "slow.example")
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     counts = [recipient for recipient in server.recipients() if recipient.endswith("@example.com")]
     assert len(counts) == 6
     assert server.recipients().count("busy@slow.example") <= 1
@@ -158,7 +158,7 @@ def test_the_campaigns_own_pace_holds_too(people, send_to_news, server):
     mailing = send_to_news()
     Mailing.objects.update(rate_per_second=20)
     began = time.monotonic()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     seconds = time.monotonic() - began
     assert len(server.messages) <= 20 * seconds + 2
 

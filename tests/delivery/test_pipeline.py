@@ -21,7 +21,7 @@ from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import lease, work
 from delivery.pipeline.settle import settle
 from delivery.pipeline.sweep import sweep
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from delivery.queries import deliveries, progress
 from tests.delivery.conftest import HELLO
 
@@ -29,10 +29,10 @@ pytestmark = pytest.mark.django_db
 
 
 def work_all(mailing) -> int:
-    """What the workers do until nothing is due."""
+    """What the workers do until nothing is due. Returns how many batches they worked on."""
     batches = 0
-    while work_batch(mailing.pk):
-        batches += 1
+    while report := work_slice(mailing.pk):
+        batches += len(report.batch_ids)
     mailing.refresh_from_db()
     return batches
 
@@ -133,7 +133,7 @@ def test_a_deferred_message_is_tried_again_with_the_same_message_id(people, send
     assert "put off by the receiving servers" in progress(mailing).waiting_for or not progress(
         mailing
     ).waiting_for.startswith("The account")
-    assert work_batch(mailing.pk) is None, "not before its time"
+    assert work_slice(mailing.pk) is None, "not before its time"
     make_due(mailing)
     work_all(mailing)
     assert (mailing.state, mailing.accepted_count) == ("finished", 3)
@@ -181,12 +181,14 @@ def test_a_first_batch_of_nobody_does_not_end_the_mailing(people, send_to_news, 
     assert mailing.state == "finished"
 
 
-def test_nothing_is_sent_while_paused_and_the_rest_after_resuming(people, send_to_news, server):
+def test_nothing_is_sent_while_paused_and_the_rest_after_resuming(
+    people, send_to_news, server, one_batch_a_slice
+):
     people(120)
     mailing = send_to_news()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     pause(mailing)
-    assert work_batch(mailing.pk) is None
+    assert work_slice(mailing.pk) is None
     assert len(server.messages) == 50
     resume(mailing)
     work_all(mailing)
@@ -206,19 +208,19 @@ def test_a_pause_stops_a_batch_that_is_being_sent(people, send_to_news, server, 
         return settle(*args, **options)
 
     monkeypatch.setattr(work, "settle", settle_then_pause)
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     mailing.refresh_from_db()
     assert mailing.state == "paused"
     assert 0 < len(server.messages) < 50
     assert mailing.accepted_count == len(server.messages)
 
 
-def test_canceling_leaves_the_rest_unsent_and_counted(people, send_to_news, server):
+def test_canceling_leaves_the_rest_unsent_and_counted(people, send_to_news, server, one_batch_a_slice):
     people(120)
     mailing = send_to_news()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     cancel(mailing)
-    assert work_batch(mailing.pk) is None
+    assert work_slice(mailing.pk) is None
     mailing.refresh_from_db()
     assert (mailing.state, mailing.accepted_count, mailing.canceled_count) == ("canceled", 50, 70)
     assert_everyone_is_accounted_for(mailing)
@@ -299,7 +301,7 @@ def test_what_a_dead_worker_noted_is_settled_and_not_sent_again(people, send_to_
     lease.claim(mailing.pk, worker="the dead one")
     django_rq.get_connection("send").rpush(f"volley:journal:{batch.key}", "1", "2", "3 id-of-the-esp")
     Batch.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    assert work_batch(mailing.pk) is None, "the lease is still its holder's"
+    assert work_slice(mailing.pk) is None, "the lease is still its holder's"
     sweep()
     work_all(mailing)
     assert len(server.messages) == 2
@@ -312,7 +314,7 @@ def test_a_lease_that_was_taken_over_cannot_be_renewed_or_released(people, send_
     mailing = send_to_news()
     held = lease.claim(mailing.pk, worker="slow")
     Batch.objects.update(lease=uuid.uuid4())
-    assert not lease.renew(held)
+    assert not lease.renew([held])
     assert lease.release(held) is None
 
 
@@ -361,7 +363,7 @@ def test_many_workers_share_a_mailing_without_sending_twice(people, send_to_news
 
     def worker():
         try:
-            while work_batch(mailing.pk):
+            while work_slice(mailing.pk):
                 pass
         finally:
             connection.close()

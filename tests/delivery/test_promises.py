@@ -21,7 +21,7 @@ from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import plan
 from delivery.pipeline.dispatch import queued_by_mailing
 from delivery.pipeline.sweep import sweep
-from delivery.pipeline.work import work_batch
+from delivery.pipeline.work import work_slice
 from delivery.transports import smtp
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, said, work_all
@@ -69,17 +69,19 @@ def test_a_server_that_takes_the_call_and_never_answers_costs_a_while_and_is_nam
         account.settings["port"] = silent.getsockname()[1]
         account.save()
         mailing = send_to_news()
-        work_batch(mailing.pk)
+        work_slice(mailing.pk)
     mailing.refresh_from_db()
     assert mailing.state == "sending"
     assert f"127.0.0.1:{account.settings['port']}" in mailing.state_reason
     assert set(Delivery.objects.values_list("state", flat=True)) == {"pending"}
 
 
-def test_settings_changed_in_the_middle_hold_from_the_next_batch_on(people, send_to_news, server, account):
+def test_settings_changed_in_the_middle_hold_from_the_next_turn_on(
+    people, send_to_news, server, account, one_batch_a_slice
+):
     people(120)
     mailing = send_to_news()
-    work_batch(mailing.pk)
+    work_slice(mailing.pk)
     other = ScriptedServer()
     account.settings["port"] = other.port
     account.updated_at = account.updated_at.replace(year=2030)
@@ -160,7 +162,9 @@ def test_a_second_clock_waits_its_turn(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_campaigns_that_are_sent_together_get_on_together(people, send_to_news, server, monkeypatch):
+def test_campaigns_that_are_sent_together_get_on_together(
+    people, send_to_news, server, monkeypatch, one_batch_a_slice
+):
     monkeypatch.setattr(plan, "BATCH_MIN", 5)
     people(80)
     mailings = [send_to_news() for _ in range(5)]

@@ -1,0 +1,39 @@
+"""The molds of this process, each compiled once, and what their messages say of the workspace."""
+
+from collections import OrderedDict
+
+from accounts.models import Workspace
+from delivery.content import Content
+from delivery.models import Mailing
+from delivery.pipeline.mold import Frame, Mold
+
+MOLDS_KEPT = 8
+_molds: OrderedDict[int, Mold] = OrderedDict()
+
+
+def mold_of(mailing: Mailing) -> Mold:
+    """The mailing's mold, compiled once in this process."""
+    if mailing.pk not in _molds:
+        _molds[mailing.pk] = Mold(Content(**mailing.content), frame_of(mailing))
+        while len(_molds) > MOLDS_KEPT:
+            _molds.popitem(last=False)
+    _molds.move_to_end(mailing.pk)
+    return _molds[mailing.pk]
+
+
+def frame_of(mailing: Mailing) -> Frame:
+    """What all its messages have in common, frozen at the launch."""
+    said = mailing.frame or said_of(mailing.workspace)
+    return Frame(
+        mailing_id=mailing.pk,
+        workspace_id=mailing.workspace_id,
+        workspace_name=said["workspace_name"],
+        postal_address=said["postal_address"],
+        campaign_name=mailing.name,
+        is_test=mailing.is_test,
+    )
+
+
+def said_of(workspace: Workspace) -> dict[str, str]:
+    """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
+    return {"workspace_name": workspace.name, "postal_address": workspace.postal_address}
