@@ -145,6 +145,15 @@ class Invitation(models.Model):
         return self.accepted_at is None and self.created_at > timezone.now() - timedelta(days=self.DAYS)
 
 
+class Installation(models.Model):
+    """One row: where this database was when Volley last looked; see delivery.origin."""
+
+    origin = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.origin
+
+
 class AuditEntry(models.Model):
     """Who did what, when: written by actions in their own transaction."""
 

@@ -17,6 +17,7 @@ from django.db import transaction
 leaving = threading.Event()  # this worker was told to stop: long jobs end where they can go on later
 log = logging.getLogger(__name__)
 JOB_TIMEOUT = 3600  # seconds; long jobs keep their own lease or progress and end far earlier
+FAILED_KEPT = 7 * 86400  # seconds; RQ keeps failed jobs for a year, which fills Redis
 REDIS_SECONDS = 5.0  # for an answer
 BEAT_SECONDS = 5
 ALIVE_SECONDS = 20  # since the last beat
@@ -41,7 +42,12 @@ def enqueue(
     def put() -> None:
         try:
             django_rq.get_queue(queue).enqueue_call(
-                job, kwargs=arguments, job_id=job_id, at_front=at_front, timeout=JOB_TIMEOUT
+                job,
+                kwargs=arguments,
+                job_id=job_id,
+                at_front=at_front,
+                timeout=JOB_TIMEOUT,
+                failure_ttl=FAILED_KEPT,
             )
         except redis.RedisError as error:
             log.warning("enqueue.failed job=%s arguments=%s error=%s", job, arguments, error)

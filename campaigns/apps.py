@@ -18,4 +18,5 @@ class CampaignsConfig(AppConfig):
             requeue_silent,
             forget_abandoned,
         ]
+        registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.segment_uses.append(audience.segment_uses)

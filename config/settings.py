@@ -152,7 +152,6 @@ _queue = {
     "SERIALIZER": "json",
     "DEFAULT_TIMEOUT": 3600,
     "DEFAULT_RESULT_TTL": 0,
-    "DEFAULT_FAILURE_TTL": 7 * 86400,
 }
 RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
 RQ = {"DEFAULT_RESULT_TTL": 0}

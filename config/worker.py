@@ -2,15 +2,18 @@
 
 import gc
 import logging
+import os
+import socket
 import threading
 from typing import Any
 
 import redis
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from accounts.queue import BEAT_SECONDS, beat, leaving
+from delivery.origin import hold_copy
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ class Worker(SimpleWorker):
         gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
         options["logging_level"] = None  # ours: a pool tells whom it begins again to say everything
         threading.Thread(target=self._beat, daemon=True).start()
+        _hold_copy()
         return super().work(*args, **options)
 
     def perform_job(self, *arguments: Any, **options: Any) -> bool:
@@ -45,10 +49,19 @@ class Worker(SimpleWorker):
     def _beat(self) -> None:
         """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""
         pause = threading.Event()
+        seen_as = f"{socket.gethostname()}:{os.getpid()}"  # RQ's own names are random
         while True:
             for queue in self.queues:
                 try:
-                    beat(queue.name, self.name)
+                    beat(queue.name, seen_as)
                 except redis.RedisError as error:
                     log.warning("beat.failed queue=%s error=%s", queue.name, error)
             pause.wait(BEAT_SECONDS)
+
+
+def _hold_copy() -> None:
+    """Before the first job, which may be one of before a restore."""
+    try:
+        hold_copy()
+    except DatabaseError as error:  # PostgreSQL is away, or is migrated in a moment
+        log.warning("worker.no_database error=%s", error)

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
-from accounts.models import Workspace
+from accounts.models import User, Workspace
 from contacts.models import Contact
 from delivery import mailings
 from delivery.content import Content
@@ -88,12 +89,12 @@ def _begin(mailing: Mailing, total: int) -> Mailing:
     return mailing
 
 
-def pause(mailing: Mailing, *, reason: str = "") -> None:
+def pause(mailing: Mailing, *, by: User | None = None) -> None:
     """Hand out no more batches; lanes at work stop within a second, at the end of their message."""
-    mailings.transition(mailing.pk, to=MailingState.PAUSED, reason=reason)
+    mailings.transition(mailing.pk, to=MailingState.PAUSED, by=by)
 
 
-def resume(mailing: Mailing) -> None:
+def resume(mailing: Mailing, *, by: User | None = None) -> None:
     """Go on where it stopped."""
     with transaction.atomic():
         # Locked before the mailing, as by whoever sets it aside: else both could pass each other unseen.
@@ -101,20 +102,21 @@ def resume(mailing: Mailing) -> None:
         heir = mailings.stand_in_for(account) if account.stopped_reason else None
         if heir is None:
             _refuse_stopped(account)
-        mailings.transition(mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED])
+        mailings.transition(mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED], by=by)
         Mailing.objects.filter(pk=mailing.pk).update(
             account=heir or account,
             due_at=None,
+            progress_at=timezone.now(),
             breaker_done=F("accepted_count") + F("rejected_count"),
             breaker_rejected=F("rejected_count"),
         )
         transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
 
 
-def cancel(mailing: Mailing) -> None:
+def cancel(mailing: Mailing, *, by: User | None = None) -> None:
     """Leave the rest unsent; what was sent stays in the ledger. The sweeper closes what is many."""
     with transaction.atomic():
-        canceled = mailings.transition(mailing.pk, to=MailingState.CANCELED)
+        canceled = mailings.transition(mailing.pk, to=MailingState.CANCELED, by=by)
         mailings.cancel_open(canceled, batches=CLOSED_AT_ONCE)
 
 
@@ -123,7 +125,7 @@ def set_pace(mailing: Mailing, *, per_second: float | None) -> None:
     Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=per_second, due_at=None)
 
 
-def retry(mailing: Mailing, *, state: str, code: str = "") -> int:
+def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = None) -> int:
     """Try those again who ended so: rejected, or in doubt. Returns how many.
 
     code: of one group of the report; "" for all. Whoever left or was suppressed since is skipped, as always.
@@ -142,10 +144,12 @@ def retry(mailing: Mailing, *, state: str, code: str = "") -> int:
                 "There is nobody to try again: somebody was faster, or they were reached since."
             )
         Mailing.objects.filter(pk=locked.pk).update(
-            breaker_done=F("accepted_count") + F("rejected_count"), breaker_rejected=F("rejected_count")
+            breaker_done=F("accepted_count") + F("rejected_count"),
+            breaker_rejected=F("rejected_count"),
+            progress_at=timezone.now(),
         )
         if locked.state == MailingState.FINISHED:
-            mailings.transition(locked.pk, to=MailingState.SENDING)
+            mailings.transition(locked.pk, to=MailingState.SENDING, by=by)
         transaction.on_commit(partial(dispatch.top_up, locked.pk), robust=True)
     return count
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.errors import WrongState
+from accounts.models import User
 from delivery import registry
 from delivery.models import (
     MAILING_ALLOWED,
@@ -36,10 +37,11 @@ def transition(
     to: MailingState,
     reason: str = "",
     only_from: Collection[MailingState] = tuple(MailingState),
+    by: User | None = None,
 ) -> Mailing:
     """Move a mailing to a state, tell those who registered, in one transaction.
 
-    only_from: where the verb is narrower than the table.
+    only_from: where the verb is narrower than the table. by: None where it is no person's deed.
     Raises: WrongState: it is in a state from which this is not allowed.
     """
     sources = [state for state, targets in MAILING_ALLOWED.items() if to in targets and state in only_from]
@@ -57,7 +59,7 @@ def transition(
                 f"“{mailing}” is {mailing.get_state_display().lower()}; this cannot be done now."
             )
         for tell in registry.on_mailing_change:
-            tell(mailing)
+            tell(mailing, by)
     return mailing
 
 
@@ -130,7 +132,7 @@ def hand_over(account: SendingAccount, words: str) -> None:
 def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
     """Let the heir take over what its account cannot send, or pause it without one, saying why."""
     if heir is None:
-        _pause_if_sending(mailing.pk, words)
+        pause_if_sending(mailing.pk, words)
         return
     said = f"{words} It goes on by “{heir}”."
     Mailing.objects.filter(pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING).update(
@@ -166,7 +168,7 @@ def pause_refused(mailing: Mailing) -> None:
         f"More than {share} % of the recipients were rejected, so it paused itself. "
         "See what the servers said below; resume it if that is as expected."
     )
-    _pause_if_sending(mailing.pk, words)
+    pause_if_sending(mailing.pk, words)
 
 
 def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
@@ -178,7 +180,8 @@ def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
         rows.filter(state=MailingState.SENDING).update(state_reason=why)
 
 
-def _pause_if_sending(mailing_id: int, reason: str) -> None:
+def pause_if_sending(mailing_id: int, reason: str) -> None:
+    """Pause it, saying why; nothing happens where it is not being sent."""
     try:
         with transaction.atomic():
             transition(mailing_id, to=MailingState.PAUSED, reason=reason)

@@ -19,12 +19,16 @@ class _Collector:
         failed = GaugeMetricFamily(
             "volley_queue_failed_jobs", "Jobs that failed within a week.", labels=["queue"]
         )
+        oldest = GaugeMetricFamily(
+            "volley_queue_oldest_seconds", "How long the next job of a queue has waited.", labels=["queue"]
+        )
         workers = GaugeMetricFamily("volley_workers", "Workers seen lately.", labels=["queue"])
         for queue in found.queues:
             waiting.add_metric([queue.name], queue.waiting)
             failed.add_metric([queue.name], queue.failed)
+            oldest.add_metric([queue.name], queue.oldest_seconds)
             workers.add_metric([queue.name], len(queue.workers))
-        yield from (waiting, failed, workers)
+        yield from (waiting, failed, oldest, workers)
         batches = GaugeMetricFamily("volley_batches", "Batches of what is being sent.", labels=["state"])
         for state in ("due", "later", "leased", "expired"):
             batches.add_metric([state], getattr(found.batches, state))
@@ -33,6 +37,11 @@ class _Collector:
             "volley_oldest_batch_seconds",
             "How long the oldest batch has been due.",
             found.batches.oldest_seconds,
+        )
+        yield _gauge(
+            "volley_standing_still_seconds",
+            "How long a campaign with batches due has stood still.",
+            found.batches.still_seconds,
         )
         yield _gauge("volley_clock_seconds", "Since the clock was seen; -1: not lately.", found.clock_seconds)
         yield _gauge(

@@ -111,7 +111,7 @@ class Mailing(models.Model):
     canceled_count = models.PositiveIntegerField(default=0)
     unsubscribed_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
-    progress_at = models.DateTimeField(default=timezone.now)
+    progress_at = models.DateTimeField(default=timezone.now)  # or when it was told to go on
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = ScopedQuerySet.as_manager()

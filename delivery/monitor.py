@@ -17,6 +17,7 @@ from delivery.pipeline import signs
 FRESH_SECONDS = 5  # while it is sent; however many people watch
 KEPT_SECONDS = 86_400  # once it has ended
 BARS = 60
+FILLED_FROM = BARS // 3  # fewer would be as broad as a hand
 DOMAINS = 12
 STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)  # seconds of a bar
 
@@ -57,6 +58,11 @@ class Domain:
     rejected: int
     pending: int
 
+    @property
+    def at(self) -> str:
+        """What its addresses end in, to look for them."""
+        return f"@{self.name}"
+
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -70,7 +76,12 @@ class Breakdown:
     @property
     def width(self) -> int:
         """Of the drawing, ten to a bar; few bars do not fill it."""
-        return 10 * max(len(self.bars), BARS // 3)
+        return 10 * max(len(self.bars), FILLED_FROM)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the last bar stands at the end of the drawing."""
+        return len(self.bars) >= FILLED_FROM
 
     @property
     def highest(self) -> float:
@@ -101,6 +112,8 @@ def _over_time(mailing: Mailing) -> tuple[list[Bar], int]:
         cursor.execute(OVER_TIME, [first, step, mailing.pk, first])
         counts = dict(cursor.fetchall())
     length = int(span // step) + 1
+    if mailing.state == MailingState.SENDING and length > 1:
+        length -= 1  # the running step has just begun and would look like a fall
     steps = range(max(0, length - BARS), length)
     highest = max((counts.get(each, 0) for each in steps), default=0) or 1
     return [

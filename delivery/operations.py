@@ -5,23 +5,29 @@ Of the whole installation: it names no workspace's campaigns, addresses or accou
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import django_rq
 import redis
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 from rq.registry import FailedJobRegistry
 
 from accounts.queue import redis_client, signs_of_life
 from delivery.pipeline import signs
 
 QUEUES = ("system", "send", "bulk")
-LATE_SECONDS = 60.0  # a due batch that waits longer, a job that nobody takes
+LATE_SECONDS = (
+    60.0  # for which a mailing with batches due stands still, or a job waits that workers could take
+)
 # One row by the partial indexes of sending mailings and of ready and leased batches.
 BATCHES = """
 SELECT count(*) FILTER (WHERE b.state = 'ready' AND b.due_at <= now()),
        count(*) FILTER (WHERE b.state = 'ready' AND b.due_at > now()),
        count(*) FILTER (WHERE b.state = 'leased'),
        coalesce(extract(epoch FROM now() - min(greatest(b.due_at, m.due_at, m.created_at))
+         FILTER (WHERE b.state = 'ready' AND b.due_at <= now() AND coalesce(m.due_at <= now(), true))), 0)::float8,
+       coalesce(extract(epoch FROM now() - min(greatest(b.due_at, m.due_at, m.progress_at))
          FILTER (WHERE b.state = 'ready' AND b.due_at <= now() AND coalesce(m.due_at <= now(), true))), 0)::float8,
        count(*) FILTER (WHERE b.state = 'leased' AND b.leased_until < now())
   FROM delivery_batch b JOIN delivery_mailing m ON m.id = b.mailing_id AND m.state = 'sending'
@@ -32,22 +38,30 @@ DATABASE = "SELECT current_setting('server_version'), (SELECT count(*) FROM pg_s
 
 @dataclass(frozen=True)
 class Queue:
-    """waiting: jobs. failed: those kept for a week. workers: {name: seconds since last seen}."""
+    """waiting: jobs. oldest_seconds: how long the first of them waits. failed: those kept for a week.
+
+    workers: {host and process: seconds since last seen}.
+    """
 
     name: str
     waiting: int = 0
+    oldest_seconds: float = 0.0
     failed: int = 0
     workers: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Of what is being sent. oldest_seconds: how long the oldest has been due."""
+    """Of what is being sent. oldest_seconds: how long the oldest has been due; it may be one of many whose turn comes.
+
+    still_seconds: how long a mailing with batches due has stood still.
+    """
 
     due: int = 0
     later: int = 0
     leased: int = 0
     oldest_seconds: float = 0.0
+    still_seconds: float = 0.0
     expired: int = 0
 
 
@@ -119,9 +133,15 @@ def _queue(name: str) -> Queue:
     try:
         queue = django_rq.get_queue(name)
         failed = FailedJobRegistry(queue=queue).get_job_count(cleanup=False)
-        return Queue(name, queue.count, failed, signs_of_life(name))
+        return Queue(name, queue.count, _waits(queue), failed, signs_of_life(name))
     except redis.RedisError:
         return Queue(name)
+
+
+def _waits(queue: Any) -> float:
+    """Seconds since the job whose turn is next was queued."""
+    job = next((queue.fetch_job(job_id) for job_id in queue.get_job_ids(0, 1)), None)
+    return max((timezone.now() - job.enqueued_at).total_seconds(), 0.0) if job and job.enqueued_at else 0.0
 
 
 def _alerts(found: Overview) -> list[str]:
@@ -138,9 +158,18 @@ def _alerts(found: Overview) -> list[str]:
     alerts += [
         f"No worker is running for the queue “{queue.name}”." for queue in found.queues if not queue.workers
     ]
-    late = found.batches.oldest_seconds
+    alerts += [
+        f"A job has waited in the queue “{queue.name}” for {queue.oldest_seconds:,.0f} seconds: "
+        "its workers are busy, or too few."
+        for queue in found.queues
+        if queue.workers and queue.oldest_seconds > LATE_SECONDS
+    ]
+    late = found.batches.still_seconds
     if late > LATE_SECONDS:
-        alerts.append(f"A batch has been due for {late:,.0f} seconds: more sending workers would help.")
+        alerts.append(
+            f"A campaign has stood still for {late:,.0f} seconds, although it is its turn: "
+            "more sending workers would help."
+        )
     if found.batches.expired:
         alerts.append(
             f"{found.batches.expired} leases ran out and were not taken back: is the clock at work?"

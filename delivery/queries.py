@@ -1,20 +1,28 @@
 """How deliveries are read: progress for the monitor, the ledger for the report."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 
+from accounts.models import Workspace
 from accounts.queue import workers_alive
 from delivery.mailings import open_count
-from delivery.models import Delivery, DeliveryState, Mailing, MailingState
+from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
 from delivery.pipeline.again import RETRYABLE
 
 ERROR_GROUPS = 10
 ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
+LATE = timedelta(minutes=1)  # after which a mailing with something to do, of which nothing moves, is late
+
+STANDS_STILL = (
+    "Nothing of it has moved for more than a minute, although it is its turn. "
+    "Are there enough sending workers? An admin sees what is at work under Operations."
+)
 
 # Equal complaints meet: the recipient's address and what servers number their answers with (a token of eight
 # letters or more with a digit in it) are left out of the comparison; one answer is shown for all.
@@ -45,7 +53,10 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a mailing stands. done + open = total; deferred ones are among the open."""
+    """Where a mailing stands. done + open = total; deferred ones are among the open.
+
+    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish.
+    """
 
     total: int
     accepted: int
@@ -58,6 +69,7 @@ class Progress:
     per_second: float = 0.0
     seconds_left: int | None = None
     waiting_for: str = ""
+    held_to: str = ""
     errors: list[ErrorGroup] = field(default_factory=list)
 
     @property
@@ -83,6 +95,7 @@ def progress(mailing: Mailing) -> Progress:
         per_second=rate,
         seconds_left=int((still_open - deferred) / rate) + 1 if rate and still_open > deferred else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
+        held_to=_held_to(mailing, rate),
         errors=errors,
     )
 
@@ -112,10 +125,36 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
             else "now"
         )
         return f"{deferred:,} messages were put off by the receiving servers; the next try is at {when}."
-    limit = mailing.account.rate_per_second
-    if limit and rate >= 0.8 * limit:
-        return f"Held to {limit:g} messages a second by the limit of “{mailing.account}”."
+    if not rate and _standing_still(Mailing.objects.filter(pk=mailing.pk)).exists():
+        return STANDS_STILL
     return ""
+
+
+def _held_to(mailing: Mailing, rate: float) -> str:
+    whose = {
+        "its own pace": mailing.rate_per_second,
+        f"the limit of “{mailing.account}”": mailing.account.rate_per_second,
+    }
+    limits = [(limit, name) for name, limit in whose.items() if limit]
+    limit, name = min(limits, default=(0.0, ""))
+    return f"Held to {limit:g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
+
+
+def late(workspace: Workspace) -> dict[int, str]:
+    """{mailing: why} of what is being sent and does not move: its account cannot be reached, or nobody works on it.
+
+    One waiting for its pace or for its next tries is not late. Cost: a look at each mailing in the air.
+    """
+    sending = Mailing.objects.of(workspace).filter(state=MailingState.SENDING, is_test=False)
+    found = _standing_still(sending).select_related("account", "workspace")
+    return {each.pk: _waiting_for(each, open_count(each), 0, 0.0) or STANDS_STILL for each in found}
+
+
+def _standing_still(mailings: QuerySet[Mailing]) -> QuerySet[Mailing]:
+    before = timezone.now() - LATE
+    to_do = Batch.objects.filter(mailing=OuterRef("pk"), due_at__lt=before).exclude(state=BatchState.DONE)
+    idle = Q(Exists(to_do), progress_at__lt=before) & (Q(due_at=None) | Q(due_at__lt=before))
+    return mailings.filter(Q(trouble_since__lt=before) | idle)
 
 
 def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str = "") -> QuerySet[Delivery]:

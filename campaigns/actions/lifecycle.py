@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
@@ -19,7 +21,8 @@ from delivery.models import Mailing, MailingState
 
 LATE_LIMIT = timedelta(hours=6)  # a start missed by more is not made up for without asking
 FAR_LIMIT = timedelta(days=366)
-LAUNCH_SILENCE = timedelta(seconds=20)  # after which a launch whose job got lost is queued again
+# After which a launch whose job got lost is queued again; one that only waits its turn does nothing the second time.
+LAUNCH_SILENCE = timedelta(seconds=10)
 log = logging.getLogger(__name__)
 UNSENT = (State.DRAFT, State.SCHEDULED)
 LAUNCH_JOB = "campaigns.jobs.launch"
@@ -39,12 +42,14 @@ def transition(
     to: State,
     by: User | None = None,
     reason: str = "",
+    verb: str = "",
     only_from: Collection[State] = tuple(State),
     **fields: object,
 ) -> Campaign:
     """Move a campaign to a state if ALLOWED says so from where it is; the only writer of `state`.
 
     only_from: where the verb is narrower than the table; a paused campaign is resumed, not sent again.
+    verb: what the audit trail calls it; else the new state.
     Raises: WrongState: somebody was faster, or it makes no sense from there.
     """
     sources = [state for state, targets in ALLOWED.items() if to in targets and state in only_from]
@@ -56,7 +61,7 @@ def transition(
             raise WrongState(
                 f"“{campaign}” is {campaign.get_state_display().lower()}; this cannot be done now."
             )
-        record(by, f"campaign.{to}", campaign)
+        record(by, f"campaign.{verb or to}", campaign)
     return campaign
 
 
@@ -204,18 +209,24 @@ def requeue_unlaunched() -> int:
     return count
 
 
+def hold_unlaunched(why: str) -> None:
+    """Let nothing begin that is scheduled or being prepared; called by delivery in its transaction."""
+    waiting = Campaign.objects.filter(Q(state=State.SCHEDULED) | Q(state=State.SENDING, mailing=None))
+    for pk in waiting.values_list("pk", flat=True):
+        with suppress(WrongState):  # somebody was faster
+            transition(pk, to=State.FAILED, reason=f"{why} Open it again and send it if that is not so.")
+
+
 @transaction.atomic(durable=True)
 def pause(campaign: Campaign, *, by: User) -> None:
     """Stop within a second or two; the rest waits. Raises: WrongState."""
-    delivery.pause(_mailing_of(campaign))
-    record(by, "campaign.paused", campaign)
+    delivery.pause(_mailing_of(campaign), by=by)
 
 
 @transaction.atomic(durable=True)
 def resume(campaign: Campaign, *, by: User) -> None:
     """Go on where it stopped. Raises: WrongState, AccountStopped."""
-    delivery.resume(_mailing_of(campaign))
-    record(by, "campaign.resumed", campaign)
+    delivery.resume(_mailing_of(campaign), by=by)
 
 
 @transaction.atomic(durable=True)
@@ -228,8 +239,7 @@ def cancel(campaign: Campaign, *, by: User) -> None:
     if waiting.exists() and waiting.select_for_update().exists():
         transition(campaign.pk, to=State.CANCELED, by=by)
     else:
-        delivery.cancel(_mailing_of(campaign))
-        record(by, "campaign.canceled", campaign)
+        delivery.cancel(_mailing_of(campaign), by=by)
 
 
 @transaction.atomic(durable=True)
@@ -244,7 +254,7 @@ def set_pace(campaign: Campaign, *, per_second: float | None, by: User) -> None:
 @transaction.atomic(durable=True)
 def retry(campaign: Campaign, *, state: str, code: str, by: User) -> int:
     """Try a group of those again who were not reached. Returns how many. Raises: Refusal."""
-    count = delivery.retry(_mailing_of(campaign), state=state, code=code)
+    count = delivery.retry(_mailing_of(campaign), state=state, code=code, by=by)
     record(by, "campaign.retried", campaign)
     return count
 
@@ -264,12 +274,13 @@ FOLLOWS = {
 }
 
 
-def follow(mailing: Mailing) -> None:
+def follow(mailing: Mailing, by: User | None) -> None:
     """Give the campaign the state of its mailing; called by delivery in the same transaction."""
     campaign = Campaign.objects.filter(mailing=mailing).first()
     to = FOLLOWS[MailingState(mailing.state)]
     if campaign is not None and campaign.state != to:
-        transition(campaign.pk, to=to, reason=mailing.state_reason)
+        verb = "resumed" if campaign.state == State.PAUSED and to == State.SENDING else ""
+        transition(campaign.pk, to=to, by=by, reason=mailing.state_reason, verb=verb)
 
 
 @transaction.atomic(durable=True)

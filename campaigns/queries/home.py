@@ -1,17 +1,29 @@
 """What the first page shows of a workspace."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
+from accounts.queue import workers_alive
 from campaigns.models import Campaign, State
 from contacts.models import Contact, Import, ImportState
+from delivery import queries as delivery
 
 COUNT_LIMIT = 100_000  # contacts; beyond, the page says "100,000+"
 LAST_SHOWN = 5
 RECENT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Late:
+    """A campaign that should move and does not. why: in words."""
+
+    campaign: Campaign
+    why: str
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,7 @@ class Overview:
 
     contact_count: int
     has_more_contacts: bool
+    late: list[Late]
     attention: list[Campaign]
     scheduled: list[Campaign]
     in_the_air: list[Campaign]
@@ -33,21 +46,44 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """Eight short queries, whatever the workspace's size."""
+    """Nine short queries, one more where something is late, whatever the workspace's size."""
     counted = Contact.objects.of(workspace).order_by()[: COUNT_LIMIT + 1].count()
     campaigns = (
         Campaign.objects.of(workspace).filter(archived_at=None).select_related("mailing").defer("content")
     )
+    scheduled = list(campaigns.filter(state=State.SCHEDULED).order_by("scheduled_at")[:LAST_SHOWN])
+    in_the_air = list(campaigns.filter(state=State.SENDING).order_by("-id")[:LAST_SHOWN])
     recent_imports = Import.objects.of(workspace).filter(created_at__gt=timezone.now() - RECENT)
     return Overview(
         contact_count=min(counted, COUNT_LIMIT),
         has_more_contacts=counted > COUNT_LIMIT,
         attention=list(campaigns.filter(state__in=[State.PAUSED, State.FAILED]).order_by("-id")[:LAST_SHOWN]),
-        scheduled=list(campaigns.filter(state=State.SCHEDULED).order_by("scheduled_at")[:LAST_SHOWN]),
-        in_the_air=list(campaigns.filter(state=State.SENDING).order_by("-id")[:LAST_SHOWN]),
+        late=[*_overdue(scheduled), *_unprepared(in_the_air), *_standing_still(campaigns, workspace)],
+        scheduled=scheduled,
+        in_the_air=in_the_air,
         last=list(
             campaigns.filter(state__in=[State.SENT, State.CANCELED]).order_by("-mailing_id")[:LAST_SHOWN]
         ),
         drafts=list(campaigns.filter(state=State.DRAFT).order_by("-updated_at")[:LAST_SHOWN]),
         failed_imports=list(recent_imports.filter(state=ImportState.FAILED).order_by("-id")[:LAST_SHOWN]),
     )
+
+
+def _overdue(scheduled: list[Campaign]) -> Iterator[Late]:
+    for campaign in scheduled:
+        if campaign.scheduled_at and campaign.scheduled_at < timezone.now() - delivery.LATE:
+            yield Late(campaign, "Its time has come, and it has not started: the clock is not running.")
+
+
+def _unprepared(in_the_air: list[Campaign]) -> Iterator[Late]:
+    waiting = [campaign for campaign in in_the_air if campaign.mailing_id is None]
+    if waiting and not workers_alive("system"):
+        why = "Its recipients cannot be prepared: no worker is running for the queue “system”."
+        yield from (Late(campaign, why) for campaign in waiting)
+
+
+def _standing_still(campaigns: QuerySet[Campaign], workspace: Workspace) -> Iterator[Late]:
+    reasons = delivery.late(workspace)
+    if reasons:
+        for campaign in campaigns.filter(mailing__in=list(reasons), state=State.SENDING).order_by("-id"):
+            yield Late(campaign, reasons[campaign.mailing_id or 0])

@@ -48,6 +48,12 @@ def at(context: Any, moment: datetime.datetime | None) -> str:
     return _local(context, moment).strftime("%a %-d %b %Y, %H:%M %Z") if moment else "–"
 
 
+@register.simple_tag(takes_context=True)
+def clock(context: Any, moment: datetime.datetime) -> str:
+    """The time of day to the second, in the workspace's zone: {% clock bar.at %}."""
+    return _local(context, moment).strftime("%H:%M:%S %Z")
+
+
 def _local(context: Any, moment: datetime.datetime) -> datetime.datetime:
     workspace = context.get("workspace")
     return moment.astimezone(workspace.zone if workspace else zoneinfo.ZoneInfo("UTC"))

@@ -7,9 +7,12 @@ from typing import Any
 
 from django.db import connection
 
-LEASE_SECONDS = 15  # how long a dead worker's batch waits; renewed with every settlement
-# A holder that could not renew for this long stops sending, well before another may take the batch over.
-FENCE_SECONDS = 10
+# How long a dead worker's batch waits; renewed with every settlement. With the clock's two seconds and what its turn
+# takes, a batch that got stuck is found within 15 seconds.
+LEASE_SECONDS = 12
+# A holder that could not renew for this long stops sending, well before another may take the batch over: the
+# difference is what the message on the wire has left to end.
+FENCE_SECONDS = 8
 
 CLAIM = """
 UPDATE delivery_batch SET state = 'leased', lease = %s, worker = %s,

@@ -157,12 +157,14 @@ class Mold:
     def fill(self, recipient: Recipient) -> bytes:
         """The finished message for one recipient: CRLF line ends, no line over 998 octets (RFC 5322 §2.1.1).
 
-        Raises: TemplateProblem: the merge tags fail for this recipient.
+        Raises: TemplateProblem: the merge tags fail for this recipient, or the address could write lines of its own.
         """
         return b"".join(self.pieces(recipient))
 
     def pieces(self, recipient: Recipient) -> list[bytes]:
         """The same in pieces, so that what all messages have in common is never copied. Raises: TemplateProblem."""
+        if not recipient.email.isprintable():
+            raise TemplateProblem("A control character stands in the address.", field="to")
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         context = self._context(recipient, links.unsubscribe_url(tokens.unsubscribe))
         subject = b"".join(self.subject.fill(context)).decode()

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import redis
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.queue import redis_client
@@ -16,6 +17,7 @@ from campaigns.actions import lifecycle
 from contacts.models import Subscription
 from delivery import accounts
 from delivery.actions import cancel, pause, resume, retry
+from delivery.management.commands import clock
 from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import connections, lease, pace, turns, work
 from delivery.pipeline.settle import Result, settle
@@ -441,6 +443,24 @@ def test_somebody_opened_again_while_their_batch_was_released_is_not_left_behind
     assert sweep() >= 0
     work_all(mailing)
     assert (mailing.state, mailing.accepted_count) == ("finished", 3)
+
+
+def test_whatever_got_stuck_is_found_within_fifteen_seconds(people, send_to_news, workspace, account, news):
+    """With the clock's pause between two turns, and a second for the turn itself."""
+    longest = timedelta(seconds=15 - clock.TICK_SECONDS - 1)
+    people(3)
+    lease.claim(send_to_news().pk, worker="the dead one")
+    assert Batch.objects.get().leased_until - timezone.now() <= longest
+    Batch.objects.update(leased_until=F("leased_until") - longest - timedelta(milliseconds=1))
+    sweep()
+    assert Batch.objects.get().state == "ready"
+    long_ago = timezone.now() - longest
+    a_campaign(workspace, lists=[news], account=account, state="sending", updated_at=long_ago)
+    assert lifecycle.requeue_unlaunched() == 1
+
+
+def test_a_holder_stops_well_before_another_may_take_over():
+    assert lease.LEASE_SECONDS - lease.FENCE_SECONDS >= 4
 
 
 def test_a_server_that_asks_for_an_endless_wait_gets_a_day(people, send_to_news):

@@ -1,16 +1,19 @@
 """The machinery's page says what is at work, and what is late or missing; the same goes to Prometheus."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
+import django_rq
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.queue import beat, redis_client
-from delivery.models import Batch
+from accounts.queue import beat, enqueue, redis_client, signs_of_life
+from config.worker import Worker
+from delivery.models import Batch, Mailing
 from delivery.operations import overview
 from delivery.pipeline import signs
-from delivery.pipeline.work import work_slice
+from delivery.pipeline.work import WORKER, work_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -41,10 +44,37 @@ def test_a_batch_that_nobody_takes_is_late(people, send_to_news, all_at_work):
     people(3)
     send_to_news()
     assert overview().alerts == []
-    Batch.objects.update(due_at=timezone.now() - timedelta(minutes=5))
-    type(Batch.objects.get().mailing).objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Batch.objects.update(due_at=long_ago)
+    Mailing.objects.update(created_at=long_ago)
     assert overview().batches.due == 1
-    assert any("has been due for 300 seconds" in alert for alert in overview().alerts)
+    assert overview().alerts == [], "one of many, and its mailing moves"
+    Mailing.objects.update(progress_at=long_ago)
+    assert any("has stood still for 300 seconds" in alert for alert in overview().alerts)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_nobody_takes_is_late(all_at_work, sign_in, ada):
+    enqueue("contacts.jobs.run_import", queue="bulk", import_id=1)
+    job = django_rq.get_queue("bulk").jobs[0]
+    client = sign_in(ada)
+    assert "A job has waited" not in client.get(reverse("operations")).content.decode()
+    job.enqueued_at -= timedelta(minutes=5)
+    job.save()
+    page = client.get(reverse("operations")).content.decode()
+    assert "A job has waited in the queue “bulk” for 300 seconds" in page
+
+
+def test_a_worker_is_seen_by_its_host_and_process(monkeypatch):
+    def once(_seconds):
+        raise StopIteration
+
+    queues = [django_rq.get_queue("send")]
+    worker = Worker(queues, connection=queues[0].connection)
+    monkeypatch.setattr("config.worker.threading.Event", lambda: SimpleNamespace(wait=once))
+    with pytest.raises(StopIteration):
+        worker._beat()
+    assert list(signs_of_life("send")) == [WORKER]
 
 
 def test_without_redis_the_page_says_so(sign_in, ada, monkeypatch):

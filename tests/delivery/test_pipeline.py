@@ -50,7 +50,8 @@ def assert_everyone_is_accounted_for(mailing) -> None:
     mailing.refresh_from_db()
     states = mailings.recount(mailing.pk)
     counted = {
-        name: getattr(mailing, f"{name}_count") for name in ("accepted", "rejected", "skipped", "canceled")
+        name: getattr(mailing, f"{name}_count")
+        for name in ("accepted", "rejected", "skipped", "in_doubt", "canceled")
     }
     assert {state: count for state, count in counted.items() if count} == {
         state: count for state, count in states.items() if state not in ("pending", "deferred")

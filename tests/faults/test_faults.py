@@ -68,8 +68,8 @@ def received(sink) -> Counter:
     return Counter(json.loads(sink.communicate(timeout=30)[0]))
 
 
-def begin(volley, sink) -> int:
-    code = LAUNCH.format(recipients=RECIPIENTS, port=sink.port, lanes=LANES, rate=RATE)
+def begin(volley, sink, *, rate=RATE) -> int:
+    code = LAUNCH.format(recipients=RECIPIENTS, port=sink.port, lanes=LANES, rate=rate)
     return volley.python(code)["mailing"]
 
 
@@ -115,6 +115,27 @@ def test_a_worker_told_to_stop_repeats_nothing(volley, sink):
     assert state["accepted"] == state["total"] == RECIPIENTS
     counts = received(sink)
     assert (len(counts), counts.total()) == (RECIPIENTS, RECIPIENTS)
+
+
+def test_a_rolling_restart_repeats_nothing(volley, sink):
+    """One worker after the other is told to stop, and those of before and after work side by side meanwhile."""
+    mailing = begin(volley, sink, rate=RATE / 3)
+    wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
+    for old in volley.sender_pids():
+        os.kill(old, signal.SIGTERM)
+        wait_until(
+            volley,
+            mailing,
+            lambda _now, old=old: old not in (now := volley.sender_pids()) and len(now) == 2,
+            "replaced",
+        )
+        state = volley.python(STATE.format(mailing=mailing))
+        assert state["state"] == "sending", "in the middle"
+    state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
+    assert state["accepted"] == state["total"] == RECIPIENTS
+    counts = received(sink)
+    assert (len(counts), counts.total()) == (RECIPIENTS, RECIPIENTS)
+    assert volley.python(LEDGER.format(mailing=mailing)) == {"accepted": RECIPIENTS, "leased": 0}
 
 
 def test_a_postgresql_that_restarts_loses_nobody_and_repeats_nothing(volley, sink):

@@ -17,6 +17,7 @@ from django.db import OperationalError, connection
 
 from accounts.queue import beat
 from delivery import registry
+from delivery.origin import hold_copy
 from delivery.pipeline.sweep import sweep
 
 TICK_SECONDS = 2.0
@@ -46,7 +47,7 @@ def tick() -> None:
         if not cursor.fetchone()[0]:
             return
     try:
-        for work in (_beat, sweep, *registry.on_tick):
+        for work in (_beat, hold_copy, sweep, *registry.on_tick):
             _guarded(work)
     finally:
         with connection.cursor() as cursor:
