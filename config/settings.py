@@ -145,6 +145,8 @@ MEDIA_ROOT = FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # bytes of a form without its files; a pasted newsletter fits
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20  # bytes; larger files go to disk while they arrive
 
+JOURNALS = VAR / "journals"  # of batches being sent; each host has its own
+
 # --- Queue: it carries "work on X", never truth -------------------------------------------------------
 # A worker listens on one queue: RQ is only then safe between taking and starting a job.
 _queue = {

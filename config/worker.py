@@ -14,6 +14,7 @@ from rq.serializers import JSONSerializer
 
 from accounts.queue import BEAT_SECONDS, beat, leaving
 from delivery.origin import hold_copy
+from delivery.pipeline import journal
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Worker(SimpleWorker):
 
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
+        journal.hand_over()  # of those who were here before, where no clock runs beside
         gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
         options["logging_level"] = None  # ours: a pool tells whom it begins again to say everything
         threading.Thread(target=self._beat, daemon=True).start()

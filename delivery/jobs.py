@@ -5,7 +5,7 @@ import logging
 from django.db import transaction
 
 from delivery.pipeline import dispatch
-from delivery.pipeline.work import WORKER, work_slice
+from delivery.pipeline.work import work_slice, worker
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def send_batch(*, mailing_id: int) -> int:
         return 0
     log.info(
         "slice.worked worker=%s mailing=%s batches=%s settled=%s seconds=%.2f",
-        WORKER,
+        worker(),
         mailing_id,
         ",".join(map(str, report.batch_ids)),
         report.settled,

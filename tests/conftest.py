@@ -17,6 +17,7 @@ def plain_settings(settings, tmp_path):
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.MEDIA_ROOT = tmp_path / "files"
+    settings.JOURNALS = tmp_path / "journals"
     settings.STATIC_ROOT = tmp_path  # whitenoise warns where there is no such folder
 
 

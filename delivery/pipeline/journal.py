@@ -1,93 +1,146 @@
-"""The journal of a batch: every acceptance is noted in Redis at once, and settled in the ledger a moment later.
+"""The journal of a batch: every acceptance is noted at once, and settled in the ledger a moment later.
 
-After a crash the next holder of the batch settles what the journal says before it sends, so that only the
-message on the wire can go out twice. It is a narrowing of doubt, not the truth: without Redis the batch
-goes on, and what a crash could repeat is then what was not settled yet, a quarter of a second.
+A holder writes into a file of its own, which outlives its process; what another holder of the batch finds there it
+settles before it sends, so that after a crash only the message on the wire can go out twice. Files whose writer is
+dead are handed over to Redis within a clock's turn, well before the batch's lease ends, for holders on other hosts.
+A narrowing of doubt, not the truth: with a whole host lost, what it did not settle yet is sent once more, a quarter
+of a second of it.
 """
 
+import fcntl
+import io
 import logging
-import time
-from typing import Any
+import os
+from pathlib import Path
 from uuid import UUID
 
 import redis
+from django.conf import settings
 
 from accounts.queue import redis_client
+from delivery.pipeline.lease import Lease
 
-KEEP_SECONDS = 7 * 86400
-RETRY_SECONDS = 1.0  # after Redis was away
+KEEP_SECONDS = 7 * 86400  # in Redis
 log = logging.getLogger(__name__)
+
+
+class Journal:
+    """One holder's notes on a batch; its lanes share it.
+
+    The file is locked as long as its writer lives.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.numbers = range(lease.first, lease.last + 1)
+        self._path = _folder() / f"{lease.batch_key}.{lease.key}"
+        self._file: io.FileIO | None = None
+        try:
+            self._file = _locked(self._path)
+        except OSError as error:  # a full disk is no reason not to send
+            log.warning("journal.unwritable path=%s error=%s", self._path, error)
+
+    def note(self, number: int, provider_id: str = "") -> None:
+        """Write that a recipient's message was accepted: one short append, which needs no lock (some 2 µs)."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(f"{number} {provider_id}\n".encode())
+        except OSError as error:
+            log.warning("journal.unwritable path=%s error=%s", self._path, error)
+
+    def close(self, *, is_settled: bool) -> None:
+        """is_settled: all that it says stands in the ledger, and the file goes away."""
+        if is_settled:
+            self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()
+
+
+def _locked(path: Path) -> io.FileIO:
+    """The file, open and locked; made again where it was handed over between the two."""
+    while True:
+        file = path.open("ab", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
+def read(batch_key: UUID) -> dict[int, str]:
+    """What holders of the batch noted: {number: the ESP's id or ""}."""
+    noted = {}
+    for path in _files(batch_key):  # files first: what leaves them meanwhile is in Redis then
+        noted.update(_parsed(path))
+    try:
+        entries = redis_client().lrange(_key(batch_key), 0, -1)
+    except redis.RedisError as error:
+        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
+        entries = []
+    noted.update(_entry(entry.decode()) for entry in entries)
+    return noted
+
+
+def forget(batch_key: UUID) -> None:
+    """Drop the journals of a finished batch."""
+    for path in _files(batch_key):
+        path.unlink(missing_ok=True)
+    try:
+        redis_client().delete(_key(batch_key))
+    except redis.RedisError as error:
+        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
+
+
+def hand_over() -> int:
+    """Give this host's journals whose writers are dead to Redis, for whoever takes their batches. Returns how many.
+
+    Each host's clock does so, whoever sweeps; where Redis is away the files stay until it is back.
+    """
+    count = 0
+    for path in _files():
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _give(UUID(path.name.partition(".")[0]), _parsed(path))
+                path.unlink()
+                count += 1
+        except (BlockingIOError, FileNotFoundError):
+            continue  # its writer lives, or somebody else was here
+        except (ValueError, OSError, redis.RedisError) as error:
+            log.warning("journal.not_handed_over path=%s error=%s", path, error)
+    return count
+
+
+def _give(batch_key: UUID, noted: dict[int, str]) -> None:
+    if noted:
+        pipeline = redis_client().pipeline()
+        entries = [f"{number} {provider_id}" for number, provider_id in noted.items()]
+        pipeline.rpush(_key(batch_key), *entries)
+        pipeline.expire(_key(batch_key), KEEP_SECONDS)
+        pipeline.execute()
 
 
 def _key(batch_key: UUID) -> str:
     return f"volley:journal:{batch_key}"
 
 
-def _rpush(batch_key: UUID) -> bytes:
-    """The command's beginning by hand: the client's own packing takes longer than the write."""
-    key = _key(batch_key).encode()
-    return b"*3\r\n$5\r\nRPUSH\r\n$%d\r\n%b\r\n" % (len(key), key)
+def _folder() -> Path:
+    folder = Path(settings.JOURNALS)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-class Journal:
-    """One lane's pen: a connection of its own that never waits for an answer (CLIENT REPLY OFF)."""
-
-    def __init__(self) -> None:
-        self._beginnings: dict[UUID, bytes] = {}  # of the command, for each batch
-        self._connection: Any = None  # redis.Connection; its methods carry no types
-        self._not_before = 0.0
-
-    def note(self, batch_key: UUID, number: int, provider_id: str = "") -> None:
-        """Write that a recipient's message was accepted; one write to a socket, some 10 µs."""
-        if self._connection is None and time.monotonic() < self._not_before:
-            return
-        entry = f"{number} {provider_id}".encode() if provider_id else b"%d" % number
-        try:
-            connection = self._connection or self._connect()
-            beginning = self._beginnings.get(batch_key)
-            octets = b"%b$%d\r\n%b\r\n" % (beginning or _rpush(batch_key), len(entry), entry)
-            connection.send_packed_command([octets], check_health=False)
-            if beginning is None:
-                connection.send_command("EXPIRE", _key(batch_key), KEEP_SECONDS, check_health=False)
-                self._beginnings[batch_key] = _rpush(batch_key)
-        except (redis.RedisError, OSError) as error:
-            log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
-            self.close()
-            self._not_before = time.monotonic() + RETRY_SECONDS
-
-    def _connect(self) -> Any:
-        pool = (
-            redis_client().connection_pool
-        )  # one of its kind, yet not of it: the answers would never be read
-        connection: Any = pool.connection_class(**pool.connection_kwargs | {"socket_timeout": None})
-        connection.connect()
-        connection.send_command("CLIENT", "REPLY", "OFF", check_health=False)
-        self._connection = connection
-        return connection
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._connection = None
+def _files(batch_key: UUID | None = None) -> list[Path]:
+    return list(_folder().glob(f"{batch_key}.*" if batch_key else "*.*"))
 
 
-def read(batch_key: UUID) -> dict[int, str]:
-    """What earlier holders of the batch noted: {number: the ESP's id or ""}."""
+def _parsed(path: Path) -> dict[int, str]:
     try:
-        entries = redis_client().lrange(_key(batch_key), 0, -1)
-    except redis.RedisError as error:
-        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
+        lines = path.read_text().split("\n")
+    except FileNotFoundError:
         return {}
-    noted = {}
-    for entry in entries:
-        number, _, provider_id = entry.decode().partition(" ")
-        noted[int(number)] = provider_id
-    return noted
+    return dict(_entry(line) for line in lines[:-1])  # a line without its end was not written to the end
 
 
-def forget(batch_key: UUID) -> None:
-    """Drop the journal of a finished batch."""
-    try:
-        redis_client().delete(_key(batch_key))
-    except redis.RedisError as error:
-        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
+def _entry(line: str) -> tuple[int, str]:
+    number, _, provider_id = line.partition(" ")
+    return int(number), provider_id

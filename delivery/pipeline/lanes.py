@@ -8,14 +8,12 @@ import threading
 import time
 from collections import Counter, deque
 from typing import NamedTuple
-from uuid import UUID
 
 import redis
 
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import connections
 from delivery.pipeline.journal import Journal
-from delivery.pipeline.lease import Lease
 from delivery.pipeline.load import NEVER, Tried
 from delivery.pipeline.mime import address
 from delivery.pipeline.mold import Mold, Recipient
@@ -43,7 +41,7 @@ class Load:
     def __init__(self, turns: Turns, *, fence: float) -> None:
         self._waiting: deque[Recipient] = deque()
         self._tried: dict[int, Tried] = {}
-        self._batches: list[tuple[range, UUID]] = []  # whose journal a number belongs to
+        self._journals: list[tuple[range, Journal]] = []
         self._results: deque[Result] = deque()
         self._low = 0  # recipients waiting, from which on more are wanted
         self._is_closed = False
@@ -55,10 +53,10 @@ class Load:
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
 
-    def add(self, recipients: list[Recipient], tried: dict[int, Tried], lease: Lease) -> None:
+    def add(self, recipients: list[Recipient], tried: dict[int, Tried], journal: Journal) -> None:
         """More to send to; tried: of those that were tried before."""
         self._tried |= tried
-        self._batches.insert(0, (range(lease.first, lease.last + 1), lease.batch_key))
+        self._journals.insert(0, (journal.numbers, journal))
         self._low = len(recipients) // 4
         self._waiting.extend(recipients)
         self._more.set()
@@ -115,9 +113,10 @@ class Load:
     def report(self, recipient: Recipient, outcome: Outcome) -> None:
         self._results.append(Result(recipient.number, outcome, self._tried.get(recipient.number, NEVER)))
 
-    def batch_of(self, number: int) -> UUID:
-        """The key of the batch that the number is in."""
-        return next(key for numbers, key in self._batches if number in numbers)
+    def note(self, recipient: Recipient, provider_id: str) -> None:
+        """Its message was accepted, says the journal of its batch."""
+        number = recipient.number
+        next(journal for numbers, journal in self._journals if number in numbers).note(number, provider_id)
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]
@@ -130,7 +129,6 @@ class Lane(threading.Thread):
         super().__init__(name="lane", daemon=True)
         self._load, self._mold, self._turns = load, mold, load.turns
         self._account = load.turns.account
-        self._journal = Journal()
         self._connection: Connection | None = None
         # Whether the connection took a message before, so that its end says nothing of the next one.
         self._was_used = False
@@ -154,7 +152,6 @@ class Lane(threading.Thread):
             log.exception("lane.failed account=%s", self._account.pk)
             self._load.trouble = "The worker met an error of its own; its log has the details."
         finally:
-            self._journal.close()
             if self._connection is not None:
                 if self._connection.announced is not None:
                     self._connection.close()
@@ -186,14 +183,26 @@ class Lane(threading.Thread):
                 continue  # its domain has to wait; the others go on
             elif turn < 0:
                 return None
-            try:
-                pieces = self._mold.pieces(recipient)
-            except TemplateProblem as error:
-                self._turns.not_sent(recipient)
-                self._load.report(recipient, Outcome(Fate.REJECTED, "template", error.message))
-                continue
+            ready = self._personalize(recipient)
+            if ready is not None:
+                return ready
+        return None
+
+    def _personalize(self, recipient: Recipient) -> Ready | None:
+        """The finished message; None: it cannot be made, which concerns this recipient alone and is reported."""
+        try:
+            pieces = self._mold.pieces(recipient)
             to = address(recipient.email)
+        except TemplateProblem as error:
+            outcome = Outcome(Fate.REJECTED, "template", error.message)
+        except Exception as error:
+            log.exception("lane.unfit account=%s number=%s", self._account.pk, recipient.number)
+            words = f"The message could not be made for this contact: {type(error).__name__}: {error}"
+            outcome = Outcome(Fate.REJECTED, "template", words)
+        else:
             return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
+        self._turns.not_sent(recipient)
+        self._load.report(recipient, outcome)
         return None
 
     def _serve(self, ready: Ready) -> Ready | None:
@@ -266,7 +275,7 @@ class Lane(threading.Thread):
         if outcome.fate is Fate.ACCEPTED:
             self._broken_count = 0
             self._was_used = True
-            self._journal.note(self._load.batch_of(recipient.number), recipient.number, outcome.provider_id)
+            self._load.note(recipient, outcome.provider_id)
             self._turns.count(recipient)
         elif outcome.throttled:
             broken = self._connection is None or not self._connection.usable

@@ -15,6 +15,7 @@ from accounts.queue import leaving
 from delivery import mailings
 from delivery.models import Mailing
 from delivery.pipeline import journal, lease, meter, signs
+from delivery.pipeline.journal import Journal
 from delivery.pipeline.lanes import Lane, Load
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
@@ -29,8 +30,12 @@ BATCHES_HELD = 3  # by one worker at once: one in the air, one waiting, one whos
 TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reached is tried again
 REDIS_AWAY_WAIT = 1.0
 LONGEST_WAIT = 60.0  # of one batch for its pace; a limit may be raised meanwhile
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
 log = logging.getLogger(__name__)
+
+
+def worker() -> str:
+    """This process: a pool's workers begin as one and the same."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(frozen=True)
@@ -48,19 +53,23 @@ class Held:
     """A batch in work. left: recipients that were loaded and not settled yet."""
 
     lease: Lease
+    journal: Journal
     left: int = 0
 
 
 def work_slice(mailing_id: int) -> Report | None:
     """Send the mailing's batches that are due, the oldest first; None when there is none (paused, others have them)."""
     began = time.monotonic()
-    first = lease.claim(mailing_id, worker=WORKER)
+    first = lease.claim(mailing_id, worker=worker())
     if first is None:
         return None
     mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=mailing_id)
     work = _Slice(mailing, began)
     try:
         work.send(first)
+    except BaseException:
+        work.is_broken = True
+        raise
     finally:
         work.give_back()
     return Report(work.batch_ids, work.settled_count, time.monotonic() - began, work.is_held)
@@ -74,6 +83,7 @@ class _Slice:
         self.batch_ids: list[int] = []
         self.settled_count = self.accepted_count = 0
         self.is_held = False
+        self.is_broken = False  # acceptances may stand in the journals alone
         self._held: list[Held] = []
         self._lanes: list[Lane] = []
         self._began = began
@@ -124,7 +134,7 @@ class _Slice:
     # --- Batches ----------------------------------------------------------------------------------------
 
     def _hold(self, held: Lease) -> None:
-        self._held.append(Held(held))
+        self._held.append(Held(held, Journal(held)))
         self.batch_ids.append(held.batch_id)
 
     def _fill_up(self, shared: Load) -> None:
@@ -134,7 +144,7 @@ class _Slice:
                 self._settle(shared)  # those that are through make room
             claimed = None
             if len(self._held) < BATCHES_HELD and not shared.turns.wait_seconds:
-                claimed = lease.claim(self.mailing.pk, worker=WORKER, account_id=self.mailing.account_id)
+                claimed = lease.claim(self.mailing.pk, worker=worker(), account_id=self.mailing.account_id)
             if claimed is None:
                 shared.close()
             else:
@@ -154,7 +164,7 @@ class _Slice:
             shared.stop.set()
         waiting = [each for each in loaded.recipients if each.number not in noted]
         held.left = len(waiting)
-        shared.add(waiting, loaded.tried, held.lease)
+        shared.add(waiting, loaded.tried, held.journal)
         self._release_through()
 
     def give_back(self) -> None:
@@ -170,11 +180,17 @@ class _Slice:
             self._release(held)
 
     def _release(self, held: Held) -> None:
+        try:
+            self._release_lease(held.lease)
+        finally:
+            held.journal.close(is_settled=not self.is_broken or held.left == 0)
+
+    def _release_lease(self, held: Lease) -> None:
         mailing_state = Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk)
         if mailing_state == "canceled":
-            mailings.close_range(self.mailing, held.lease.batch_key, held.lease.first, held.lease.last)
-        if lease.release(held.lease, wait_seconds=self._wait) == "done":
-            journal.forget(held.lease.batch_key)
+            mailings.close_range(self.mailing, held.batch_key, held.first, held.last)
+        if lease.release(held, wait_seconds=self._wait) == "done":
+            journal.forget(held.batch_key)
             mailings.finish_if_done(self.mailing.pk)
 
     # --- Settlement -------------------------------------------------------------------------------------
@@ -228,7 +244,7 @@ class _Slice:
         if time.monotonic() - self._shown_at >= signs.EVERY_SECONDS:
             self._shown_at = time.monotonic()
             seen = [lane.sign() for lane in self._lanes]
-            signs.show(WORKER, self.mailing.pk, self.batch_ids[-1], self._began, seen)
+            signs.show(worker(), self.mailing.pk, self.batch_ids[-1], self._began, seen)
 
     # --- Why it ended -----------------------------------------------------------------------------------
 

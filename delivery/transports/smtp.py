@@ -18,6 +18,7 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120
 LINE_LIMIT = 2048  # octets of a reply's line; RFC 5321 §4.5.3.1.5 allows 512
 RECEIVE = 8192
+SHOWN = 100  # octets of an answer that is none
 PIECES_AT_ONCE = 500  # Linux takes 1024
 REPLY_LINES = 100
 
@@ -116,6 +117,8 @@ def _unreachable(host: str, port: int, error: Exception) -> str:
             return f"{host}:{port} refused the connection: nothing listens there."
         case socket.gaierror():
             return f"The host name {host} is not known."
+        case smtplib.SMTPServerDisconnected() if "timed out" in str(error):
+            return f"{host}:{port} took the call and said nothing for {CONNECT_SECONDS:.0f} seconds."
         case smtplib.SMTPServerDisconnected():
             return f"{host}:{port} closed the connection before it was ready."
     return f"{host}:{port} cannot be reached: {error}."
@@ -137,6 +140,7 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._limit_waiting()
         self._received = b""  # and not read yet
+        self._left = 0
         self._pipelining = session.has_extn("pipelining") and peer not in _out_of_step
         self._utf8 = session.has_extn("smtputf8")
         self._size_limit = int(session.esmtp_features.get("size") or 0)
@@ -159,20 +163,20 @@ class Connection:
         unfit = self._unfit(message)
         if unfit:
             return unfit
-        handed_over = False
+        ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
+        behind = _envelope(ahead) if ahead else b""
+        self._left = len(behind) + 1  # octets that are not written yet
         try:
             refusal = self._open(message)
             if refusal or not self.usable:
                 return refusal or _dropped("the server closed it")
-            ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
             pieces = message.pieces if message.has_no_dots else [_stuffed(message.data)]
-            self._write_pieces([*pieces, b".\r\n" + (_envelope(ahead) if ahead else b"")])
-            handed_over = True
+            self._write_pieces([*pieces, b".\r\n" + behind])
             outcome = self._end()
         except (OSError, _Gone) as error:
             self._break(error)
             # After the final dot nobody knows; the message may go again with the same Message-ID.
-            return _lost(_words(error)) if handed_over else _dropped(_words(error))
+            return _lost(_words(error)) if self._left <= len(behind) else _dropped(_words(error))
         if ahead and self.usable:
             self._look_ahead(ahead)
         return outcome
@@ -258,6 +262,8 @@ class Connection:
 
     def _end(self) -> Outcome:
         reply = self._reply()
+        if 300 <= reply.code < 400:
+            raise _OutOfStep(f"it asks for more after the message ({reply.code} {reply.text})")
         if reply.code == 421:  # the server is closing the connection (RFC 5321 §3.8)
             self.close()
         return outcome_of(reply, "END")
@@ -266,15 +272,18 @@ class Connection:
         self._socket.sendall(octets)
 
     def _write_pieces(self, pieces: list[bytes]) -> None:
-        """One write of them all, without copying the message."""
-        if not self._is_plain:  # TLS knows no sendmsg
-            self._socket.sendall(b"".join(pieces))
-            return
-        for at in range(0, len(pieces), PIECES_AT_ONCE):
+        """One write of them all, without copying the message; `_left` tells how far it got."""
+        self._left = sum(map(len, pieces))
+        for at in range(0, len(pieces) if self._is_plain else 0, PIECES_AT_ONCE):  # TLS knows no sendmsg
             some = pieces[at : at + PIECES_AT_ONCE]
             sent = self._socket.sendmsg(some)
+            self._left -= sent
             if sent < sum(map(len, some)):
-                self._socket.sendall(b"".join(some)[sent:])
+                break
+        if self._left:
+            rest = memoryview(b"".join(pieces))
+            while self._left:
+                self._left -= self._socket.send(rest[-self._left :])
 
     def _reply(self) -> Reply:
         """Read one reply. Most are the same short line again and again, so those are read once."""
@@ -296,8 +305,9 @@ class Connection:
             words.append(line[4:].strip().decode("utf-8", "replace"))
             if line[3:4] != b"-":
                 break
-        if not line[:3].isdigit():
-            raise _OutOfStep("the answer was no SMTP reply")
+        if not line[:3].isdigit() or not b"200" <= line[:3] <= b"599":  # RFC 5321 §4.2.1
+            said = line[:SHOWN].strip().decode("utf-8", "replace")
+            raise _OutOfStep(f"the answer was no SMTP reply ({said})")
         return Reply(int(line[:3]), " ".join(words))
 
     def _line(self) -> bytes:

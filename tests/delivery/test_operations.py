@@ -13,7 +13,7 @@ from config.worker import Worker
 from delivery.models import Batch, Mailing
 from delivery.operations import overview
 from delivery.pipeline import signs
-from delivery.pipeline.work import WORKER, work_slice
+from delivery.pipeline.work import work_slice, worker
 
 pytestmark = pytest.mark.django_db
 
@@ -70,11 +70,11 @@ def test_a_worker_is_seen_by_its_host_and_process(monkeypatch):
         raise StopIteration
 
     queues = [django_rq.get_queue("send")]
-    worker = Worker(queues, connection=queues[0].connection)
+    beating = Worker(queues, connection=queues[0].connection)
     monkeypatch.setattr("config.worker.threading.Event", lambda: SimpleNamespace(wait=once))
     with pytest.raises(StopIteration):
-        worker._beat()
-    assert list(signs_of_life("send")) == [WORKER]
+        beating._beat()
+    assert list(signs_of_life("send")) == [worker()]
 
 
 def test_without_redis_the_page_says_so(sign_in, ada, monkeypatch):

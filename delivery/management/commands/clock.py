@@ -18,6 +18,7 @@ from django.db import OperationalError, connection
 from accounts.queue import beat
 from delivery import registry
 from delivery.origin import hold_copy
+from delivery.pipeline import journal
 from delivery.pipeline.sweep import sweep
 
 TICK_SECONDS = 2.0
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         while not stop.wait(TICK_SECONDS):
+            _guarded(journal.hand_over)  # of this host, whoever holds the lock
             try:
                 tick()
             except OperationalError as error:  # PostgreSQL is away; the lock went with the connection
