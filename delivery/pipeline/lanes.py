@@ -133,6 +133,7 @@ class Lane(threading.Thread):
         # Whether the connection took a message before, so that its end says nothing of the next one.
         self._was_used = False
         self._is_first = True  # of the messages on the connection since it was borrowed
+        self._prepared: Ready | None = None
         self._broken_count = 0
         self.counts: Counter[Fate] = Counter()
         self.doing = "starting"
@@ -152,6 +153,8 @@ class Lane(threading.Thread):
             log.exception("lane.failed account=%s", self._account.pk)
             self._load.trouble = "The worker met an error of its own; its log has the details."
         finally:
+            if self._prepared:
+                self._give_up(self._prepared)
             if self._connection is not None:
                 if self._connection.announced is not None:
                     self._connection.close()
@@ -211,9 +214,8 @@ class Lane(threading.Thread):
         try:
             connection = self._connected()
             self.doing = "sending"
-            # Not where lanes to a domain are counted: this message holds one, and its own follower would wait for it.
-            upcoming = None if self._account.domain_lanes else self._next(wait=False)
-            outcome = connection.send(ready.message, upcoming.message if upcoming else None)
+            upcoming = self._upcoming()
+            outcome = connection.send(ready.message, upcoming.message if upcoming else None, self._prepare)
             if self._is_stale(outcome):
                 self._connection, self._was_used = connections.borrow(self._account, fresh=True)
                 outcome = self._connection.send(ready.message)
@@ -232,6 +234,26 @@ class Lane(threading.Thread):
             self._is_first = False
             self._turns.release(ready.recipient)
         return upcoming if upcoming and self._goes_on(upcoming) else None
+
+    def _upcoming(self) -> Ready | None:
+        """Whom to announce along with the message that is sent now.
+
+        Nobody where lanes to a domain are counted: this message holds one, and its own follower would wait for it.
+        """
+        prepared, self._prepared = self._prepared, None
+        if prepared and self._load.is_stopped:
+            self._give_up(prepared)
+            return None
+        return prepared or (None if self._account.domain_lanes else self._next(wait=False))
+
+    def _prepare(self) -> None:
+        """The message after the upcoming one, made while the server takes this one in."""
+        if self._account.domain_lanes:
+            return
+        try:
+            self._prepared = self._next(wait=False)
+        except redis.RedisError:
+            return  # met again where it can be told
 
     def _goes_on(self, upcoming: Ready) -> bool:
         """Whether to send what was named along with the last one: what the server waits for is ended, if it may."""

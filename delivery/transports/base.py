@@ -3,7 +3,7 @@
 Tuples, since one of each is made for every message: a frozen dataclass costs five times as much.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -59,15 +59,24 @@ class Message(NamedTuple):
         return sum(map(len, self.pieces))
 
 
+Meanwhile = Callable[[], None]
+
+
+def nothing() -> None: ...
+
+
 class Connection(Protocol):
     """One kept connection, used by one lane at a time."""
 
     usable: bool
     announced: Message | None  # what the server waits for: it is sent next, or the connection closed
 
-    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
+    def send(
+        self, message: Message, upcoming: Message | None = None, meanwhile: Meanwhile = nothing
+    ) -> Outcome:
         """Hand over one message; never raises for what a server may say or do.
 
+        meanwhile: called, where there is time for it, while the server takes the message in; it must not raise.
         upcoming: what is sent next on this connection if it is usable then; it may be announced along with this
         one, to save round trips. Whoever names it then sends it, or closes the connection.
         """

@@ -13,7 +13,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 
 from delivery.links import read_message_token
 from delivery.providers import Provider
-from delivery.transports.base import CannotConnect, Fate, Message, Outcome
+from delivery.transports.base import CannotConnect, Fate, Meanwhile, Message, Outcome, nothing
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
 from delivery.transports.hosts import refuse_metadata
 
@@ -75,7 +75,9 @@ class Connection:
         self.announced: Message | None = None  # an API knows nothing of the kind
         self._provider, self._backend, self._own_headers = provider, backend, own_headers
 
-    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
+    def send(
+        self, message: Message, upcoming: Message | None = None, meanwhile: Meanwhile = nothing
+    ) -> Outcome:
         """Hand over one message. Never raises: what an ESP says or does not say becomes an outcome."""
         try:
             mail = self._mail(message)

@@ -9,7 +9,7 @@ import ssl
 import struct
 from typing import Literal
 
-from delivery.transports.base import CannotConnect, Fate, Message, Outcome
+from delivery.transports.base import CannotConnect, Fate, Meanwhile, Message, Outcome, nothing
 from delivery.transports.smtp_answers import Command, Reply, outcome_of
 
 CONNECT_SECONDS = 10.0
@@ -158,7 +158,9 @@ class Connection:
         for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self._socket.setsockopt(socket.SOL_SOCKET, direction, timeval)
 
-    def send(self, message: Message, upcoming: Message | None = None) -> Outcome:
+    def send(
+        self, message: Message, upcoming: Message | None = None, meanwhile: Meanwhile = nothing
+    ) -> Outcome:
         """Hand over one message. Never raises: after a lost connection `usable` is False."""
         unfit = self._unfit(message)
         if unfit:
@@ -172,6 +174,7 @@ class Connection:
                 return refusal or _dropped("the server closed it")
             pieces = message.pieces if message.has_no_dots else [_stuffed(message.data)]
             self._write_pieces([*pieces, b".\r\n" + behind])
+            meanwhile()
             outcome = self._end()
         except (OSError, _Gone) as error:
             self._break(error)
