@@ -25,11 +25,11 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=6_000)
     parser.add_argument("--kb", type=int, default=22)
     options = parser.parse_args()
-    with of_its_own():
+    with of_its_own(), processes.workers(1) as running:
         sink = processes.OwnSink(times=True)
         with processes.a_long_way(sink.port, round_trip_ms=options.ms) as address:
             result = a_run(
-                options.messages, sinks=[sink], address=address, lanes=options.lanes, kb=options.kb
+                options.messages, running, sinks=[sink], address=address, lanes=options.lanes, kb=options.kb
             )
     possible = options.lanes * 1000 / options.ms
     print(json.dumps(vars(options) | result | {"possible_per_second": possible}), flush=True)

@@ -29,11 +29,10 @@ def main() -> None:
     parser.add_argument("--kb", type=int, default=2)
     options = parser.parse_args()
     with of_its_own():
-        runs = {lanes: late(options, lanes, hosts=1) for lanes in options.lanes}
-        with processes.hosts(1) as (alone, _):
-            one = late(options, options.hosts_lanes, hosts=1, within=alone)
-        with processes.hosts(2) as (places, are_networks):
-            two = late(options, options.hosts_lanes, hosts=2, within=places)
+        with processes.workers(1) as running:
+            runs = {lanes: late(options, running, lanes) for lanes in options.lanes}
+        one, _ = on_hosts(options, 1)
+        two, are_networks = on_hosts(options, 2)
     rates = {lanes: run["steady_per_second"] for lanes, run in runs.items()}
     fewest = min(rates)
     result = {
@@ -53,13 +52,19 @@ def main() -> None:
     print(json.dumps(result), flush=True)
 
 
-def late(options, lanes: int, *, hosts: int, within=((),)) -> dict[str, float]:
+def on_hosts(options, count: int) -> tuple[dict[str, float], bool]:
+    """One worker on each, at a server on each; without networks of their own they share one server."""
+    with processes.hosts(count) as (places, are_networks), processes.workers(count, within=places) as running:
+        servers = places if are_networks else places[:1]
+        return late(options, running, options.hosts_lanes, hosts=count, servers=servers), are_networks
+
+
+def late(options, running, lanes: int, *, hosts=1, servers=((),)) -> dict[str, float]:
     """One run of about as many seconds as were asked for."""
     messages = max(int(options.seconds * 1000 / options.ms * lanes * hosts), 2)
     port = processes.free_port()
-    places = within if any(within) else within[:1]  # without networks of their own they share one server
-    sinks = [processes.OwnSink(late_ms=options.ms, times=True, port=port, within=place) for place in places]
-    return a_run(messages, sinks=sinks, lanes=lanes, kb=options.kb, workers=hosts, within=within)
+    sinks = [processes.OwnSink(late_ms=options.ms, times=True, port=port, within=place) for place in servers]
+    return a_run(messages, running, sinks=sinks, lanes=lanes, kb=options.kb)
 
 
 if __name__ == "__main__":

@@ -69,13 +69,14 @@ def of_domains(options, workers, rate, seconds) -> dict[str, float]:
 
 def changed(options, workers, rate, seconds) -> dict[str, float]:
     """Half the rate, then the rate: how soon the new pace held, and how well each was kept."""
+    grace = min(seconds, 2)  # until the new pace is known everywhere: the slices at work end
     with Air(options, workers, int(rate * (seconds + 5)), pace=rate / 2) as air:
-        air.wait(2)
+        air.wait(grace)
         slow_from = time.monotonic()
         time.sleep(seconds / 2)
         changed_at = time.monotonic()
         set_pace(air.mailing, per_second=rate)
-        time.sleep(seconds / 2 + 2)
+        time.sleep(seconds / 2 + grace)
     times = all_of(air.times)
     before = [at for at in times if slow_from <= at < changed_at]
     after = [at for at in times if at >= changed_at]
@@ -111,7 +112,9 @@ class Air:
         self.mailing.refresh_from_db(fields=["state"])
         if self.mailing.state == "sending":
             cancel(self.mailing)
-        time.sleep(1)  # lanes at work end
+        deadline = time.monotonic() + 5
+        while self.mailing.batches.filter(state="leased").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)  # until the lanes at work have ended
         self.times = self._sink.stop()
 
 

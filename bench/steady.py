@@ -3,33 +3,31 @@
 import time
 from collections.abc import Sequence
 from itertools import chain
+from subprocess import Popen
 
-from bench import processes
 from bench.processes import OwnSink
 from bench.world import an_account, launch, wait_for_end, workspace_with_contacts
 
 
 def a_run(
     messages: int,
+    running: Sequence[Popen],
     *,
     sinks: Sequence[OwnSink],
     lanes: int,
     kb: int,
     address: str = "",
-    workers: int = 1,
-    within: Sequence[Sequence[str]] = ((),),
 ) -> dict[str, float]:
     """Ends the sinks. messages_per_second is of the whole, from the launch to the mailing's end; steady_per_second
     from the first message's arrival to the last one's.
 
-    within: as of processes.workers.
+    running: as processes.workers gives them. address: to send to, where it is not the first sink's.
     """
-    with processes.workers(workers, within=within) as running:
-        account = an_account(workspace_with_contacts(messages), address or sinks[0].address, lanes)
-        began = time.monotonic()
-        mailing = launch(account, kb=kb)
-        wait_for_end(mailing, running)
-        seconds = time.monotonic() - began
+    account = an_account(workspace_with_contacts(messages), address or sinks[0].address, lanes)
+    began = time.monotonic()
+    mailing = launch(account, kb=kb)
+    wait_for_end(mailing, running)
+    seconds = time.monotonic() - began
     times = arrivals(sinks)
     return {
         "messages_per_second": round(messages / seconds, 1),
