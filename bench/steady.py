@@ -23,12 +23,14 @@ def a_run(
 
     running: as processes.workers gives them. address: to send to, where it is not the first sink's.
     """
-    account = an_account(workspace_with_contacts(messages), address or sinks[0].address, lanes)
-    began = time.monotonic()
-    mailing = launch(account, kb=kb)
-    wait_for_end(mailing, running)
-    seconds = time.monotonic() - began
-    times = arrivals(sinks)
+    try:
+        account = an_account(workspace_with_contacts(messages), address or sinks[0].address, lanes)
+        began = time.monotonic()
+        mailing = launch(account, kb=kb)
+        wait_for_end(mailing, running)
+        seconds = time.monotonic() - began
+    finally:
+        times = arrivals(sinks)
     return {
         "messages_per_second": round(messages / seconds, 1),
         "steady_per_second": round(len(times) / (times[-1] - times[0]), 1),

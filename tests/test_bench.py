@@ -30,7 +30,7 @@ def run(command: str) -> dict:
         env=kept,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,  # one waits for the other
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
