@@ -9,9 +9,12 @@ KB ?= 20
 SMTP ?=
 ROUNDS ?= 30
 SEED ?=
+ARGS ?=
+# A bench has a PostgreSQL and a Redis of its own; each prints one JSON line.
+BENCH = VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: setup ## set everything up, run Volley and print its address
 	@$(PY) -m config.run
@@ -56,10 +59,25 @@ shell: setup ## a Python shell with everything loaded
 	@$(PY) -m config.run --once "manage.py shell"
 
 bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB=
-	@VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
+	@$(BENCH) "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
 
 bench-plan: setup ## measure planning: freeze a million recipients into the ledger
-	@VOLLEY_VAR=$(CURDIR)/var/bench $(PY) -m config.run --once "-m bench.plan"
+	@$(BENCH) "-m bench.plan"
+
+bench-distance: setup ## measure a server 20 ms away, and ARGS="--ms 50 --lanes 20"
+	@$(BENCH) "-m bench.distance $(ARGS)"
+
+bench-late: setup ## measure a server that answers 50 ms late, by lanes and hosts
+	@$(BENCH) "-m bench.late $(ARGS)"
+
+bench-pace: setup ## measure how well limits are kept and used, four workers, two minutes
+	@$(BENCH) "-m bench.pace --more $(ARGS)"
+
+bench-fairness: setup ## measure how long few wait behind many, and ARGS="--late 50" at a slow server
+	@$(BENCH) "-m bench.fairness $(ARGS)"
+
+bench-million: setup ## compare a message's cost at a million with that at ten thousand, some minutes
+	@$(BENCH) "-m bench.million $(ARGS)"
 
 faults: setup ## kill, flush and drop at random: ROUNDS= SEED=
 	@$(PY) -m tests.faults.campaign --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
@@ -79,5 +97,5 @@ tail: ## the ten largest files and functions
 	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
 	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
 
-.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan faults lint format lock tail
+.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan bench-distance bench-late bench-pace bench-fairness bench-million faults lint format lock tail
 .DEFAULT_GOAL := help

@@ -84,7 +84,7 @@ def _create(
 def _begin(mailing: Mailing, total: int) -> Mailing:
     if total == 0:
         return mailings.transition(mailing.pk, to=MailingState.FINISHED)
-    queue = partial(dispatch.top_up, mailing.pk, at_front=mailing.is_test)
+    queue = partial(dispatch.begin, mailing.pk, is_test=mailing.is_test)
     transaction.on_commit(queue, robust=True)
     return mailing
 

@@ -1,6 +1,6 @@
 """Dispatch: keep a small window of jobs queued for each mailing, so that all mailings take turns.
 
-Each job works one batch and queues its successor; the sweeper tops the window up when Redis lost jobs.
+Each job is one turn, a slice of time, and queues its successor; the sweeper tops the window up when Redis lost jobs.
 """
 
 import logging
@@ -16,7 +16,8 @@ from accounts.queue import enqueue, workers_alive
 
 QUEUE = "send"
 JOB = "delivery.jobs.send_batch"
-JOBS_PER_WORKER = 2  # queued for each worker: one to work on, one waiting
+# Waiting for each worker; those at work queue their own successors. More would only make the others' wait longer.
+JOBS_PER_WORKER = 1
 log = logging.getLogger(__name__)
 
 DUE = """
@@ -24,6 +25,18 @@ SELECT count(*) FROM (SELECT FROM delivery_batch batch
   JOIN delivery_mailing mailing ON mailing.id = batch.mailing_id AND coalesce(mailing.due_at <= now(), true)
  WHERE mailing_id = %s AND batch.state = 'ready' AND batch.due_at <= now() LIMIT %s) AS due
 """
+
+
+def begin(mailing_id: int, *, is_test: bool = False) -> int:
+    """Queue a new mailing's window. Returns how many.
+
+    Whoever had no turn yet has its first one next: what is small is then through, however many big ones wait. Its
+    other turns stand behind theirs. A test send is all in front.
+    """
+    if is_test:
+        return top_up(mailing_id, at_front=True)
+    queue_one(mailing_id, at_front=True)
+    return 1 + top_up(mailing_id, queued=1)
 
 
 def top_up(mailing_id: int, *, queued: int = 0, at_front: bool = False) -> int:

@@ -1,0 +1,52 @@
+"""The benches still run: each command with a few hundred messages, as `make` starts it. What is fast is no test."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.volley import ROOT
+
+pytestmark = pytest.mark.xdist_group("bench")
+FEW = [
+    ("send", "--messages 300 --kb 2"),
+    ("plan", "--recipients 300"),
+    ("distance", "--messages 200 --ms 2"),
+    ("late", "--seconds 0.2 --ms 10 --lanes 1 4 --hosts-lanes 2"),
+    ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
+    ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
+    ("million", "--few 100 --messages 300 --kb 2"),
+]
+
+
+def run(command: str) -> dict:
+    """Its one JSON line, from a database and a Redis beside the tests' own."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    done = subprocess.run(
+        [sys.executable, "-m", "config.run", "--once", f"-m bench.{command}"],
+        cwd=ROOT,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=300,  # one waits for the other
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize(("bench", "few"), FEW, ids=[bench for bench, _ in FEW])
+def test_it_runs_and_says_so_in_one_line_of_json(bench, few):
+    said = run(f"{bench} {few}")
+    assert said
+    assert (said.get("lost", 0), said.get("repeated", 0)) == (0, 0)
+
+
+def test_it_does_not_touch_a_database_that_was_named():
+    named = os.environ | {"DATABASE_URL": "postgresql://somebody.example/volley"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.send"], cwd=ROOT, env=named, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "unset DATABASE_URL" in done.stderr
