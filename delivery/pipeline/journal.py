@@ -32,9 +32,10 @@ class Journal:
 
     def __init__(self, lease: Lease) -> None:
         self.numbers = range(lease.first, lease.last + 1)
-        self._path = _folder() / f"{lease.batch_key}.{lease.key}"
+        self._path = Path(settings.JOURNALS) / f"{lease.batch_key}.{lease.key}"
         self._file: io.FileIO | None = None
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _locked(self._path)
         except OSError as error:  # a full disk is no reason not to send
             log.warning("journal.unwritable path=%s error=%s", self._path, error)
@@ -50,10 +51,11 @@ class Journal:
 
     def close(self, *, is_settled: bool) -> None:
         """is_settled: all that it says stands in the ledger, and the file goes away."""
+        if self._file is None:
+            return
         if is_settled:
             self._path.unlink(missing_ok=True)
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 def _locked(path: Path) -> io.FileIO:
@@ -123,14 +125,8 @@ def _key(batch_key: UUID) -> str:
     return f"volley:journal:{batch_key}"
 
 
-def _folder() -> Path:
-    folder = Path(settings.JOURNALS)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _files(batch_key: UUID | None = None) -> list[Path]:
-    return list(_folder().glob(f"{batch_key}.*" if batch_key else "*.*"))
+    return list(Path(settings.JOURNALS).glob(f"{batch_key}.*" if batch_key else "*.*"))
 
 
 def _parsed(path: Path) -> dict[int, str]:

@@ -44,7 +44,7 @@ class Load:
         self._journals: list[tuple[range, Journal]] = []
         self._results: deque[Result] = deque()
         self._low = 0  # recipients waiting, from which on more are wanted
-        self._is_closed = False
+        self._is_closed = self._is_ending = False
         self._more = threading.Event()
         self.turns = turns
         self.stop = threading.Event()
@@ -66,6 +66,11 @@ class Load:
         self._is_closed = True
         self._more.set()
 
+    def end(self) -> None:
+        """Nobody new is to begin; whose turn is reserved already is still sent, else the pace would lose it."""
+        self._is_ending = True
+        self.close()
+
     @property
     def waiting_count(self) -> int:
         return len(self._waiting)
@@ -77,7 +82,7 @@ class Load:
 
     def next(self, *, wait: bool) -> Recipient | None:
         """Who is next; None when nobody is, or the lanes are to stop. wait: also for one who comes later."""
-        while not self.stop.is_set() and time.monotonic() < self.fence:
+        while not self.is_stopped and time.monotonic() < self.fence:
             try:
                 recipient = self._waiting.popleft()
             except IndexError:
@@ -100,7 +105,7 @@ class Load:
     @property
     def is_stopped(self) -> bool:
         """Nothing new is to begin; what is announced may end."""
-        return self.stop.is_set()
+        return self._is_ending or self.stop.is_set()
 
     @property
     def is_lost(self) -> bool:

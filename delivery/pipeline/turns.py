@@ -57,7 +57,8 @@ class Turns:
         self._by_domain = bool(self.account.domain_per_second)
         self._slowed: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._block = self._day_left = 0
+        self._day_left = 0
+        self._block: deque[float] = deque()  # turns taken ahead: each one's time, on the monotonic clock
         self._day_taken_at = timezone.now()  # its day: a slice may last over midnight
         self._mailing_id = mailing.pk
         self._until: dict[str, float] = {}  # when a domain may be tried again, on the monotonic clock
@@ -86,14 +87,16 @@ class Turns:
             self.not_sent(recipient)
             return self._hold(recipient, domain, LANE_WAIT)
         limits, is_by_domain = self._limits(domain)
-        if not limits or (not is_by_domain and self._take_from_block()):
+        if not limits:
             return 0.0
         longest = min(LONGEST_PAUSE if wait else 0.0, DOMAIN_PAUSE if is_by_domain else LONGEST_PAUSE)
-        count = 1 if is_by_domain else pace.block_size(limits)
+        kept = None if is_by_domain else self._take_from_block(longest)
+        if kept is not None:
+            return kept
+        count = 1 if is_by_domain or self._slowed else pace.block_size(limits)
         seconds = pace.reserve(limits, longest_wait=longest, count=count)
         if seconds >= 0:
-            with self._lock:
-                self._block += count - 1
+            self._keep_block(count, seconds, limits)
             return seconds
         self.not_sent(recipient)
         if is_by_domain:
@@ -112,12 +115,22 @@ class Turns:
             limits.append(pace.domain_limit(self.account, domain))
         return limits, is_by_domain
 
-    def _take_from_block(self) -> bool:
+    def _keep_block(self, count: int, seconds: float, limits: list[pace.Limit]) -> None:
+        """The turns that were taken with the first one: each has its own time, else they would leave at once."""
+        if count == 1:
+            return
+        gap = 1 / min(limit.per_second for limit in limits if limit.per_second)
+        first = time.monotonic() + seconds
         with self._lock:
-            if self._block <= 0:
-                return False
-            self._block -= 1
-            return True
+            self._block.extend(first + place * gap for place in range(1, count))
+
+    def _take_from_block(self, longest: float) -> float | None:
+        """Seconds to wait for the next turn that is there already; None: there is none within so long."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._block or self._block[0] - now > longest:
+                return None
+            return max(0.0, self._block.popleft() - now)
 
     def _take_of_day(self) -> bool:
         if not self._has_day:

@@ -104,8 +104,11 @@ class _Slice:
         try:
             self._load(shared, self._held[0])
             self._run(shared)
-        finally:
+        except BaseException:
             shared.stop.set()
+            raise
+        finally:
+            shared.end()
             self._end(shared)
         self._react(shared)
 

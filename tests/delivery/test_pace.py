@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.queue import redis_client
 from delivery.models import Delivery, Mailing
-from delivery.pipeline import pace
+from delivery.pipeline import pace, work
 from delivery.pipeline.mold import Recipient
 from delivery.pipeline.turns import Turns
 from delivery.pipeline.work import work_slice
@@ -151,6 +151,43 @@ def test_a_domains_lanes_are_counted_over_all_workers(workspace, account, people
     assert second.take(tom, wait=True) < 0
     first.release(anna)
     assert second.take(tom, wait=True) == 0
+
+
+def test_turns_taken_in_a_block_leave_one_after_the_other(people, send_to_news, account):
+    people(1)
+    account.rate_per_second = 1000
+    account.save()
+    mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=send_to_news().pk)
+    assert pace.block_size([pace.account_limit(account)]) > 1
+    turns = Turns(mailing)
+    began = time.monotonic()
+    leave_at = []
+    for number in range(200):
+        wait = turns.take(Recipient(number, "anna@example.com"), wait=True)
+        leave_at.append(time.monotonic() - began + wait)
+    for number, at in enumerate(leave_at):
+        assert at >= number / 1000 - pace.BURST_SECONDS - 0.001, "its own time, not that of its block's first"
+
+
+def test_the_end_of_a_slice_wastes_no_turn(people, send_to_news, server, account, monkeypatch):
+    monkeypatch.setattr(work, "SLICE_SECONDS", 0.2)
+    account.rate_per_second = 40
+    account.save()
+    people(50)
+    mailing = send_to_news()
+    reserved = []
+
+    def reserve(*arguments, **options):
+        seconds = pace_reserve(*arguments, **options)
+        reserved.extend([seconds] if seconds >= 0 else [])
+        return seconds
+
+    pace_reserve = pace.reserve
+    monkeypatch.setattr(pace, "reserve", reserve)
+    for _ in range(3):
+        work_slice(mailing.pk)
+    assert 0 < len(server.messages) < 50
+    assert len(reserved) == len(server.messages)
 
 
 def test_the_campaigns_own_pace_holds_too(people, send_to_news, server):

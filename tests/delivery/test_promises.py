@@ -101,11 +101,12 @@ def test_settings_changed_in_the_middle_hold_from_the_next_turn_on(
 def test_lost_jobs_are_queued_again_and_those_that_wait_are_not_doubled(people, send_to_news):
     people(150)
     mailing = send_to_news()
-    assert queued_by_mailing() == {mailing.pk: 3}
+    window = queued_by_mailing()[mailing.pk]
+    assert window >= 1
     assert sweep() == 0
     redis_client().flushdb()
-    assert sweep() == 3
-    assert queued_by_mailing() == {mailing.pk: 3}
+    assert sweep() == window
+    assert queued_by_mailing() == {mailing.pk: window}
 
 
 @pytest.mark.django_db(transaction=True)
