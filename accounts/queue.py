@@ -18,7 +18,7 @@ leaving = threading.Event()  # this worker was told to stop: long jobs end where
 log = logging.getLogger(__name__)
 JOB_TIMEOUT = 3600  # seconds; long jobs keep their own lease or progress and end far earlier
 FAILED_KEPT = 7 * 86400  # seconds; RQ keeps failed jobs for a year, which fills Redis
-REDIS_SECONDS = 5.0  # for an answer
+REDIS_SECONDS = 1.0  # for an answer; several are asked between two renewals of a lease
 BEAT_SECONDS = 5
 ALIVE_SECONDS = 20  # since the last beat
 

@@ -152,7 +152,9 @@ def note_trouble(mailing: Mailing, words: str) -> None:
     """Say on the monitor why nothing moves; when it lasts, go another way or pause."""
     now, words = timezone.now(), storable(words, SAID_LIMIT)
     with transaction.atomic():
-        sending = Mailing.objects.filter(pk=mailing.pk, state=MailingState.SENDING)
+        sending = Mailing.objects.filter(
+            pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING
+        )
         sending.filter(trouble_since=None).update(trouble_since=now)
         sending.update(state_reason=words)
         if not sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
@@ -174,7 +176,9 @@ def pause_refused(mailing: Mailing) -> None:
 def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
     """Hand out none of its batches for so long. why: in words, where a person should know."""
     wait = timedelta(seconds=min(seconds, LONGEST_HOLD))
-    rows = Mailing.objects.filter(pk=mailing.pk)
+    rows = Mailing.objects.filter(
+        pk=mailing.pk, account=mailing.account_id
+    )  # not what another one sends by now
     rows.update(due_at=ExpressionWrapper(Now() + wait, output_field=DateTimeField()))
     if why:
         rows.filter(state=MailingState.SENDING).update(state_reason=why)

@@ -3,14 +3,15 @@
 A holder writes into a file of its own, which outlives its process; what another holder of the batch finds there it
 settles before it sends, so that after a crash only the message on the wire can go out twice. Files whose writer is
 dead are handed over to Redis within a clock's turn, well before the batch's lease ends, for holders on other hosts.
-A narrowing of doubt, not the truth: with a whole host lost, what it did not settle yet is sent once more, a quarter
-of a second of it.
+A narrowing of doubt, not the truth: with a whole host lost or hung, what it did not settle yet is sent once more: a
+quarter of a second of it, or two seconds where its database did not answer.
 """
 
 import fcntl
 import io
 import logging
 import os
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from accounts.queue import redis_client
 from delivery.pipeline.lease import Lease
 
 KEEP_SECONDS = 7 * 86400  # in Redis
+LINE = re.compile(r"^\+(\d+) (.*)-$", re.MULTILINE)
 log = logging.getLogger(__name__)
 
 
@@ -44,10 +46,17 @@ class Journal:
         """Write that a recipient's message was accepted: one short append, which needs no lock (some 2 µs)."""
         if self._file is None:
             return
+        # Marked at both ends: on a full disk a part may be written, and another line behind it later.
+        line = f"+{number} {' '.join(provider_id.split())}-\n".encode("utf-8", "replace")
         try:
-            self._file.write(f"{number} {provider_id}\n".encode())
-        except OSError as error:
+            self._file.write(line)
+        except (OSError, ValueError) as error:
             log.warning("journal.unwritable path=%s error=%s", self._path, error)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it still lies on this host alone."""
+        return self._path.exists()
 
     def close(self, *, is_settled: bool) -> None:
         """is_settled: all that it says stands in the ledger, and the file goes away."""
@@ -69,16 +78,16 @@ def _locked(path: Path) -> io.FileIO:
 
 
 def read(batch_key: UUID) -> dict[int, str]:
-    """What holders of the batch noted: {number: the ESP's id or ""}."""
+    """What holders of the batch noted: {number: the ESP's id or ""}.
+
+    Raises: redis.RedisError: whether others noted something is not known, so nothing may be sent.
+    """
     noted = {}
     for path in _files(batch_key):  # files first: what leaves them meanwhile is in Redis then
         noted.update(_parsed(path))
-    try:
-        entries = redis_client().lrange(_key(batch_key), 0, -1)
-    except redis.RedisError as error:
-        log.warning("journal.unreachable batch=%s error=%s", batch_key, error)
-        entries = []
-    noted.update(_entry(entry.decode()) for entry in entries)
+    for entry in redis_client().lrange(_key(batch_key), 0, -1):
+        number, _, provider_id = entry.decode().partition(" ")
+        noted[int(number)] = provider_id
     return noted
 
 
@@ -131,12 +140,7 @@ def _files(batch_key: UUID | None = None) -> list[Path]:
 
 def _parsed(path: Path) -> dict[int, str]:
     try:
-        lines = path.read_text().split("\n")
+        text = path.read_text(errors="replace")
     except FileNotFoundError:
         return {}
-    return dict(_entry(line) for line in lines[:-1])  # a line without its end was not written to the end
-
-
-def _entry(line: str) -> tuple[int, str]:
-    number, _, provider_id = line.partition(" ")
-    return int(number), provider_id
+    return {int(number): provider_id for number, provider_id in LINE.findall(text)}

@@ -24,6 +24,8 @@ from delivery.transports.base import CannotConnect, Connection, Fate, Message, O
 
 FAILURES_ALLOWED = 2  # connections that broke one after the other; then the lane ends, and the batch waits
 REDIS_AWAY_SECONDS = 1.0
+# Since the last settlement, until nothing new begins: what is not settled is known to this host alone.
+STALE_SECONDS = 2.0
 IDLE_SECONDS = 0.1  # until a lane without work looks again, whatever it was told
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Load:
         self.stop = threading.Event()
         self.wake = threading.Event()  # the one who settles: a lane ended, or few are waiting
         self.fence = fence  # until then the leases are surely ours
+        self.settled_at = time.monotonic()
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
 
@@ -82,7 +85,7 @@ class Load:
 
     def next(self, *, wait: bool) -> Recipient | None:
         """Who is next; None when nobody is, or the lanes are to stop. wait: also for one who comes later."""
-        while not self.is_stopped and time.monotonic() < self.fence:
+        while not self.is_stopped and time.monotonic() < min(self.fence, self.settled_at + STALE_SECONDS):
             try:
                 recipient = self._waiting.popleft()
             except IndexError:
@@ -125,6 +128,9 @@ class Load:
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]
+
+    def put_back_results(self, results: list[Result]) -> None:
+        self._results.extendleft(reversed(results))
 
 
 class Lane(threading.Thread):
@@ -177,7 +183,12 @@ class Lane(threading.Thread):
     def _next(self, *, wait: bool) -> Ready | None:
         """The next recipient whose turn has come. wait: else only one whose turn is now."""
         while (recipient := self._load.next(wait=wait)) is not None:
-            turn = self._turns.take(recipient, wait=wait)
+            try:
+                turn = self._turns.take(recipient, wait=wait)
+            except redis.RedisError:
+                self._turns.release(recipient)
+                self._load.put_back(recipient)
+                raise
             if turn is None:
                 self._load.put_back(recipient)
                 return None
@@ -218,10 +229,13 @@ class Lane(threading.Thread):
         upcoming: Ready | None = None
         try:
             connection = self._connected()
+            if self._load.is_lost:  # connecting took too long
+                self._give_up(ready)
+                return None
             self.doing = "sending"
             upcoming = self._upcoming()
             outcome = connection.send(ready.message, upcoming.message if upcoming else None, self._prepare)
-            if self._is_stale(outcome):
+            if self._is_stale(outcome) and not self._load.is_lost:
                 self._connection, self._was_used = connections.borrow(self._account, fresh=True)
                 outcome = self._connection.send(ready.message)
         except BaseException:
@@ -246,7 +260,7 @@ class Lane(threading.Thread):
         Nobody where lanes to a domain are counted: this message holds one, and its own follower would wait for it.
         """
         prepared, self._prepared = self._prepared, None
-        if prepared and self._load.is_stopped:
+        if prepared and self._load.stop.is_set():
             self._give_up(prepared)
             return None
         return prepared or (None if self._account.domain_lanes else self._next(wait=False))
@@ -259,12 +273,14 @@ class Lane(threading.Thread):
             self._prepared = self._next(wait=False)
         except redis.RedisError:
             return  # met again where it can be told
+        except Exception:  # the message that is sent now must not suffer from it
+            log.exception("lane.unprepared account=%s", self._account.pk)
 
     def _goes_on(self, upcoming: Ready) -> bool:
         """Whether to send what was named along with the last one: what the server waits for is ended, if it may."""
         connection = self._connection
         is_announced = connection is not None and connection.announced is upcoming.message
-        if self._load.is_lost or (self._load.is_stopped and not is_announced):
+        if self._load.is_lost or (self._load.stop.is_set() and not is_announced):
             if connection is not None and is_announced:
                 connection.close()
             self._give_up(upcoming)

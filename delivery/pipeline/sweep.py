@@ -1,5 +1,8 @@
 """The sweeper: every two seconds it puts right what a dead worker or a flushed Redis left behind."""
 
+import logging
+
+import redis
 from django.db import transaction
 
 from delivery import mailings
@@ -7,6 +10,7 @@ from delivery.models import Batch, BatchState, Mailing, MailingState
 from delivery.pipeline import dispatch, lease
 
 CLOSED_A_TURN = 100  # batches of a thousand; about a second
+log = logging.getLogger(__name__)
 
 
 def sweep() -> int:
@@ -30,4 +34,7 @@ def _close_canceled() -> None:
     open_batches = Batch.objects.filter(state=BatchState.READY, mailing__state=MailingState.CANCELED)
     left = CLOSED_A_TURN
     for mailing in Mailing.objects.filter(pk__in=open_batches.values("mailing_id")):
-        left -= mailings.cancel_open(mailing, batches=left)
+        try:
+            left -= mailings.cancel_open(mailing, batches=left)
+        except redis.RedisError as error:  # what was accepted is not known; the next turn asks again
+            log.warning("journal.unreachable mailing=%s error=%s", mailing.pk, error)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import redis
@@ -130,8 +131,9 @@ class _Slice:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
         wanted = min(self.mailing.account.lanes, len(self._lanes) + shared.waiting_count)
         while len(self._lanes) < wanted and not shared.stop.is_set():
-            self._lanes.append(Lane(shared, mold_of(self.mailing)))
-            self._lanes[-1].start()
+            lane = Lane(shared, mold_of(self.mailing))
+            lane.start()
+            self._lanes.append(lane)
         return any(lane.is_alive() for lane in self._lanes)
 
     # --- Batches ----------------------------------------------------------------------------------------
@@ -157,7 +159,13 @@ class _Slice:
     def _load(self, shared: Load, held: Held) -> None:
         """Hand the batch's open recipients to the lanes; whom an earlier holder reached is settled first."""
         loaded = load(self.mailing, held.lease)
-        noted = journal.read(held.lease.batch_key)
+        try:
+            noted = journal.read(held.lease.batch_key)
+        except redis.RedisError as error:
+            log.warning("journal.unreachable mailing=%s error=%s", self.mailing.pk, error)
+            shared.turns.come_back_in(REDIS_AWAY_WAIT)
+            shared.stop.set()
+            return
         known = [
             Result(number, mailings.accepted(provider_id), loaded.tried.get(number, NEVER))
             for number, provider_id in noted.items()
@@ -172,26 +180,38 @@ class _Slice:
 
     def give_back(self) -> None:
         """Release what is held, close what a cancel left open, and finish the mailing when nothing is left."""
-        while self._held:
-            self._release(self._held.pop())
+        self._release_all(self._held)
+        self._held = []
 
     def _release_through(self) -> None:
         """Give back the batches of which nobody is waiting or on the wire."""
         through = [held for held in self._held if held.left == 0]
         self._held = [held for held in self._held if held.left > 0]
-        for held in through:
-            self._release(held)
+        self._release_all(through)
+
+    def _release_all(self, through: list[Held]) -> None:
+        """Each of them, whatever fails with another."""
+        with ExitStack() as stack:
+            for held in through:
+                stack.callback(self._release, held)
 
     def _release(self, held: Held) -> None:
-        try:
-            self._release_lease(held.lease)
-        finally:
-            held.journal.close(is_settled=not self.is_broken or held.left == 0)
+        """Acceptances that are not settled go to where every host finds them first; else the lease has to expire."""
+        is_settled = not self.is_broken or held.left == 0
+        held.journal.close(is_settled=is_settled)
+        if not is_settled:
+            journal.hand_over()
+            if held.journal.is_left:
+                return
+        self._release_lease(held.lease)
 
     def _release_lease(self, held: Lease) -> None:
         mailing_state = Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk)
         if mailing_state == "canceled":
-            mailings.close_range(self.mailing, held.batch_key, held.first, held.last)
+            try:
+                mailings.close_range(self.mailing, held.batch_key, held.first, held.last)
+            except redis.RedisError:
+                return  # the sweeper closes it when Redis is back
         if lease.release(held, wait_seconds=self._wait) == "done":
             journal.forget(held.batch_key)
             mailings.finish_if_done(self.mailing.pk)
@@ -204,7 +224,8 @@ class _Slice:
         is_ours = lease.renew([held.lease for held in self._held])
         if is_ours:
             shared.fence = asked_at + FENCE_SECONDS
-        standing = self._write(shared.take_results())
+        standing = self._write(shared)
+        shared.settled_at = time.monotonic()
         if standing.is_refused_too_often and not shared.stop.is_set():
             mailings.pause_refused(self.mailing)
             shared.stop.set()
@@ -215,11 +236,16 @@ class _Slice:
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
 
-    def _write(self, results: list[Result]) -> Standing:
-        """Into the ledger, and release the batches that are through with them."""
+    def _write(self, shared: Load) -> Standing:
+        """Results into the ledger, and release the batches that are through with them."""
+        results = shared.take_results()
         if not results:
             return Standing(Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk))
-        standing = settle(self.mailing, results)
+        try:
+            standing = settle(self.mailing, results)
+        except BaseException:
+            shared.put_back_results(results)  # the database may be back when the slice ends
+            raise
         accepted = sum(result.outcome.fate == "accepted" for result in results)
         self.settled_count += len(results)
         self.accepted_count += accepted
