@@ -109,7 +109,7 @@ def hand_over() -> int:
     count = 0
     for path in _files():
         try:
-            with path.open("rb") as file:
+            with path.open("r+b") as file:  # NFS locks only what may be written
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _give(UUID(path.name.partition(".")[0]), _parsed(path))
                 path.unlink()
