@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from tests.volley import ROOT, Volley, parent_of
 
+BACK_SECONDS = 20  # until what was killed is there again
 RECIPIENTS = 2000
 LANES = 4
 RATE = 500  # messages a second, so that a round lasts some seconds
@@ -283,10 +284,10 @@ class Round:
         os.kill(parent_of(workers[0]), number)
 
     def _kill_clock(self) -> None:
-        os.kill(_only(self.volley.pids("manage.py", "clock")), signal.SIGKILL)
+        os.kill(_only(lambda: self.volley.pids("manage.py", "clock")), signal.SIGKILL)
 
     def _kill_redis(self) -> None:
-        os.kill(_only(self.volley.pids("redis-server")), signal.SIGKILL)
+        os.kill(_only(lambda: self.volley.pids("redis-server")), signal.SIGKILL)
 
     def _flush_redis(self) -> None:
         from accounts.queue import redis_client
@@ -383,7 +384,11 @@ def _asked(is_so: Callable[[], bool]) -> bool:
         return False
 
 
-def _only(pids: list[int]) -> int:
+def _only(found: Callable[[], list[int]]) -> int:
+    """The one process; what was killed a moment ago is waited for."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while len(pids := found()) != 1 and time.monotonic() < deadline:
+        time.sleep(0.2)
     (pid,) = pids
     return pid
 
