@@ -4,6 +4,8 @@ The queue carries "work on X"; what X is stands in the database, and the clock a
 """
 
 import logging
+import os
+import socket
 import threading
 import time
 from functools import cache
@@ -53,6 +55,11 @@ def enqueue(
             log.warning("enqueue.failed job=%s arguments=%s error=%s", job, arguments, error)
 
     transaction.on_commit(put, robust=True)
+
+
+def process_name() -> str:
+    """host:pid, as this process is seen alive and named in logs; asked anew, since a pool's workers are forks."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def beat(role: str, name: str) -> None:

@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import os
-import socket
 import threading
 from typing import Any
 
@@ -12,7 +10,7 @@ from django.db import DatabaseError, close_old_connections
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from accounts.queue import BEAT_SECONDS, beat, leaving
+from accounts.queue import BEAT_SECONDS, beat, leaving, process_name
 from delivery.origin import hold_copy
 from delivery.pipeline import journal
 
@@ -51,7 +49,7 @@ class Worker(SimpleWorker):
     def _beat(self) -> None:
         """Be seen alive, whatever the job in work takes; RQ's own registration is lost with a flushed Redis."""
         pause = threading.Event()
-        seen_as = f"{socket.gethostname()}:{os.getpid()}"  # RQ's own names are random
+        seen_as = process_name()  # RQ's own names are random
         while True:
             for queue in self.queues:
                 try:

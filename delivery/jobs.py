@@ -4,8 +4,9 @@ import logging
 
 from django.db import transaction
 
+from accounts.queue import process_name
 from delivery.pipeline import dispatch
-from delivery.pipeline.work import work_slice, worker
+from delivery.pipeline.work import work_slice
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ def send_batch(*, mailing_id: int) -> int:
         return 0
     log.info(
         "slice.worked worker=%s mailing=%s batches=%s settled=%s seconds=%.2f",
-        worker(),
+        process_name(),
         mailing_id,
         ",".join(map(str, report.batch_ids)),
         report.settled,

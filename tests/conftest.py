@@ -5,7 +5,9 @@ from django.test import Client
 
 from accounts.models import Role
 from accounts.queue import redis_client
+from delivery.pipeline import connections
 from tests.people import a_person, a_workspace
+from tests.smtp_server import ScriptedServer
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +72,12 @@ def sign_in():
         return client
 
     return make
+
+
+@pytest.fixture
+def server():
+    """A mail server that does what a test tells it."""
+    made = ScriptedServer()
+    yield made
+    connections.close_all()
+    made.close()

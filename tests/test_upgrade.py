@@ -10,13 +10,11 @@ from django.urls import reverse
 
 from campaigns.models import Campaign
 from delivery.models import Batch, Mailing
-from delivery.pipeline import connections
 from delivery.pipeline.work import work_slice
 from tests.builders import CAMPAIGN_CONTENT
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for
 from tests.people import a_person
-from tests.smtp_server import ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOMS = ("accounts", "contacts", "delivery", "campaigns")
@@ -36,14 +34,6 @@ def earlier():
     """The tables and models of the first migrations; those of today afterwards, whatever happens."""
     yield migrate(FIRST)
     migrate([node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] in ROOMS])
-
-
-@pytest.fixture
-def server():
-    made = ScriptedServer()
-    yield made
-    connections.close_all()
-    made.close()
 
 
 def fill(apps, port):

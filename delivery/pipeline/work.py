@@ -4,15 +4,13 @@ The next batch is claimed and loaded while the lanes still send the last one, so
 """
 
 import logging
-import os
-import socket
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import redis
 
-from accounts.queue import leaving
+from accounts.queue import leaving, process_name
 from delivery import mailings
 from delivery.models import Mailing
 from delivery.pipeline import journal, lease, meter, signs
@@ -32,11 +30,6 @@ TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reache
 REDIS_AWAY_WAIT = 1.0
 LONGEST_WAIT = 60.0  # of one batch for its pace; a limit may be raised meanwhile
 log = logging.getLogger(__name__)
-
-
-def worker() -> str:
-    """This process: a pool's workers begin as one and the same."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Held:
 def work_slice(mailing_id: int) -> Report | None:
     """Send the mailing's batches that are due, the oldest first; None when there is none (paused, others have them)."""
     began = time.monotonic()
-    first = lease.claim(mailing_id, worker=worker())
+    first = lease.claim(mailing_id, worker=process_name())
     if first is None:
         return None
     mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=mailing_id)
@@ -149,7 +142,9 @@ class _Slice:
                 self._settle(shared)  # those that are through make room
             claimed = None
             if len(self._held) < BATCHES_HELD and not shared.turns.wait_seconds:
-                claimed = lease.claim(self.mailing.pk, worker=worker(), account_id=self.mailing.account_id)
+                claimed = lease.claim(
+                    self.mailing.pk, worker=process_name(), account_id=self.mailing.account_id
+                )
             if claimed is None:
                 shared.close()
             else:
@@ -251,7 +246,7 @@ class _Slice:
         self.accepted_count += accepted
         meter.record(self.mailing.pk, accepted)
         for held in self._held:
-            held.left -= sum(held.lease.first <= result.number <= held.lease.last for result in results)
+            held.left -= sum(result.number in held.journal.numbers for result in results)
         self._release_through()
         return standing
 
@@ -273,7 +268,7 @@ class _Slice:
         if time.monotonic() - self._shown_at >= signs.EVERY_SECONDS:
             self._shown_at = time.monotonic()
             seen = [lane.sign() for lane in self._lanes]
-            signs.show(worker(), self.mailing.pk, self.batch_ids[-1], self._began, seen)
+            signs.show(process_name(), self.mailing.pk, self.batch_ids[-1], self._began, seen)
 
     # --- Why it ended -----------------------------------------------------------------------------------
 

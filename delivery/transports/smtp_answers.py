@@ -60,8 +60,6 @@ def outcome_of(reply: Reply, command: Command) -> Outcome:
     """The fate of the message whose command was answered so."""
     code = f"{reply.code} {reply.enhanced}".strip()
     said = f"{reply.code} {reply.text}".strip()
-    if not _is_answer(reply, command):
-        return _unanswered(said, command)
     if reply.is_good:
         return Outcome(Fate.ACCEPTED, code, said)
     if _concerns_account(reply, command):
@@ -69,19 +67,6 @@ def outcome_of(reply: Reply, command: Command) -> Outcome:
     if reply.code < 500:
         return Outcome(Fate.DEFERRED, code, said, throttled=_is_throttle(reply))
     return Outcome(Fate.REJECTED, code, said)
-
-
-def _is_answer(reply: Reply, command: Command) -> bool:
-    """RFC 5321 §4.2.1 knows codes from 200 to 599; of the good ones only 2yz says that the message was taken."""
-    return 200 <= reply.code < (300 if command == "END" else 400) or 400 <= reply.code < 600
-
-
-def _unanswered(said: str, command: Command) -> Outcome:
-    """The server said something, yet not what became of the message."""
-    if command == "END":
-        words = f"The answer to the message was none: {said}"
-        return Outcome(Fate.IN_DOUBT, "in doubt", words, repeatable=True)
-    return Outcome(Fate.DEFERRED, said[:3], said)
 
 
 def _concerns_account(reply: Reply, command: Command) -> bool:

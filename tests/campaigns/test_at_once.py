@@ -22,7 +22,7 @@ from contacts.models import Contact, Subscription
 from delivery.actions import NothingToRetry
 from delivery.mailings import finish_if_done
 from delivery.models import Batch, Delivery, Mailing
-from delivery.pipeline import connections, dispatch
+from delivery.pipeline import dispatch
 from delivery.pipeline.dispatch import queued_by_mailing
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.work import work_slice
@@ -30,7 +30,6 @@ from delivery.transports.base import Fate, Outcome
 from tests.at_once import ROUNDS, AtOnce
 from tests.builders import a_campaign, a_list, an_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for
-from tests.smtp_server import ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BATCHES = 3
@@ -41,14 +40,6 @@ SHORT = '<p>Hello <a href="{{ unsubscribe_url }}">Unsubscribe</a> {{ workspace.p
 def at_once():
     made = AtOnce()
     yield made
-    made.close()
-
-
-@pytest.fixture
-def server():
-    made = ScriptedServer()
-    yield made
-    connections.close_all()
     made.close()
 
 

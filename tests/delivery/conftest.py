@@ -6,20 +6,11 @@ from contacts.models import Contact, List
 from delivery.actions import launch
 from delivery.content import Content
 from delivery.models import SendingAccount
-from delivery.pipeline import connections, work
-from tests.smtp_server import ScriptedServer
+from delivery.pipeline import work
 
 HELLO = Content(
     "Hi {{ contact.first_name }}", "<p>Hi {{ contact.first_name }}</p>", "Hi", "Acme", "news@acme.example"
 )
-
-
-@pytest.fixture
-def server():
-    made = ScriptedServer()
-    yield made
-    connections.close_all()
-    made.close()
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.queue import beat, enqueue, redis_client, signs_of_life
+from accounts.queue import beat, enqueue, process_name, redis_client, signs_of_life
 from config.worker import Worker
 from delivery.models import Batch, Mailing
 from delivery.operations import overview
 from delivery.pipeline import signs
-from delivery.pipeline.work import work_slice, worker
+from delivery.pipeline.work import work_slice
 
 pytestmark = pytest.mark.django_db
 
@@ -74,7 +74,7 @@ def test_a_worker_is_seen_by_its_host_and_process(monkeypatch):
     monkeypatch.setattr("config.worker.threading.Event", lambda: SimpleNamespace(wait=once))
     with pytest.raises(StopIteration):
         beating._beat()
-    assert list(signs_of_life("send")) == [worker()]
+    assert list(signs_of_life("send")) == [process_name()]
 
 
 def test_without_redis_the_page_says_so(sign_in, ada, monkeypatch):

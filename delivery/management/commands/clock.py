@@ -4,9 +4,7 @@ Any number may run: one at a time holds a PostgreSQL advisory lock and works, th
 """
 
 import logging
-import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +13,7 @@ import redis
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
-from accounts.queue import beat
+from accounts.queue import beat, process_name
 from delivery import registry
 from delivery.origin import hold_copy
 from delivery.pipeline import journal
@@ -68,6 +66,6 @@ def _guarded(work: Callable[[], object]) -> None:
 
 def _beat() -> None:
     try:
-        beat("clock", f"{socket.gethostname()}:{os.getpid()}")
+        beat("clock", process_name())
     except redis.RedisError as error:
         log.warning("clock.no_redis error=%s", error)
