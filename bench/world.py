@@ -123,7 +123,7 @@ def wait_until(
             return
         if any(process.poll() is not None for process in workers):
             raise SystemExit("A worker ended.")
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise SystemExit("The mailing did not get there.")
 
 

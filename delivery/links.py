@@ -34,7 +34,8 @@ class Tokens(NamedTuple):
 
 def _signatures(secret: str, body: bytes) -> tuple[bytes, bytes]:
     """The halves of one HMAC-SHA256, for links and for the Message-ID."""
-    inner, outer = (each.copy() for each in _begun(secret))
+    inner, outer = _begun(secret)
+    inner, outer = inner.copy(), outer.copy()
     inner.update(body)
     outer.update(inner.digest())
     digest = outer.digest()
@@ -82,5 +83,5 @@ def unsubscribe_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/u/{token}/"
 
 
-def one_click_url(token: str) -> str:
-    return f"{settings.PUBLIC_URL}/u/{token}/one-click/"
+def one_click_url(unsubscribe_url: str) -> str:
+    return f"{unsubscribe_url}one-click/"

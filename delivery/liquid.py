@@ -214,6 +214,10 @@ def _unclosed(source: str) -> int:
     return open_blocks[-1][1] if open_blocks else -1
 
 
+# What everybody has; a contact's other fields are attributes of the workspace's own.
+STANDARD_FIELDS: Final = frozenset({"email", "first_name", "last_name", "name"})
+
+
 def person(email: str, first_name: str, last_name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """What stands behind `contact` in a template; the standard fields win over custom ones."""
     return {

@@ -124,7 +124,9 @@ class Load:
     def note(self, recipient: Recipient, provider_id: str) -> None:
         """Its message was accepted, says the journal of its batch."""
         number = recipient.number
-        next(journal for numbers, journal in self._journals if number in numbers).note(number, provider_id)
+        for numbers, journal in self._journals:
+            if number in numbers:
+                return journal.note(number, provider_id)
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]

@@ -4,6 +4,7 @@ Consent and suppression are asked again here, so that whoever left after plannin
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from delivery.pipeline.mold import Recipient
 # Each row by indexes alone: the ledger's and the contacts' primary keys, suppressions by address, subscriptions by
 # contact. Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions.
 OPEN = """
-SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), c.attributes,
+SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
        CASE
          WHEN (SELECT true FROM contacts_suppression s
@@ -59,9 +60,12 @@ class Loaded:
 
 
 NEVER = Tried()
+_parsed = json.JSONDecoder().raw_decode
 
 
-def load(mailing: Mailing, lease: Lease) -> Loaded:
+def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = None) -> Loaded:
+    """attributes: which of the contacts' own fields the content reads; None: all."""
+    names = {f"name{at}": name for at, name in enumerate(attributes or ())}
     values: dict[str, Any] = {
         "workspace": mailing.workspace_id,
         "is_test": mailing.is_test,
@@ -70,26 +74,26 @@ def load(mailing: Mailing, lease: Lease) -> Loaded:
         "mailing": mailing.pk,
         "first": lease.first,
         "last": lease.last,
+        **names,
     }
     recipients, tried, skipped = [], {}, {}
     with connection.cursor() as cursor:
-        cursor.execute(OPEN, values)
-        for (
-            number,
-            email,
-            first_name,
-            last_name,
-            attributes,
-            count,
-            since,
-            in_doubt,
-            skip,
-        ) in cursor.fetchall():
+        cursor.execute(OPEN.format(attributes=_selected(attributes, names)), values)
+        for number, email, first_name, last_name, own, count, since, in_doubt, skip in cursor.fetchall():
             if count:
                 tried[number] = Tried(count, since, in_doubt)
             if skip:
                 skipped[number] = skip
-            else:
-                known = json.loads(attributes) if isinstance(attributes, str) else attributes
-                recipients.append(Recipient(number, email, first_name, last_name, known))
+                continue
+            if own is not None:
+                own = _parsed(own)[0]
+                own = own if attributes is None else dict(zip(attributes, own, strict=True))
+            recipients.append(Recipient(number, email, first_name, last_name, own))
     return Loaded(recipients, tried, skipped)
+
+
+def _selected(attributes: Sequence[str] | None, names: Iterable[str]) -> str:
+    if attributes is None:
+        return "c.attributes"
+    picked = ", ".join(f"c.attributes -> %({name})s" for name in names)
+    return f"jsonb_build_array({picked})" if picked else "NULL"

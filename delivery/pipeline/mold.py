@@ -15,9 +15,9 @@ from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
 
 from delivery import links, liquid
 from delivery.content import Content
-from delivery.liquid import TemplateProblem
+from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
-from delivery.pipeline.slots import Encode, Slot
+from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class Mold:
         self.text_end = _body(content.text_end, field="text", html=False)
         self.html = _body(_closed(content.html), field="content", html=True)
         self.html_end = _body(content.html_end, field="content", html=True)
+        self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -166,7 +167,8 @@ class Mold:
         if not recipient.email.isprintable():
             raise TemplateProblem("A control character stands in the address.", field="to")
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
-        context = self._context(recipient, links.unsubscribe_url(tokens.unsubscribe))
+        unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
+        context = self._context(recipient, unsubscribe_url)
         subject = b"".join(self.subject.fill(context)).decode()
         name = f"{recipient.first_name} {recipient.last_name}".strip()
         head = (
@@ -179,7 +181,7 @@ class Mold:
                 tokens.message.encode(),
                 self._fixed,
             )
-        ) + _unsubscribe_headers(tokens.unsubscribe)
+        ) + _unsubscribe_headers(unsubscribe_url)
         text = [self._before_text, *self.text.fill(context), *self.text_end.fill(context)]
         html = [self._before_html, *self.html.fill(context), *self.html_end.fill(context)]
         return [head, *text, *html, self._end]
@@ -205,6 +207,18 @@ class Mold:
         if self._date[0] != second:
             self._date = (second, mime.date(second))
         return self._date[1]
+
+
+def _attributes_read(*parts: Part) -> list[str] | None:
+    """The contact's own fields that the parts name; None where they ask for more than some by their names."""
+    names = set()
+    for path in (path for part in parts for path in part.template.variable_segments(include_partials=False)):
+        if path[0] != "contact" and isinstance(path[0], str):
+            continue
+        if len(path) == 1 or not isinstance(path[1], str) or path[1] in LIQUIDS_OWN:
+            return None
+        names.add(path[1])
+    return sorted(names - STANDARD_FIELDS)
 
 
 def _body(source: str, *, field: str, html: bool) -> Part:
@@ -234,7 +248,7 @@ def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
     )
 
 
-def _unsubscribe_headers(token: str) -> bytes:
+def _unsubscribe_headers(unsubscribe_url: str) -> bytes:
     """RFC 2369 and RFC 8058: a link that one POST acts on."""
-    url = links.one_click_url(token).encode()
+    url = links.one_click_url(unsubscribe_url).encode()
     return b"List-Unsubscribe:\r\n <" + url + b">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"

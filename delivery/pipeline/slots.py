@@ -91,8 +91,8 @@ def _key(reads: tuple[tuple[str, ...], ...], context: Mapping[str, Any]) -> Any:
 
 def _value(path: tuple[str, ...], context: Mapping[str, Any]) -> Any:
     value: Any = context.get(path[0])
-    for name in path[1:]:
-        value = value.get(name) if isinstance(value, dict) else None
+    if len(path) == 2:  # _reads takes no longer ones
+        return value.get(path[1]) if isinstance(value, dict) else None
     return value
 
 

@@ -5,6 +5,7 @@ The next batch is claimed and loaded while the lanes still send the last one, so
 
 import logging
 import time
+from bisect import bisect_left, bisect_right
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -88,6 +89,7 @@ class _Slice:
     def send(self, first: Lease) -> None:
         """Send the first batch and those after it, until the slice is over or nothing is left to do."""
         self._hold(first)
+        self._mold = mold_of(self.mailing)
         try:
             turns = Turns(self.mailing)
         except redis.RedisError as error:
@@ -124,7 +126,7 @@ class _Slice:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
         wanted = min(self.mailing.account.lanes, len(self._lanes) + shared.waiting_count)
         while len(self._lanes) < wanted and not shared.stop.is_set():
-            lane = Lane(shared, mold_of(self.mailing))
+            lane = Lane(shared, self._mold)
             lane.start()
             self._lanes.append(lane)
         return any(lane.is_alive() for lane in self._lanes)
@@ -153,7 +155,7 @@ class _Slice:
 
     def _load(self, shared: Load, held: Held) -> None:
         """Hand the batch's open recipients to the lanes; whom an earlier holder reached is settled first."""
-        loaded = load(self.mailing, held.lease)
+        loaded = load(self.mailing, held.lease, attributes=self._mold.attributes)
         try:
             noted = journal.read(held.lease.batch_key)
         except redis.RedisError as error:
@@ -245,8 +247,9 @@ class _Slice:
         self.settled_count += len(results)
         self.accepted_count += accepted
         meter.record(self.mailing.pk, accepted)
+        numbers = sorted(result.number for result in results)
         for held in self._held:
-            held.left -= sum(result.number in held.journal.numbers for result in results)
+            held.left -= bisect_right(numbers, held.lease.last) - bisect_left(numbers, held.lease.first)
         self._release_through()
         return standing
 

@@ -29,6 +29,8 @@ Security = Literal["none", "starttls", "tls"]
 
 KNOWN_REPLIES, KNOWN_LENGTH = 500, 60
 _known_replies: dict[bytes, Reply] = {}
+# What servers answered to MAIL, RCPT and DATA together when they took all three, word for word.
+_known_consents: set[bytes] = set()
 # Servers that offer PIPELINING and lose step with it; this process talks to them command by command from then on.
 _out_of_step: set[str] = set()
 
@@ -162,7 +164,7 @@ class Connection:
         self, message: Message, upcoming: Message | None = None, meanwhile: Meanwhile = nothing
     ) -> Outcome:
         """Hand over one message. Never raises: after a lost connection `usable` is False."""
-        unfit = self._unfit(message)
+        unfit = None if self.announced is message else self._unfit(message)
         if unfit:
             return unfit
         ahead = upcoming if upcoming and self._pipelining and not self._unfit(upcoming) else None
@@ -218,15 +220,21 @@ class Connection:
 
     def _look_ahead(self, message: Message) -> None:
         """Read what the announced message's envelope was answered; trouble here is not the sent one's."""
+        answers = self._received  # all of them as a rule: servers answer a group in one write (RFC 2920 §3.2)
+        if answers in _known_consents:
+            self._received, self.announced = b"", message
+            return
         try:
             refusal = self._opened([self._reply_to("MAIL"), self._reply_to("RCPT"), self._reply_to("DATA")])
         except (OSError, _Gone) as error:
             self._break(error)
             return
-        if refusal is None:
-            self.announced = message
-        else:
+        if refusal is not None:
             self._refused_ahead = (message, refusal)
+            return
+        self.announced = message
+        if _are_three_lines(answers) and len(_known_consents) < KNOWN_REPLIES:
+            _known_consents.add(answers)
 
     def _reply_to(self, command: Command) -> tuple[Command, Reply]:
         """The next reply of a group; after a 421 there is none, so it stands for those that follow too."""
@@ -277,12 +285,8 @@ class Connection:
     def _write_pieces(self, pieces: list[bytes]) -> None:
         """One write of them all, without copying the message; `_left` tells how far it got."""
         self._left = sum(map(len, pieces))
-        for at in range(0, len(pieces) if self._is_plain else 0, PIECES_AT_ONCE):  # TLS knows no sendmsg
-            some = pieces[at : at + PIECES_AT_ONCE]
-            sent = self._socket.sendmsg(some)
-            self._left -= sent
-            if sent < sum(map(len, some)):
-                break
+        if self._is_plain:  # TLS knows no sendmsg
+            self._left -= self._socket.sendmsg(pieces[:PIECES_AT_ONCE])
         if self._left:
             rest = memoryview(b"".join(pieces))
             while self._left:
@@ -339,6 +343,16 @@ class Connection:
             return
         finally:
             self._socket.close()
+
+
+def _are_three_lines(answers: bytes) -> bool:
+    """Whether they are three replies of a line each, and short enough to be the same for everybody."""
+    lines = answers.split(b"\n")
+    return (
+        len(lines) == 4
+        and not lines[3]
+        and all(len(line) <= KNOWN_LENGTH and line[3:4] == b" " for line in lines[:3])
+    )
 
 
 def _needs_utf8(message: Message) -> bool:

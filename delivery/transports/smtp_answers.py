@@ -4,6 +4,7 @@ RFC 5321 §4.2 (codes), RFC 3463 and 2034 (enhanced codes at the start of the te
 """
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from delivery.transports.base import Fate, Outcome
@@ -56,6 +57,7 @@ class Reply(NamedTuple):
         return first if is_one else ""
 
 
+@lru_cache(500)
 def outcome_of(reply: Reply, command: Command) -> Outcome:
     """The fate of the message whose command was answered so."""
     code = f"{reply.code} {reply.enhanced}".strip()
