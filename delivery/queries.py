@@ -27,10 +27,10 @@ STANDS_STILL = (
 # Equal complaints meet: the recipient's address and what servers number their answers with (a token of eight
 # letters or more with a digit in it) are left out of the comparison; one answer is shown for all.
 ERRORS = """
-SELECT state, code, min(said), count(*)
-  FROM (SELECT state, code, replace(server_said, email, '…') AS said FROM delivery_delivery
-         WHERE mailing_id = %s AND state IN ('rejected', 'deferred', 'in_doubt', 'skipped') LIMIT %s) AS bad
- GROUP BY state, code, regexp_replace(said, '\\m(?=[[:alnum:]._=+-]*[0-9])[[:alnum:]._=+-]{8,}', '…', 'g')
+SELECT exception, code, min(said), count(*)
+  FROM (SELECT exception, code, replace(server_said, email, '…') AS said FROM delivery_delivery
+         WHERE mailing_id = %s AND exception IN ('rejected', 'deferred', 'in_doubt', 'skipped') LIMIT %s) AS bad
+ GROUP BY exception, code, regexp_replace(said, '\\m(?=[[:alnum:]._=+-]*[0-9])[[:alnum:]._=+-]{8,}', '…', 'g')
  ORDER BY count(*) DESC, code LIMIT %s
 """
 
@@ -80,7 +80,7 @@ class Progress:
 def progress(mailing: Mailing) -> Progress:
     """Counters, rate and errors; cost grows with the deferred and the errors read, by delivery_exception_idx."""
     errors = error_groups(mailing)
-    deferred = Delivery.objects.filter(mailing=mailing, state=DeliveryState.DEFERRED).count()
+    deferred = Delivery.objects.filter(mailing=mailing, exception=DeliveryState.DEFERRED).count()
     still_open = open_count(mailing)
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     return Progress(
@@ -164,7 +164,8 @@ def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str
     """
     rows = Delivery.objects.filter(mailing=mailing).select_related("contact")
     if state in DeliveryState.values:
-        rows = rows.filter(state=state)
+        is_usual = state in (DeliveryState.PENDING, DeliveryState.ACCEPTED)
+        rows = rows.filter(**{"state" if is_usual else "exception": state})
     if code:
         rows = rows.filter(code=code)
     if search:

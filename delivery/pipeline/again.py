@@ -10,7 +10,7 @@ RETRYABLE = (DeliveryState.REJECTED, DeliveryState.IN_DOUBT)
 # By delivery_exception_idx. What was tried stays counted; the server's old words go.
 REOPEN = """
 UPDATE delivery_delivery SET state = 'pending', due_at = NULL, deferred_since = NULL, code = '', server_said = ''
- WHERE mailing_id = %(mailing)s AND state = %(state)s AND (%(code)s = '' OR code = %(code)s)
+ WHERE mailing_id = %(mailing)s AND exception = %(state)s AND (%(code)s = '' OR code = %(code)s)
 """
 # A fresh key: the batch's old journal must not answer for what is sent anew.
 READY = """

@@ -126,7 +126,8 @@ class Load:
         number = recipient.number
         for numbers, journal in self._journals:
             if number in numbers:
-                return journal.note(number, provider_id)
+                journal.note(number, provider_id)
+                return
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]

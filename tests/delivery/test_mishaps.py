@@ -23,6 +23,7 @@ from delivery.pipeline import connections, lease, pace, turns, work
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
+from delivery.transports import smtp
 from delivery.transports.base import Fate, Outcome
 from tests.builders import a_campaign, an_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
@@ -393,6 +394,36 @@ def test_a_kept_connection_that_says_421_when_it_was_idle_is_opened_again(people
     work_all(mailing)
     assert (mailing.state, mailing.accepted_count) == ("finished", 2)
     assert Delivery.objects.filter(mailing=mailing).exclude(attempt_count=1).count() == 0
+
+
+@pytest.mark.parametrize("rcpt", ["250 Ok", "250-first\r\n250 second", "250-\r\n250-\r\n250 third"])
+def test_answers_that_arrive_in_pieces_or_of_many_lines_are_never_mixed_up(
+    people, send_to_news, server, account, monkeypatch, rcpt
+):
+    """What a server said before is known at a glance; half of it, or something like it, must not be taken for it."""
+
+    def late(_line):
+        time.sleep(0.03)
+        return "354 Go on"
+
+    def end(connection, real=smtp.Connection._end):
+        time.sleep(0.01)  # so that the answers to MAIL and RCPT are there, and the one to DATA is not
+        return real(connection)
+
+    monkeypatch.setattr(smtp.Connection, "_end", end)
+    server.answers |= {"RCPT": lambda _line: rcpt, "DATA": late}
+    account.lanes = 1
+    account.save()
+    people(6)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.accepted_count, server.connection_count) == (6, 1)
+    server.answers |= {"RCPT": lambda line: "550 5.1.1 Nobody" if "p3@" in line else rcpt}
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.accepted_count, mailing.rejected_count) == (5, 1)
+    assert said(mailing, "p3@example.com").code == "550 5.1.1"
+    assert server.connection_count == 1
 
 
 def test_a_message_counts_as_sent_although_redis_breaks_right_after_it(

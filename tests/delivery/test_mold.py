@@ -321,3 +321,43 @@ def test_what_liquid_answers_for_any_object_is_nobody_elses():
     tom = mold.fill(Recipient(2, "tom@example.com", "Tom", attributes={"street": "Rome", "x": 1}))
     assert "Berlin" in body(read(anna), "html")
     assert "Berlin" not in body(read(tom), "html")
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("no tag at all", []),
+        (
+            "{{ contact.first_name }} {{ contact.email | upcase }} {{ unsubscribe_url }} {{ campaign.name }}",
+            [],
+        ),
+        (
+            "{{ contact.city }} {{ contact['zip code'] | default: contact.street }}",
+            ["city", "street", "zip code"],
+        ),
+        ("{% if contact.points > 3 %}{{ contact.address.town }}{% endif %}", ["address", "points"]),
+        ("{% for each in contact.tags %}{{ each }}{% endfor %}", ["tags"]),
+        ("{% assign name = 'city' %}{{ contact[name] }}", None),
+        ("{% for field in contact %}{{ field }}{% endfor %}", None),
+        ("{% assign someone = contact %}{{ someone.city }}", None),
+        ("{{ contact.size }}", None),
+    ],
+)
+def test_the_attributes_that_are_loaded_are_those_that_the_content_reads(source, fields):
+    for part in ("subject", "html", "text"):
+        assert a_mold(**{part: source}).attributes == fields
+
+
+def test_a_message_is_the_same_with_the_attributes_that_were_loaded_alone():
+    everything = {"city": "Berlin", "points": 0, "none": None, "secret": "x"}
+    source = (
+        "<p>{{ contact.city }}|{{ contact.points }}|{{ contact.none }}|{{ contact.gone | default: 'no' }}</p>"
+    )
+    mold = a_mold(html=source)
+    assert mold.attributes == ["city", "gone", "none", "points"]
+    loaded = {name: everything.get(name) for name in mold.attributes}
+    whole, part = (
+        mold.fill(Recipient(1, "eve@example.com", attributes=each)).partition(b"Message-ID")[2]
+        for each in (everything, loaded)
+    )
+    assert whole == part
