@@ -14,7 +14,7 @@ import redis
 from accounts.queue import leaving, process_name
 from delivery import mailings
 from delivery.models import Mailing
-from delivery.pipeline import journal, lease, meter, signs
+from delivery.pipeline import dispatch, journal, lease, meter, signs
 from delivery.pipeline.journal import Journal
 from delivery.pipeline.lanes import Lane, Load
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
@@ -24,8 +24,9 @@ from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
-# How long a mailing keeps a worker; what is left of its batches waits its turn behind the other mailings' ones.
+# How long a mailing keeps a worker that another one waits for; what is left of its batches waits its turn then.
 SLICE_SECONDS = 2.0
+LONGEST_SLICE = 10.0  # where nobody waits
 BATCHES_HELD = 3  # by one worker at once: one in the air, one waiting, one whose last answers are awaited
 TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reached is tried again
 REDIS_AWAY_WAIT = 1.0
@@ -84,6 +85,7 @@ class _Slice:
         self._began = began
         self._wait = 0.0
         self._settled_at = began
+        self._may_stay = True
         self._shown_at = 0.0
 
     def send(self, first: Lease) -> None:
@@ -120,7 +122,9 @@ class _Slice:
             self._show()
 
     def _is_over(self, shared: Load) -> bool:
-        return shared.stop.is_set() or leaving.is_set() or time.monotonic() > self._began + SLICE_SECONDS
+        seconds = time.monotonic() - self._began
+        is_long = seconds > SLICE_SECONDS and (seconds > LONGEST_SLICE or not self._may_stay)
+        return is_long or shared.stop.is_set() or leaving.is_set()
 
     def _staff(self, shared: Load) -> bool:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
@@ -230,8 +234,22 @@ class _Slice:
             shared.stop.set()
         try:
             shared.turns.refresh()
+            if time.monotonic() > self._began + SLICE_SECONDS - 2 * SETTLE_EVERY:
+                self._may_stay = self._is_alone()
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
+            self._may_stay = False
+
+    def _is_alone(self) -> bool:
+        """Whether no other mailing waits for a worker, and nobody changed the account or the pace meanwhile."""
+        if dispatch.queued_by_mailing().keys() - {self.mailing.pk}:
+            return False
+        return Mailing.objects.filter(
+            pk=self.mailing.pk,
+            rate_per_second=self.mailing.rate_per_second,
+            account_id=self.mailing.account_id,
+            account__updated_at=self.mailing.account.updated_at,
+        ).exists()
 
     def _write(self, shared: Load) -> Standing:
         """Results into the ledger, and release the batches that are through with them."""
