@@ -268,7 +268,7 @@ class Round:
         """One that holds a batch; any other, where none does just now."""
         from delivery.models import Batch
 
-        workers = self.volley.sender_pids()
+        workers = self._workers()
         holders = Batch.objects.filter(mailing=self.mailing, state="leased").values_list("worker", flat=True)
         busy = {int(worker.rpartition(":")[2]) for worker in holders}
         return self.dice.choice([pid for pid in workers if pid in busy] or workers)
@@ -280,8 +280,14 @@ class Round:
         self._signal_pool(signal.SIGTERM)
 
     def _signal_pool(self, number: int) -> None:
-        workers = self.volley.sender_pids()
-        os.kill(parent_of(workers[0]), number)
+        os.kill(parent_of(self._workers()[0]), number)
+
+    def _workers(self) -> list[int]:
+        """The senders; where all were ended a moment ago, those that take their place."""
+        deadline = time.monotonic() + BACK_SECONDS
+        while not (found := self.volley.sender_pids()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
 
     def _kill_clock(self) -> None:
         os.kill(_only(lambda: self.volley.pids("manage.py", "clock")), signal.SIGKILL)
