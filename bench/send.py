@@ -45,6 +45,8 @@ def main() -> None:
         finally:
             if sink:
                 sink.stop()
+    if ceiling:
+        ceiling["share_of_ceiling"] = round(result["messages_per_second"] / ceiling["ceiling_per_second"], 3)
     print(json.dumps(result | ceiling), flush=True)
 
 

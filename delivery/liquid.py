@@ -221,7 +221,8 @@ STANDARD_FIELDS: Final = frozenset({"email", "first_name", "last_name", "name"})
 def person(email: str, first_name: str, last_name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """What stands behind `contact` in a template; the standard fields win over custom ones."""
     return {
-        **attributes,
+        # Nothing is the same as absent: to filters None would be a value, and “None” a text.
+        **{key: value for key, value in attributes.items() if value is not None},
         "email": email,
         "first_name": first_name,
         "last_name": last_name,

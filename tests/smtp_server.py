@@ -15,6 +15,7 @@ class ScriptedServer:
     ) -> None:
         self.pipelining = pipelining
         self.answers = answers or {}
+        self.offers: list[str] = []  # further extensions, as EHLO's answer has them
         self.messages: list[tuple[str, bytes]] = []
         self.connection_count = 0
         outer = self
@@ -59,7 +60,8 @@ class _Session:
         verb = line[:4].upper()
         reply = self.server.answers.get(verb, lambda _line: _DEFAULT.get(verb, "250 2.0.0 Ok"))(line)
         if verb == "EHLO":
-            reply = "250-test\r\n" + ("250-PIPELINING\r\n" if self.server.pipelining else "") + "250 8BITMIME"
+            offers = ["test", *(["PIPELINING"] if self.server.pipelining else []), *self.server.offers]
+            reply = "".join(f"250-{each}\r\n" for each in offers) + "250 8BITMIME"
         if verb == "RCPT":  # of a refused one DATA is still answered by 354, as RFC 2920 allows
             self.recipient = line.partition("<")[2].partition(">")[0] if (reply or "").startswith("2") else ""
         if reply is None:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from campaigns.models import Campaign
 from delivery.models import Batch, Mailing
 from delivery.pipeline.work import work_slice
+from delivery.queries import deliveries, progress
 from tests.builders import CAMPAIGN_CONTENT
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for
@@ -21,6 +22,7 @@ ROOMS = ("accounts", "contacts", "delivery", "campaigns")
 FIRST = [(room, "0001_initial") for room in ROOMS]
 PEOPLE = 120
 SENT = 50  # the first batch of them
+REFUSED = 7  # one of these
 
 
 def migrate(targets):
@@ -48,7 +50,7 @@ def fill(apps, port):
     account = new(
         "delivery", "SendingAccount", workspace=workspace, name="Way out", provider="smtp", settings=settings
     )
-    counts = {"total_count": PEOPLE, "accepted_count": SENT, "batch_size": SENT}
+    counts = {"total_count": PEOPLE, "accepted_count": SENT - 1, "rejected_count": 1, "batch_size": SENT}
     mailing = new(
         "delivery",
         "Mailing",
@@ -69,7 +71,7 @@ def fill(apps, port):
             list=news,
             status="subscribed",
         )
-        state = "accepted" if number <= SENT else "pending"
+        state = "rejected" if number == REFUSED else "accepted" if number <= SENT else "pending"
         new(
             "delivery",
             "Delivery",
@@ -105,7 +107,9 @@ def test_a_campaign_that_was_being_sent_before_an_upgrade_ends_after_it(earlier,
     while work_slice(mailing.pk):
         pass
     mailing.refresh_from_db()
-    assert (mailing.state, mailing.accepted_count) == ("finished", PEOPLE)
+    assert (mailing.state, mailing.accepted_count) == ("finished", PEOPLE - 1)
+    assert [each.number for each in deliveries(mailing, state="rejected")] == [REFUSED]
+    assert [(group.state, group.count) for group in progress(mailing).errors] == [("rejected", 1)]
     assert_everyone_is_accounted_for(mailing)
     reached = Counter(server.recipients())
     assert reached == {f"p{number}@example.com": 1 for number in range(SENT + 1, PEOPLE + 1)}

@@ -12,7 +12,7 @@ import django_rq
 import redis
 from django.db import connection
 
-from accounts.queue import enqueue, workers_alive
+from accounts.queue import enqueue, redis_client, workers_alive
 
 QUEUE = "send"
 JOB = "delivery.jobs.send_batch"
@@ -57,8 +57,8 @@ def queue_one(mailing_id: int, *, at_front: bool = False) -> None:
 
 def queued_by_mailing() -> Counter[int]:
     """How many jobs wait in the queue for each mailing. Raises: redis.RedisError."""
-    ids = django_rq.get_queue(QUEUE).get_job_ids()
-    return Counter(int(job_id.split("-")[1]) for job_id in ids if job_id.startswith("send-"))
+    ids = redis_client().lrange(django_rq.get_queue(QUEUE).key, 0, -1)  # RQ's own client waits without end
+    return Counter(int(job_id.split(b"-")[1]) for job_id in ids if job_id.startswith(b"send-"))
 
 
 def queued_or_none() -> Counter[int] | None:

@@ -143,6 +143,7 @@ class Lane(threading.Thread):
         super().__init__(name="lane", daemon=True)
         self._load, self._mold, self._turns = load, mold, load.turns
         self._account = load.turns.account
+        self._ids = (mold.frame.mailing_id, self._account.pk)  # for the log
         self._connection: Connection | None = None
         # Whether the connection took a message before, so that its end says nothing of the next one.
         self._was_used = False
@@ -161,10 +162,10 @@ class Lane(threading.Thread):
         except CannotConnect as error:
             self._explain(error.outcome)
         except redis.RedisError as error:
-            log.warning("pace.unreachable account=%s error=%s", self._account.pk, error)
+            log.warning("pace.unreachable mailing=%s account=%s error=%s", *self._ids, error)
             self._turns.come_back_in(REDIS_AWAY_SECONDS)
         except Exception:
-            log.exception("lane.failed account=%s", self._account.pk)
+            log.exception("lane.failed mailing=%s account=%s", *self._ids)
             self._load.trouble = "The worker met an error of its own; its log has the details."
         finally:
             if self._prepared:
@@ -218,7 +219,7 @@ class Lane(threading.Thread):
         except TemplateProblem as error:
             outcome = Outcome(Fate.REJECTED, "template", error.message)
         except Exception as error:
-            log.exception("lane.unfit account=%s number=%s", self._account.pk, recipient.number)
+            log.exception("lane.unfit mailing=%s account=%s number=%s", *self._ids, recipient.number)
             words = f"The message could not be made for this contact: {type(error).__name__}: {error}"
             outcome = Outcome(Fate.REJECTED, "template", words)
         else:
@@ -277,7 +278,7 @@ class Lane(threading.Thread):
         except redis.RedisError:
             return  # met again where it can be told
         except Exception:  # the message that is sent now must not suffer from it
-            log.exception("lane.unprepared account=%s", self._account.pk)
+            log.exception("lane.unprepared mailing=%s account=%s", *self._ids)
 
     def _goes_on(self, upcoming: Ready) -> bool:
         """Whether to send what was named along with the last one: what the server waits for is ended, if it may."""

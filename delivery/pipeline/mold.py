@@ -51,6 +51,9 @@ class Rendered:
     text: str
 
 
+PICKED_FIELDS = 50  # as many are picked from a contact's attributes at most; beyond, all of them are loaded
+
+
 class Part:
     """One Liquid source cut into pieces: encoded static bytes, or the nodes that make a slot."""
 
@@ -210,7 +213,7 @@ class Mold:
 
 
 def _attributes_read(*parts: Part) -> list[str] | None:
-    """The contact's own fields that the parts name; None where they ask for more than some by their names."""
+    """The contact's own fields that the parts name; None where they ask for more than a few by their names."""
     names = set()
     for path in (path for part in parts for path in part.template.variable_segments(include_partials=False)):
         if path[0] != "contact" and isinstance(path[0], str):
@@ -218,7 +221,8 @@ def _attributes_read(*parts: Part) -> list[str] | None:
         if len(path) == 1 or not isinstance(path[1], str) or path[1] in LIQUIDS_OWN:
             return None
         names.add(path[1])
-    return sorted(names - STANDARD_FIELDS)
+    names -= STANDARD_FIELDS
+    return sorted(names) if len(names) <= PICKED_FIELDS else None
 
 
 def _body(source: str, *, field: str, html: bool) -> Part:

@@ -121,9 +121,9 @@ def _reads(nodes: list[Node]) -> tuple[tuple[str, ...], ...]:
             if isinstance(expression, Path):
                 path = tuple(expression.path)
                 if (
-                    path[0] not in RESERVED
+                    len(path) > 2
                     or not all(isinstance(name, str) for name in path)
-                    or len(path) > 2
+                    or path[0] not in RESERVED
                 ):
                     return ()
                 if path[-1] in LIQUIDS_OWN:

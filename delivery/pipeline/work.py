@@ -19,6 +19,7 @@ from delivery.pipeline.journal import Journal
 from delivery.pipeline.lanes import Lane, Load
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
+from delivery.pipeline.mold import Mold
 from delivery.pipeline.molds import mold_of
 from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
@@ -74,6 +75,8 @@ def work_slice(mailing_id: int) -> Report | None:
 class _Slice:
     """The leases that a worker holds on one mailing, and the lanes that send them."""
 
+    _mold: Mold  # made when the first lease is held, so that it is given back where that fails
+
     def __init__(self, mailing: Mailing, began: float) -> None:
         self.mailing = mailing
         self.batch_ids: list[int] = []
@@ -85,7 +88,7 @@ class _Slice:
         self._began = began
         self._wait = 0.0
         self._settled_at = began
-        self._may_stay = True
+        self._may_stay = True  # beyond SLICE_SECONDS
         self._shown_at = 0.0
 
     def send(self, first: Lease) -> None:
@@ -235,13 +238,13 @@ class _Slice:
         try:
             shared.turns.refresh()
             if time.monotonic() > self._began + SLICE_SECONDS - 2 * SETTLE_EVERY:
-                self._may_stay = self._is_alone()
+                self._may_stay = all(lane.is_alive() for lane in self._lanes) and self._is_alone()
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
             self._may_stay = False
 
     def _is_alone(self) -> bool:
-        """Whether no other mailing waits for a worker, and nobody changed the account or the pace meanwhile."""
+        """Whether no other mailing waits for a worker, and nobody changed meanwhile what the slice goes by."""
         if dispatch.queued_by_mailing().keys() - {self.mailing.pk}:
             return False
         return Mailing.objects.filter(
@@ -249,6 +252,8 @@ class _Slice:
             rate_per_second=self.mailing.rate_per_second,
             account_id=self.mailing.account_id,
             account__updated_at=self.mailing.account.updated_at,
+            workspace__pause_at_rejected_percent=self.mailing.workspace.pause_at_rejected_percent,
+            workspace__repeats_in_doubt=self.mailing.workspace.repeats_in_doubt,
         ).exists()
 
     def _write(self, shared: Load) -> Standing:

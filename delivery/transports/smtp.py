@@ -233,7 +233,9 @@ class Connection:
             self._refused_ahead = (message, refusal)
             return
         self.announced = message
-        if _are_three_lines(answers) and len(_known_consents) < KNOWN_REPLIES:
+        if _are_three_lines(answers):
+            if len(_known_consents) >= KNOWN_REPLIES:  # of a server that names the recipient in its answer
+                _known_consents.clear()
             _known_consents.add(answers)
 
     def _reply_to(self, command: Command) -> tuple[Command, Reply]:

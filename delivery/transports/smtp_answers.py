@@ -4,7 +4,6 @@ RFC 5321 §4.2 (codes), RFC 3463 and 2034 (enhanced codes at the start of the te
 """
 
 import re
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from delivery.transports.base import Fate, Outcome
@@ -38,6 +37,9 @@ NOT_THROTTLE_WORDS = re.compile(
 )
 
 
+ENHANCED = re.compile(r"(?=[\d.]{5,8}(?: |$))\d+\.\d+\.\d+")
+
+
 class Reply(NamedTuple):
     """text: all lines, joined by blanks."""
 
@@ -51,13 +53,10 @@ class Reply(NamedTuple):
     @property
     def enhanced(self) -> str:
         """The enhanced status code that the text begins with, or ""."""
-        first = self.text.partition(" ")[0]
-        parts = first.split(".")
-        is_one = len(parts) == 3 and all(part.isdigit() for part in parts) and len(first) <= 8
-        return first if is_one else ""
+        found = ENHANCED.match(self.text)
+        return found[0] if found else ""
 
 
-@lru_cache(500)
 def outcome_of(reply: Reply, command: Command) -> Outcome:
     """The fate of the message whose command was answered so."""
     code = f"{reply.code} {reply.enhanced}".strip()

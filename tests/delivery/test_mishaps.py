@@ -1,31 +1,40 @@
 """What goes wrong while sending: each time everybody is accounted for, and nothing is said twice without need."""
 
+import email
+import email.policy
+import itertools
 import threading
 import time
 import uuid
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
+import django_rq
 import pytest
 import redis
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.queue import redis_client
+from accounts.models import Workspace
+from accounts.queue import process_name, redis_client
 from campaigns.actions import lifecycle
 from contacts.models import Subscription
 from delivery import accounts
 from delivery.actions import cancel, pause, resume, retry
+from delivery.jobs import send_batch
 from delivery.management.commands import clock
 from delivery.models import Batch, Delivery, Mailing
-from delivery.pipeline import connections, lease, pace, turns, work
+from delivery.pipeline import connections, dispatch, lease, pace, turns, work
+from delivery.pipeline.retry import wait_seconds
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.transports import smtp
 from delivery.transports.base import Fate, Outcome
-from tests.builders import a_campaign, an_account
+from tests.builders import a_campaign, a_contact, an_account
+from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +271,7 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
     people, send_to_news, server, monkeypatch
 ):
     monkeypatch.setattr(work, "SLICE_SECONDS", 0.3)
+    monkeypatch.setattr(work, "LONGEST_SLICE", 0.3)
     server.answers["END"] = lambda _recipient: (time.sleep(0.1), "250 Ok")[1]
     people(50)
     mailing = send_to_news()
@@ -270,9 +280,159 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
     assert time.monotonic() - began < 2
     assert Batch.objects.get(mailing=mailing).state == "ready"
     assert 0 < report.settled < 50
-    monkeypatch.setattr(work, "SLICE_SECONDS", 60)
+    monkeypatch.setattr(work, "LONGEST_SLICE", 60)
     work_all(mailing)
     assert sorted(Counter(server.recipients()).values()) == [1] * 50
+
+
+@pytest.fixture
+def a_slow_mailing(people, send_to_news, server, monkeypatch):
+    """Some seconds of work for a worker whose slices are short."""
+    monkeypatch.setattr(work, "SLICE_SECONDS", 0.3)
+    monkeypatch.setattr(work, "LONGEST_SLICE", 0.9)
+    monkeypatch.setattr(work, "SETTLE_EVERY", 0.05)
+    server.answers["END"] = lambda _recipient: (time.sleep(0.05), "250 Ok")[1]
+    people(150)
+    return send_to_news()
+
+
+def seconds_of_a_slice(mailing) -> float:
+    began = time.monotonic()
+    work_slice(mailing.pk)
+    return time.monotonic() - began
+
+
+def test_a_mailing_keeps_the_worker_for_longer_while_no_other_waits(a_slow_mailing):
+    dispatch.queue_one(a_slow_mailing.pk)  # its own next turn
+    assert 0.9 <= seconds_of_a_slice(a_slow_mailing) < 1.4
+
+
+def another_waits(_mailing):
+    redis_client().rpush(django_rq.get_queue("send").key, f"send-{10**9}-x")
+
+
+def its_pace_was_changed(mailing):
+    Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=500)
+
+
+def its_account_was_changed(mailing):
+    type(mailing.account).objects.filter(pk=mailing.account_id).update(updated_at=timezone.now())
+
+
+def the_workspaces_rules_were_changed(mailing):
+    Workspace.objects.filter(pk=mailing.workspace_id).update(pause_at_rejected_percent=3)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [another_waits, its_pace_was_changed, its_account_was_changed, the_workspaces_rules_were_changed],
+)
+def test_a_slice_ends_soon_when_something_happens(a_slow_mailing, happens, monkeypatch):
+    real = work._Slice._is_alone
+
+    def meanwhile(a_slice):
+        happens(a_slow_mailing)
+        return real(a_slice)
+
+    monkeypatch.setattr(work._Slice, "_is_alone", meanwhile)
+    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+
+
+def test_a_slice_ends_soon_where_redis_does_not_say_who_waits(a_slow_mailing, monkeypatch):
+    def away():
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(dispatch, "queued_by_mailing", away)
+    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+
+
+def test_lanes_that_ended_in_trouble_are_back_with_the_next_slice(a_slow_mailing, server):
+    """A server that closes two connections of three for a moment does not make the slice a slow one."""
+    answers = itertools.chain(
+        ["421 4.3.2 Too many messages on this connection"] * 5, itertools.repeat("250 Ok")
+    )
+
+    def end(_recipient):
+        answer = next(answers)
+        time.sleep(0.05)
+        return answer
+
+    server.answers["END"] = end
+    assert seconds_of_a_slice(a_slow_mailing) < 0.8
+
+
+def test_a_slice_leaves_a_line_in_the_log_that_names_it(people, send_to_news, caplog):
+    people(3)
+    mailing = send_to_news()
+    batch = Batch.objects.get(mailing=mailing)
+    with caplog.at_level("INFO", logger="delivery.jobs"):
+        send_batch(mailing_id=mailing.pk)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "delivery.jobs"]
+    assert f"mailing={mailing.pk} batches={batch.pk} settled=3" in line
+    assert f"worker={process_name()}" in line
+
+
+def test_a_pause_takes_effect_within_two_seconds(people, send_to_news, server, monkeypatch):
+    people(600)
+    mailing = send_to_news()
+    asked, ended, show = [], [], work._Slice._show
+
+    def end(_recipient):
+        time.sleep(0.02)
+        ended.append(time.monotonic())
+        return "250 Ok"
+
+    def pause_right_after_a_settlement(a_slice):
+        show(a_slice)
+        if len(ended) > 30 and not asked:
+            pause(mailing)
+            asked.append(time.monotonic())
+
+    monkeypatch.setattr(work._Slice, "_show", pause_right_after_a_settlement)
+    server.answers["END"] = end
+    work_slice(mailing.pk)
+    assert 30 < len(server.messages) < 600
+    assert ended[-1] - asked[0] < 2
+
+
+def test_tries_are_put_off_for_longer_and_longer_and_not_all_to_one_moment(settings):
+    settings.RETRY_FIRST_SECONDS = 60
+    waits = [[wait_seconds(count) for _ in range(200)] for count in range(12)]
+    for count, some in enumerate(waits):
+        middle = min(60 * 2**count, 3600)
+        assert middle * 0.8 <= min(some) < middle < max(some) <= middle * 1.2
+    assert wait_seconds(0, asked=500) == 500
+    assert wait_seconds(0, asked=1) >= 48
+
+
+def test_what_a_server_says_it_cannot_take_is_not_handed_to_it(people, send_to_news, server, workspace, news):
+    server.offers = ["SIZE 3000"]
+    people(1)
+    for address in ("zoë@example.com", "anna@bücher.example"):
+        a_contact(workspace, address, subscribed_to=[news])
+    a_contact(workspace, "long@example.com", subscribed_to=[news], first_name="x" * 120, text="y" * 4000)
+    mailing = send_to_news(replace(HELLO, html="<p>Hi {{ contact.text }}</p>"))
+    work_all(mailing)
+    assert sorted(server.recipients()) == ["anna@xn--bcher-kva.example", "p1@example.com"]
+    assert said(mailing, "zoë@example.com").code == "553 5.6.7"
+    assert said(mailing, "long@example.com").code == "552 5.3.4"
+    server.offers = ["SMTPUTF8"]
+    connections.close_all()
+    mailing = send_to_news(replace(HELLO, html="<p>Hi {{ contact.text }}</p>"))
+    work_all(mailing)
+    assert mailing.accepted_count == 4
+
+
+def test_a_message_of_very_many_pieces_arrives_whole(people, send_to_news, server):
+    people(2)
+    html = "".join(f"<p>{n} {{{{ contact.first_name }}}}</p>\n" for n in range(smtp.PIECES_AT_ONCE))
+    mailing = send_to_news(replace(HELLO, html=html))
+    work_all(mailing)
+    assert mailing.accepted_count == 2
+    for to, octets in server.messages:
+        message = email.message_from_bytes(octets, policy=email.policy.default)
+        text = message.get_body(("html",)).get_content()
+        assert text.count(f"{to[:2].upper()}</p>") == smtp.PIECES_AT_ONCE
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """The mold gives every recipient a correct message, whatever stands in names, subjects and bodies."""
 
+import contextlib
 import email
 import email.policy
 import string
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delivery import liquid
 from delivery.content import Content
 from delivery.links import read_message_token, read_token
 from delivery.liquid import TemplateProblem
@@ -361,3 +363,39 @@ def test_a_message_is_the_same_with_the_attributes_that_were_loaded_alone():
         for each in (everything, loaded)
     )
     assert whole == part
+
+
+@pytest.mark.parametrize("contact", [{}, {"x": None}, {"x": "2024-05-01"}, {"x": 7}, {"x": ["b", "a"]}])
+@pytest.mark.parametrize("name", sorted(liquid.parse("", field="html", html=True).env.filters))
+def test_no_filter_tells_an_attribute_that_was_not_loaded_from_one_that_is_not_there(name, contact):
+    """Nobody reads “Dear None”: what is loaded as nothing is as absent as in the preview."""
+    for source in (f"{{{{ contact.x | {name} }}}}", f"{{{{ 'Dear ' | {name}: contact.x }}}}"):
+        try:
+            mold = a_mold(html=f"<p>{source}</p>")
+        except TemplateProblem:
+            continue  # the filter takes more, or is not allowed
+        loaded = {key: contact.get(key) for key in mold.attributes}
+        said = []
+        for attributes in (contact, loaded):
+            fresh = a_mold(html=f"<p>{source}</p>")  # which remembers nothing
+            try:
+                said.append(
+                    body(read(fresh.fill(Recipient(1, "eve@example.com", attributes=attributes))), "html")
+                )
+            except TemplateProblem as problem:
+                said.append(problem.message)
+        assert said[0] == said[1]
+        assert "None" not in said[0]
+
+
+def test_content_that_reads_very_many_attributes_gets_all_of_them():
+    tags = "".join(f"{{{{ contact.field{n} }}}}" for n in range(51))
+    assert a_mold(html=tags).attributes is None
+    assert len(a_mold(html=tags.replace("{{ contact.field50 }}", "")).attributes) == 50
+
+
+def test_a_tag_of_a_name_within_a_name_is_rendered_or_refused_in_words():
+    with contextlib.suppress(TemplateProblem):
+        a_mold(html="{{ [contact.field].city }}").fill(
+            Recipient(1, "eve@example.com", attributes={"field": "x"})
+        )

@@ -170,6 +170,7 @@ def test_turns_taken_in_a_block_leave_one_after_the_other(people, send_to_news, 
 
 
 def test_the_end_of_a_slice_wastes_no_turn(people, send_to_news, server, account, monkeypatch):
+    monkeypatch.setattr(work, "LONGEST_SLICE", 0.2)
     monkeypatch.setattr(work, "SLICE_SECONDS", 0.2)
     account.rate_per_second = 40
     account.save()

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 from tests.volley import ROOT, Volley, parent_of
 
-BACK_SECONDS = 20  # until what was killed is there again
 RECIPIENTS = 2000
 LANES = 4
 RATE = 500  # messages a second, so that a round lasts some seconds
