@@ -134,10 +134,21 @@ def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
     if heir is None:
         pause_if_sending(mailing.pk, words)
         return
-    said = f"{words} It goes on by “{heir}”."
-    Mailing.objects.filter(pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING).update(
-        account=heir, state_reason=said, trouble_since=None, due_at=None
-    )
+    with transaction.atomic():
+        sending = Mailing.objects.filter(
+            pk=mailing.pk, account=mailing.account_id, state=MailingState.SENDING
+        )
+        current = sending.select_for_update(no_key=True).first()
+        if current is None:
+            return
+        said = {"account": str(mailing.account), "accepted": current.accepted_count, "why": words}
+        sending.update(
+            account=heir,
+            handed_over=[*current.handed_over, said],
+            state_reason=f"{words} It goes on by “{heir}”.",
+            trouble_since=None,
+            due_at=None,
+        )
 
 
 def stand_in_for(account: SendingAccount) -> SendingAccount | None:

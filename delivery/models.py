@@ -81,6 +81,8 @@ class Mailing(models.Model):
     state_reason = models.TextField(blank=True)  # why it is paused or makes no progress, for a person
     trouble_since = models.DateTimeField(null=True, blank=True)  # the account cannot be reached since then
     account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
+    # The accounts it was sent by before that one: [{"account": name, "accepted": how many by then, "why": words}]
+    handed_over: Any = models.JSONField(default=list, blank=True)
     # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
     content: Any = models.JSONField()
     # What its messages say of the workspace, as it was at the launch: fields of delivery.pipeline.mold.Frame.
@@ -125,6 +127,19 @@ class Mailing(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def ways(self) -> list[dict[str, Any]]:
+        """The accounts it was sent by in their order, each with what it had accepted and why the next took over.
+
+        What was on its way at a change counts for the next one: what a quarter of a second sends at most.
+        """
+        before, ways = 0, []
+        now = {"account": str(self.account), "accepted": self.accepted_count, "why": ""}
+        for each in [*self.handed_over, now]:
+            ways.append({**each, "accepted": each["accepted"] - before})
+            before = each["accepted"]
+        return ways
 
 
 class BatchState(models.TextChoices):

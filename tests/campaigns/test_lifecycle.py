@@ -13,6 +13,7 @@ from accounts.errors import Refusal, WrongState
 from campaigns.actions import lifecycle
 from campaigns.models import ALLOWED, Campaign, State
 from contacts.models import List
+from delivery import accounts
 from delivery.mailings import finish_if_done
 from delivery.models import Mailing
 from delivery.pipeline import connections
@@ -99,6 +100,19 @@ def test_it_is_sent_when_the_last_message_left_and_the_report_says_so(sign_in, b
     page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
     assert "Canceled" in page
     assert work_slice(campaign.mailing_id) is None
+
+
+def test_the_report_names_every_account_it_was_sent_by(sign_in, bob, ada, campaign, workspace):
+    begin(campaign, bob)
+    first = campaign.account
+    an_account(workspace, name="Second", settings=first.settings, stands_in=True, position=1)
+    Mailing.objects.update(accepted_count=2)
+    accounts.set_aside(first, by=ada)
+    Mailing.objects.update(accepted_count=5)
+    page = " ".join(sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).text.split())
+    assert f"{first}: 2 accepted" in page
+    assert "then Second: 3 accepted" in page
+    assert "was set aside by Ada" in page
 
 
 def test_pausing_and_resuming(sign_in, bob, campaign):

@@ -181,6 +181,8 @@ def test_an_account_that_stands_in_takes_over_what_a_refused_one_was_sending(
     del server.answers["MAIL"]
     work_all(mailing)
     assert (mailing.state, mailing.accepted_count) == ("finished", 20)
+    assert [(way["account"], way["accepted"]) for way in mailing.ways] == [("Test server", 0), ("Second", 20)]
+    assert "535 5.7.8 Bad password" in mailing.ways[0]["why"]
 
 
 def test_setting_an_account_aside_stops_what_it_sends(
