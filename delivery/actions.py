@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace
 from contacts.models import Contact
-from delivery import mailings
+from delivery import mailings, monitor
 from delivery.content import Content
 from delivery.models import DeliveryState, Mailing, MailingState, SendingAccount
 from delivery.pipeline import again, dispatch, plan
@@ -110,6 +110,7 @@ def resume(mailing: Mailing, *, by: User | None = None) -> None:
             breaker_done=F("accepted_count") + F("rejected_count"),
             breaker_rejected=F("rejected_count"),
         )
+        transaction.on_commit(partial(monitor.forget, mailing), robust=True)
         transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
 
 
@@ -150,6 +151,7 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
         )
         if locked.state == MailingState.FINISHED:
             mailings.transition(locked.pk, to=MailingState.SENDING, by=by)
+        transaction.on_commit(partial(monitor.forget, locked), robust=True)
         transaction.on_commit(partial(dispatch.top_up, locked.pk), robust=True)
     return count
 

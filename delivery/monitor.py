@@ -1,7 +1,8 @@
 """What a mailing's monitor shows beside its counters: how it went over time, by receiving domain, who is at work.
 
 Time and domains come from the ledger, so they outlive Redis and are exact. One pass over a million rows takes about
-a second, so the answer is kept for some seconds while it is sent, and for long once it has ended.
+a second, so the answer is kept for some seconds while it is sent, for long once it has ended, and thrown away when
+somebody tells it to go on.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone
 
 from delivery.models import Mailing, MailingState
 from delivery.pipeline import signs
@@ -23,7 +25,7 @@ STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 8
 
 # Both by the ledger's primary key, in one range of it.
 SPAN = """
-SELECT min(settled_at), max(settled_at) FROM delivery_delivery
+SELECT min(settled_at), max(settled_at), now() FROM delivery_delivery
  WHERE mailing_id = %s AND state = 'accepted'
 """
 OVER_TIME = """
@@ -33,7 +35,8 @@ SELECT floor(extract(epoch FROM settled_at - %s) / %s)::int AS step, count(*) FR
 BY_DOMAIN = """
 SELECT lower(split_part(email, '@', 2)) AS domain, count(*),
        count(*) FILTER (WHERE state = 'accepted'), count(*) FILTER (WHERE state = 'deferred'),
-       count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'pending')
+       count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'pending'),
+       count(*) FILTER (WHERE state = 'canceled')
   FROM delivery_delivery WHERE mailing_id = %s
  GROUP BY 1 ORDER BY 2 DESC, 1
 """
@@ -57,6 +60,17 @@ class Domain:
     deferred: int
     rejected: int
     pending: int
+    canceled: int
+
+    @property
+    def done(self) -> int:
+        """Of whom the outcome is known: what shares are of, since those who wait would water them down."""
+        return self.total - self.pending - self.deferred - self.canceled
+
+    @property
+    def other(self) -> int:
+        """Skipped, in doubt or not sent: what has no column of its own, so that a row adds up."""
+        return self.total - self.accepted - self.rejected - self.deferred - self.pending
 
     @property
     def at(self) -> str:
@@ -66,12 +80,16 @@ class Domain:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """bars: the whole time it was sent, in at most BARS steps of step_seconds. domains: the largest, the rest summed."""
+    """bars: the whole time it was sent, in at most BARS steps of step_seconds. domains: the largest, the rest summed.
+
+    read_at: when it was read; the counters beside it may be newer.
+    """
 
     bars: list[Bar]
     step_seconds: int
     domains: list[Domain]
     rest: Domain | None
+    read_at: datetime
 
     @property
     def width(self) -> int:
@@ -91,20 +109,42 @@ class Breakdown:
 def breakdown(mailing: Mailing) -> Breakdown:
     """Over time and by domain, at most FRESH_SECONDS old while it is sent."""
     ended = mailing.state in (MailingState.FINISHED, MailingState.CANCELED)
-    key = f"breakdown:{mailing.pk}:{mailing.state}:{mailing.accepted_count if ended else 'now'}"
-    found: Breakdown | None = cache.get(key)
-    if found is None:
-        bars, step = _over_time(mailing)
-        domains, rest = _by_domain(mailing)
-        found = Breakdown(bars, step, domains, rest)
-        cache.set(key, found, KEPT_SECONDS if ended else FRESH_SECONDS)
+    # What it was read for: the rest of a canceled one is closed little by little, and one may end twice.
+    stamp = (mailing.state, *_counters(mailing)) if ended else (mailing.state,)
+    kept: tuple[tuple[Any, ...], Breakdown] | None = cache.get(_key(mailing))
+    if kept is not None and kept[0] == stamp:
+        return kept[1]
+    read_at = timezone.now()
+    bars, step = _over_time(mailing)
+    domains, rest = _by_domain(mailing)
+    found = Breakdown(bars, step, domains, rest, read_at)
+    cache.set(_key(mailing), (stamp, found), KEPT_SECONDS if ended else FRESH_SECONDS)
     return found
+
+
+def forget(mailing: Mailing) -> None:
+    """Read it afresh the next time: somebody has just changed what it says, and looks whether it did."""
+    cache.delete(_key(mailing))
+
+
+def _key(mailing: Mailing) -> str:
+    return f"breakdown:{mailing.pk}"
+
+
+def _counters(mailing: Mailing) -> tuple[int, ...]:
+    return (
+        mailing.accepted_count,
+        mailing.rejected_count,
+        mailing.skipped_count,
+        mailing.in_doubt_count,
+        mailing.canceled_count,
+    )
 
 
 def _over_time(mailing: Mailing) -> tuple[list[Bar], int]:
     with connection.cursor() as cursor:
         cursor.execute(SPAN, [mailing.pk])
-        first, last = cursor.fetchone()
+        first, last, now = cursor.fetchone()
         if first is None:
             return [], 1
         span = max((last - first).total_seconds(), 1.0)
@@ -112,8 +152,9 @@ def _over_time(mailing: Mailing) -> tuple[list[Bar], int]:
         cursor.execute(OVER_TIME, [first, step, mailing.pk, first])
         counts = dict(cursor.fetchall())
     length = int(span // step) + 1
-    if mailing.state == MailingState.SENDING and length > 1:
-        length -= 1  # the running step has just begun and would look like a fall
+    is_running = mailing.state == MailingState.SENDING and now < first + timedelta(seconds=length * step)
+    if is_running and length > 1:
+        length -= 1  # it has just begun and would look like a fall
     steps = range(max(0, length - BARS), length)
     highest = max((counts.get(each, 0) for each in steps), default=0) or 1
     return [
@@ -139,7 +180,14 @@ def _by_domain(mailing: Mailing) -> tuple[list[Domain], Domain | None]:
 
 
 def _numbers(domain: Domain) -> tuple[int, ...]:
-    return (domain.total, domain.accepted, domain.deferred, domain.rejected, domain.pending)
+    return (
+        domain.total,
+        domain.accepted,
+        domain.deferred,
+        domain.rejected,
+        domain.pending,
+        domain.canceled,
+    )
 
 
 def workers_on(mailing: Mailing) -> list[signs.Sign]:
