@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class LaneSign(NamedTuple):
-    """doing: in words. The counts are of this batch."""
+    """doing: in words. The counts are of this slice."""
 
     doing: str
     accepted: int
@@ -26,7 +26,7 @@ class LaneSign(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """worker: host:pid. seconds: since it took the batch."""
+    """worker: host:pid. batch_id: the latest. seconds: since its slice began."""
 
     worker: str
     mailing_id: int
