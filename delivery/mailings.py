@@ -176,10 +176,14 @@ def note_trouble(mailing: Mailing, words: str) -> None:
 
 def pause_refused(mailing: Mailing) -> None:
     """The circuit breaker: too many recipients are rejected, so something is wrong with list, content or sender."""
-    share = mailing.workspace.pause_at_rejected_percent
+    now = Mailing.objects.get(pk=mailing.pk)  # all workers' counters; ours may be older
+    rejected = now.rejected_count - now.breaker_rejected
+    tried = now.accepted_count + now.rejected_count - now.breaker_done
+    whose = f"{tried:,} messages since it last went on" if now.breaker_done else f"first {tried:,} messages"
     words = (
-        f"More than {share} % of the recipients were rejected, so it paused itself. "
-        "See what the servers said below; resume it if that is as expected."
+        f"{rejected:,} of the {whose} ({100 * rejected / max(tried, 1):.1f} %) were rejected, "
+        f"and the limit is {mailing.workspace.pause_at_rejected_percent} %, so it paused itself. "
+        "See in its report what the servers said; resume it if that is as expected."
     )
     pause_if_sending(mailing.pk, words)
 

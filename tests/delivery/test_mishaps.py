@@ -3,6 +3,7 @@
 import email
 import email.policy
 import itertools
+import re
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ from contacts.models import Subscription
 from delivery import accounts
 from delivery.actions import cancel, pause, resume, retry
 from delivery.jobs import send_batch
+from delivery.mailings import pause_refused
 from delivery.management.commands import clock
 from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import connections, dispatch, lease, pace, turns, work
@@ -155,13 +157,25 @@ def test_too_many_rejections_pause_the_mailing_once_and_not_again_after_resuming
     mailing = send_to_news()
     work_all(mailing)
     assert mailing.state == "paused"
-    assert "More than 10 % of the recipients were rejected" in mailing.state_reason
+    assert re.match(r"(2\d\d) of the first \1 messages \(100\.0 %\) were rejected", mailing.state_reason)
+    assert "the limit is 10 %" in mailing.state_reason
     assert 200 <= mailing.rejected_count < 600
     workspace.pause_at_rejected_percent = 0
     workspace.save()
     resume(mailing)
     work_all(mailing)
     assert (mailing.state, mailing.rejected_count) == ("finished", 600)
+
+
+def test_the_breaker_counts_from_where_somebody_resumed_it_and_says_so(people, send_to_news):
+    people(3)
+    mailing = send_to_news()
+    Mailing.objects.update(
+        total_count=2000, accepted_count=1270, rejected_count=30, breaker_done=1000, breaker_rejected=0
+    )
+    pause_refused(mailing)
+    mailing.refresh_from_db()
+    assert "30 of the 300 messages since it last went on (10.0 %) were rejected" in mailing.state_reason
 
 
 def test_an_account_that_stands_in_takes_over_what_a_refused_one_was_sending(
