@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/cancel/", lifecycle.cancel, name="campaign_cancel"),
     path("campaigns/<int:pk>/pace/", lifecycle.pace, name="campaign_pace"),
     path("campaigns/<int:pk>/retry/", lifecycle.retry, name="campaign_retry"),
+    path("campaigns/<int:pk>/delivered/", lifecycle.count_as_delivered, name="campaign_count_as_delivered"),
     path("campaigns/<int:pk>/duplicate/", lifecycle.duplicate, name="campaign_duplicate"),
     path("campaigns/<int:pk>/archive/", lifecycle.archive, name="campaign_archive"),
     path("campaigns/<int:pk>/unarchive/", lifecycle.unarchive, name="campaign_unarchive"),

@@ -12,7 +12,7 @@ from accounts.models import User, Workspace
 from contacts.models import Contact
 from delivery import mailings, monitor
 from delivery.content import Content
-from delivery.models import DeliveryState, Mailing, MailingState, SendingAccount
+from delivery.models import Delivery, DeliveryState, Mailing, MailingState, SendingAccount
 from delivery.pipeline import again, dispatch, plan
 from delivery.pipeline.mold import Mold
 from delivery.pipeline.molds import frame_of, said_of
@@ -22,6 +22,11 @@ CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the 
 
 class NothingToRetry(Refusal):
     code = "nothing_to_retry"
+    status = 409
+
+
+class NobodyInDoubt(Refusal):
+    code = "nobody_in_doubt"
     status = 409
 
 
@@ -153,6 +158,24 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
             mailings.transition(locked.pk, to=MailingState.SENDING, by=by)
         transaction.on_commit(partial(monitor.forget, locked), robust=True)
         transaction.on_commit(partial(dispatch.top_up, locked.pk), robust=True)
+    return count
+
+
+def count_as_delivered(mailing: Mailing) -> int:
+    """Take those in doubt for accepted, in any state of the mailing; what was said of them stays. Returns how many.
+
+    Raises: NobodyInDoubt.
+    """
+    with transaction.atomic():
+        locked = Mailing.objects.select_for_update(of=("self",)).get(pk=mailing.pk)
+        doubtful = Delivery.objects.filter(mailing=locked, exception=DeliveryState.IN_DOUBT)
+        count = doubtful.update(state=DeliveryState.ACCEPTED)
+        if not count:
+            raise NobodyInDoubt("Nobody is in doubt any more: somebody was faster.")
+        Mailing.objects.filter(pk=locked.pk).update(
+            accepted_count=F("accepted_count") + count, in_doubt_count=F("in_doubt_count") - count
+        )
+        transaction.on_commit(partial(monitor.forget, locked), robust=True)
     return count
 
 

@@ -53,7 +53,7 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a mailing stands. done + open = total; deferred ones are among the open.
+    """Where a mailing stands. done + deferred + waiting + canceled = total; open: deferred and waiting.
 
     waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish.
     """
@@ -74,14 +74,25 @@ class Progress:
 
     @property
     def done(self) -> int:
-        return self.total - self.open
+        """Of whom the outcome is known: what shares are of, since those who wait would water them down."""
+        return self.total - self.open - self.canceled
+
+    @property
+    def waiting(self) -> int:
+        """Not tried yet."""
+        return self.open - self.deferred
+
+    @property
+    def not_reached(self) -> int:
+        return self.done - self.accepted
 
 
 def progress(mailing: Mailing) -> Progress:
     """Counters, rate and errors; cost grows with the deferred and the errors read, by delivery_exception_idx."""
     errors = error_groups(mailing)
-    deferred = Delivery.objects.filter(mailing=mailing, exception=DeliveryState.DEFERRED).count()
     still_open = open_count(mailing)
+    deferred = Delivery.objects.filter(mailing=mailing, exception=DeliveryState.DEFERRED).count()
+    deferred = min(deferred, still_open)  # counted a moment after the counters were read
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     return Progress(
         total=mailing.total_count,

@@ -131,6 +131,7 @@ TABLE = {
     "campaign_cancel": (DEED, MARKETER),
     "campaign_pace": (DEED, MARKETER),
     "campaign_retry": (DEED, MARKETER),
+    "campaign_count_as_delivered": (DEED, MARKETER),
     "campaign_duplicate": (DEED, MARKETER),
     "campaign_archive": (DEED, MARKETER),
     "campaign_unarchive": (DEED, MARKETER),

@@ -259,6 +259,14 @@ def retry(campaign: Campaign, *, state: str, code: str, by: User) -> int:
     return count
 
 
+@transaction.atomic(durable=True)
+def count_as_delivered(campaign: Campaign, *, by: User) -> int:
+    """Let those in doubt count as reached. Returns how many. Raises: Refusal."""
+    count = delivery.count_as_delivered(_mailing_of(campaign))
+    record(by, "campaign.doubt_settled", campaign)
+    return count
+
+
 def _mailing_of(campaign: Campaign) -> Mailing:
     mailing = Campaign.objects.select_related("mailing__account").get(pk=campaign.pk).mailing
     if mailing is None:

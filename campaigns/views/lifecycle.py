@@ -115,6 +115,20 @@ def retry(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 @needs(Role.MARKETER)
 @require_POST
+def count_as_delivered(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    campaign = _campaign(request, pk)
+    try:
+        count = lifecycle.count_as_delivered(campaign, by=request.user)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        counts = "message counts" if count == 1 else "messages count"
+        messages.success(request, f"{count:,} {counts} as delivered.")
+    return redirect("campaign_report", pk)
+
+
+@needs(Role.MARKETER)
+@require_POST
 def duplicate(request: WorkspaceRequest, pk: int) -> HttpResponse:
     copy = lifecycle.duplicate(_campaign(request, pk), by=request.user)
     messages.success(request, f"“{copy}” is a new draft.")

@@ -30,20 +30,21 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
     if request.htmx and request.GET.get("seen", stage) != stage:
         return HttpResponse(headers={"HX-Refresh": "true"})  # other buttons, other parts
     is_moving = campaign.state == State.SENDING
+    is_open = campaign.state in (State.SENDING, State.PAUSED)
+    stands = progress(campaign.mailing) if campaign.mailing else None
     context = {
         "campaign": campaign,
         "stage": stage,
         "mailing": campaign.mailing,
-        "progress": progress(campaign.mailing) if campaign.mailing else None,
+        "progress": stands,
         "is_moving": is_moving,
-        "is_open": campaign.state in (State.SENDING, State.PAUSED),
+        "is_open": is_open,
+        "is_live": is_open or bool(stands and stands.open),  # the rest of a canceled one is closed bit by bit
         "figures": queries.figures(campaign),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
     }
-    return render_part(
-        request, "campaigns/report.html", "campaigns/_progress.html", context, target="progress"
-    )
+    return render_part(request, "campaigns/report.html", "campaigns/_polled.html", context, target="progress")
 
 
 @needs(Role.VIEWER)

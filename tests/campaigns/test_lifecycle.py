@@ -1,6 +1,7 @@
 """A campaign's life: sent now or later, paused, resumed, canceled, copied, put away."""
 
 import itertools
+import re
 import threading
 from datetime import timedelta
 
@@ -10,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
+from accounts.models import AuditEntry
 from campaigns.actions import lifecycle
 from campaigns.models import ALLOWED, Campaign, State
 from contacts.models import List
 from delivery import accounts
-from delivery.mailings import finish_if_done
+from delivery.mailings import finish_if_done, recount
 from delivery.models import Mailing
 from delivery.pipeline import connections
 from delivery.pipeline.settle import Result, settle
@@ -263,6 +265,7 @@ def test_a_paused_campaign_is_resumed_and_never_sent_again(sign_in, bob, campaig
 VERBS = (
     "pace",
     "retry",
+    "count_as_delivered",
     "send",
     "unschedule",
     "reopen",
@@ -360,6 +363,30 @@ def test_there_is_nothing_to_try_again_twice(sign_in, bob, partly_sent):
     assert Mailing.objects.get().accepted_count == 1
 
 
+def test_those_in_doubt_are_asked_about_before_anybody_gets_it_twice(sign_in, bob, carol, partly_sent):
+    url = reverse("campaign_report", args=[partly_sent.pk])
+    page = sign_in(bob).get(url).content.decode()
+    assert "1 message is in doubt" in page
+    assert "some people may get the message twice" in page
+    assert 'name="state" value="rejected"' in page, "whoever was rejected got nothing, so nothing is asked"
+    assert page.count('name="state" value="in_doubt"') == 1, "only in the dialog"
+    assert "in doubt" in (seen := sign_in(carol).get(url).content.decode())
+    assert "Count as delivered" not in seen
+
+
+def test_those_in_doubt_may_count_as_delivered(sign_in, bob, partly_sent):
+    client = sign_in(bob)
+    page = post(client, "count_as_delivered", partly_sent).content.decode()
+    assert "1 message counts as delivered" in page
+    mailing = Mailing.objects.get()
+    assert (mailing.state, mailing.accepted_count, mailing.in_doubt_count) == ("finished", 2, 0)
+    assert recount(mailing.pk) == {"accepted": 2, "rejected": 1}
+    assert mailing.deliveries.get(number=3).server_said == "Lost"
+    assert AuditEntry.objects.filter(verb="campaign.doubt_settled").count() == 1
+    assert "somebody was faster" in post(client, "count_as_delivered", partly_sent).content.decode()
+    assert AuditEntry.objects.filter(verb="campaign.doubt_settled").count() == 1
+
+
 def test_a_finished_campaign_cannot_be_resumed(sign_in, bob, partly_sent):
     assert "this cannot be done now" in post(sign_in(bob), "resume", partly_sent).content.decode()
     assert state_of(partly_sent) == State.SENT
@@ -373,3 +400,54 @@ def test_the_bar_of_a_send_is_true_above_a_thousand(sign_in, bob, campaign):
     assert 'max="4101" value="2901"' in report
     assert "2,901 of 4,101" in report
     assert 'max="4101" value="2901"' in client.get(reverse("campaigns")).content.decode()
+
+
+def figures_of(page: str) -> dict[str, str]:
+    """{label: count} of the report's tiles."""
+    tile = (
+        r'<div class="text-secondary">([A-Z][a-z ]+)</div>\s*<div class="h2 mb-0">\s*(?:<a[^>]*>)?([0-9,]+)'
+    )
+    return dict(re.findall(tile, page))
+
+
+def poll(client, campaign) -> str:
+    """What the report asks for each second."""
+    url = reverse("campaign_report", args=[campaign.pk])
+    return client.get(url, headers={"HX-Request": "true", "HX-Target": "div#progress"}).content.decode()
+
+
+def test_the_figures_add_up_and_their_shares_are_of_those_that_are_done(sign_in, bob, campaign):
+    begin(campaign, bob)
+    mailing = Mailing.objects.select_related("workspace").get()
+    settle(mailing, [Result(1, Outcome(Fate.ACCEPTED)), Result(2, Outcome(Fate.DEFERRED, "451", "Later"))])
+    page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
+    found = figures_of(page)
+    assert found.pop("Unsubscribed") == "0"
+    assert found == {"Accepted": "1", "Rejected": "0", "Skipped": "0", "Will be retried": "1", "Waiting": "1"}
+    assert sum(map(int, found.values())) == 3
+    assert '100.0 % <span class="text-nowrap">of 1</span>' in page
+    assert "Deferred" not in page, "what will be retried has one name"
+
+
+def test_the_figures_of_an_open_dialog_follow_the_progress(sign_in, bob, campaign):
+    begin(campaign, bob)
+    client = sign_in(bob)
+    Mailing.objects.update(total_count=4343, accepted_count=92)
+    assert "92 sent; the other 4,251 will not be sent." in poll(client, campaign)
+    Mailing.objects.update(rejected_count=30)
+    part = poll(client, campaign)
+    assert "92 sent, 30 rejected, skipped or in doubt; the other 4,221 will not be sent." in part
+    assert 'id="cancel-figures" hx-swap-oob="innerHTML"' in part
+    assert 'class="modal"' not in part, "a poll closes no dialog"
+
+
+def test_a_canceled_campaign_says_how_many_it_left_out(sign_in, bob, campaign):
+    begin(campaign, bob)
+    lifecycle.cancel(campaign, by=bob)
+    Mailing.objects.update(total_count=4343, accepted_count=315, canceled_count=4028)
+    page = sign_in(bob).get(reverse("campaign_report", args=[campaign.pk])).content.decode()
+    assert "315 of 4,343, 4,028 not sent" in page
+    assert 'max="4343" value="315"' in page
+    assert "every 1s" not in page
+    Mailing.objects.update(canceled_count=4000)
+    assert "every 1s" in poll(sign_in(bob), campaign), "until the last batch is closed"
