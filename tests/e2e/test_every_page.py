@@ -157,6 +157,7 @@ def test_every_page_looks_right(page, volley):
     sign_in(page)
     for name, address in addresses(ids).items():
         show(page, name, address)
+    show_dialogs(page, addresses(ids)["campaign_report-sending"])
     assert_all_is_well()
 
 
@@ -173,3 +174,18 @@ def show(page, name, address):
     assert answer.status < 400, (name, answer.status)
     look(page, name.replace("_", "-"))
     assert (SCREENSHOTS / f"{name.replace('_', '-')}-390-dark.png").exists()
+
+
+def show_dialogs(page, report):
+    """What the report asks before it acts; its polling closes none of it."""
+    page.goto(report)
+    for name in ("Pace", "Cancel"):
+        page.get_by_role("button", name=name, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        dialog.wait_for()
+        with page.expect_response(lambda answer: "seen=" in answer.url):
+            pass  # the next poll
+        look(page, f"campaign-report-{name.lower()}")
+        assert dialog.is_visible()
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="hidden")
