@@ -151,6 +151,8 @@ LEADS_TO_SIGN_IN = {"account_logout", "account_email", "account_confirm_login_co
 NOT_OF_THE_WORKSPACE = {"invitation", "invitation_accept", "unsubscribe", "unsubscribe_one_click"} | {
     name for name in TABLE if name.startswith("inbox")
 }
+# A file, and the page of whoever has no session: its own link is what it checks.
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe"}
 
 
 def names_of_the_project() -> set[str]:
@@ -189,6 +191,7 @@ def world(workspace, alice, bob, settings):
     segment = a_segment(workspace, f"{SECRET} segment")
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     left_out = a_segment(workspace, f"{SECRET} left out")
+    an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
     campaign = a_campaign(
         workspace,
         f"{SECRET} draft",
@@ -342,3 +345,11 @@ def test_a_get_changes_nothing_and_is_cheap(name, world, sign_in, alice):
         assert [each for each in written if "django_session" not in each] == []
         asked = [each for each in answer.statements if not re.match(r"(RELEASE )?SAVEPOINT", each)]
         assert len(asked) <= MOST_QUERIES, asked
+
+
+@pytest.mark.parametrize("name", sorted({name for name in TABLE if TABLE[name][0] == PAGE} - NEEDS_NO_TOKEN))
+def test_every_form_that_is_posted_has_its_token(name, world, sign_in, alice):
+    """A part that is included with `only` sees no token, so that its form would be refused."""
+    page = ask(sign_in(alice), "GET", world.url(name)).content.decode(errors="replace")
+    forms = re.findall(r"<form\b[^>]*\bmethod=[\"']?post\b.*?</form>", page, re.DOTALL | re.IGNORECASE)
+    assert [form for form in forms if not re.search(r'name="csrfmiddlewaretoken" value="\w+"', form)] == []

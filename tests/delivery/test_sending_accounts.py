@@ -1,6 +1,9 @@
 """Sending accounts: made, tested, changed, set aside; secrets never come back, and only admins see them."""
 
+import re
+
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -345,3 +348,18 @@ def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
     overview = client.get(reverse("sending")).content.decode()
     assert "20,000 a day at most" in overview
     assert "Warm-up of 3 days" in overview
+
+
+def test_the_buttons_of_the_page_do_what_they_say(ada, workspace):
+    """As a browser sends them, with the token that stands in the form."""
+    an_account(workspace, name="Relay", is_default=True)
+    spare = an_account(workspace, name="Spare", stopped_reason="Blocked.", stopped_at=timezone.now())
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(ada, backend="allauth.account.auth_backends.AuthenticationBackend")
+    for name in ("sending_use", "sending_default"):
+        page, url = client.get(reverse("sending")).content.decode(), reverse(name, args=[spare.pk])
+        form = re.search(rf'<form method="post" action="{url}".*?</form>', page, re.DOTALL)[0]
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)[1]
+        assert client.post(url, {"csrfmiddlewaretoken": token}).status_code == 302
+    spare.refresh_from_db()
+    assert (spare.stopped_reason, spare.is_default) == ("", True)
