@@ -122,7 +122,7 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "postal_address": forms.Textarea(attrs={"rows": 3}),
         }
         labels = {
-            "pause_at_rejected_percent": "Pause a campaign at so many rejections in a hundred",
+            "pause_at_rejected_percent": "Pause a campaign when this share of messages is rejected (%)",
             "repeats_in_doubt": "Send a message once more when nobody knows if it arrived",
         }
         help_texts = {

@@ -118,7 +118,7 @@ class _ProviderForm(forms.Form):
         help_text="Such as 20 for each of gmail.com, outlook.com, … Empty: no limit until a server asks for less.",
     )
     domain_lanes = forms.IntegerField(
-        label="To one receiving domain, messages on the wire",
+        label="To one receiving domain, messages being handed over",
         required=False,
         min_value=1,
         max_value=1000,

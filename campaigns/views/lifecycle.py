@@ -41,7 +41,7 @@ def _verb(action: Callable[..., object], said: str, then: str = "campaign") -> C
     return view
 
 
-pause = _verb(lifecycle.pause, "“{}” is paused; what is on the wire ends within a second or two.")
+pause = _verb(lifecycle.pause, "“{}” is paused; what is being handed over ends within a second or two.")
 resume = _verb(lifecycle.resume, "“{}” goes on.")
 cancel = _verb(lifecycle.cancel, "“{}” is canceled; nothing more of it is sent.")
 unschedule = _verb(lifecycle.unschedule, "“{}” is a draft again.")
