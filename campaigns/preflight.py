@@ -17,8 +17,10 @@ from campaigns.content import compile_content
 from campaigns.models import Campaign, State
 from campaigns.queries import audience
 from contacts.models import Contact
+from delivery import days
 from delivery.content import Content
 from delivery.liquid import TemplateProblem
+from delivery.pipeline import pace
 from delivery.preview import draft_mold, recipient_of
 
 SAMPLE = 50  # recipients that the content is tried on
@@ -36,13 +38,14 @@ class Check:
     fix_label: str = ""
 
 
-def checks(campaign: Campaign) -> list[Check]:
-    """Everything that was found, errors first."""
+def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
+    """Everything that was found, errors first. people: how many it goes to, where they are counted already."""
     sample = list(audience.recipients(campaign).order_by("pk")[:SAMPLE])
     found = [
         *_time(campaign),
         *_audience(sample),
         *_sender(campaign),
+        *_days(campaign, people or 0),
         *_content(campaign, sample),
         *_surroundings(campaign),
     ]
@@ -106,6 +109,30 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
     elif account.provider != "inbox" and (account.tested_at is None or account.test_said):
         yield Check(
             "warning", f"The sending account “{account}” has not passed its test.", "sending", "Sending"
+        )
+
+
+def _days(campaign: Campaign, people: int) -> Iterator[Check]:
+    """What the account may send on one day is not enough."""
+    account, now = campaign.account, timezone.now()
+    if account is None:
+        return
+    at = max(campaign.scheduled_at or now, now)
+    zone = campaign.workspace.zone
+    if at.astimezone(zone).date() > now.astimezone(zone).date():
+        limit, used = pace.daily_limit(account, at), 0
+        share = f"{limit:,} messages on {at.astimezone(zone):%-d %b}" if limit else ""
+    else:
+        day = days.today([account], now=now).get(account.pk)
+        limit, used = (day.limit, day.used) if day else (None, 0)
+        share = f"{day.limit:,} messages today ({day.left:,} left)" if day else ""
+    taken = days.days_for(account, people, now=at, used=used) if limit is not None else 1
+    if taken > 1:
+        yield Check(
+            "warning",
+            f"“{account}” may send {share}, and this goes to {people:,} people, so it takes about {taken:,} days.",
+            "sending",
+            "Sending",
         )
 
 

@@ -52,8 +52,19 @@ class Provider:
 
     def summary(self, values: dict[str, Any]) -> str:
         """Where an account's mail goes, in one line: what is set and no secret."""
+        if self is SMTP:
+            return _server(values)
         shown = [_shown(field, values.get(field.name)) for field in self.fields if not field.secret]
         return ", ".join(each for each in shown if each)
+
+
+def _server(values: dict[str, Any]) -> str:
+    """As its address is written: smtp.example.com:587, STARTTLS."""
+    host, security = str(values.get("host", "")), str(values.get("security", ""))
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    named = {"starttls": "STARTTLS", "tls": "TLS", "none": "no encryption"}.get(security, security)
+    parts = [f"{host}:{values.get('port', '')}", named, str(values.get("user") or "")]
+    return ", ".join(part for part in parts if part)
 
 
 def _shown(field: Field, value: Any) -> str:

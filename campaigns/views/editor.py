@@ -133,13 +133,14 @@ def review(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def review_page(
     request: WorkspaceRequest, campaign: Campaign, test: SendTestForm, *, status: int = 200
 ) -> HttpResponse:
-    checks = preflight.checks(campaign)
+    counted = audience_count(campaign)
+    checks = preflight.checks(campaign, people=counted.get("people"))
     context = {
         "campaign": campaign,
         "checks": [shown_check(check, campaign) for check in checks],
         "is_ready": all(check.level != "error" for check in checks),
         "is_scheduled": campaign.state == State.SCHEDULED,
-        "audience": audience_count(campaign),
+        "audience": counted,
         "steps": shown_steps(campaign, "review"),
         "form": test,
     }

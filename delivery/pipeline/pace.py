@@ -184,21 +184,35 @@ def note_slowed(account: SendingAccount, domain: str) -> None:
 
 def daily_limit(account: SendingAccount, now: datetime) -> int | None:
     """What may leave today: the warm-up's step while it lasts, then the account's own limit."""
-    if account.warm_up and account.warm_up_from:
-        day = (now.astimezone(account.workspace.zone).date() - account.warm_up_from).days
-        if day < 0:
+    passed = _warm_up_days(account, now)
+    if passed is not None:
+        if passed < 0:
             return account.warm_up[0]
-        if day < len(account.warm_up):
-            step: int = account.warm_up[day]
+        if passed < len(account.warm_up):
+            step: int = account.warm_up[passed]
             return min(step, account.rate_per_day) if account.rate_per_day else step
     return account.rate_per_day
+
+
+def warm_up_day(account: SendingAccount, now: datetime) -> int:
+    """Which day of the warm-up it is, from 1; 0 before and after, and where there is none."""
+    passed = _warm_up_days(account, now)
+    return passed + 1 if passed is not None and 0 <= passed < len(account.warm_up) else 0
+
+
+def _warm_up_days(account: SendingAccount, now: datetime) -> int | None:
+    """Days since its first one, negative before; None where there is no warm-up."""
+    if not account.warm_up or not account.warm_up_from:
+        return None
+    days: int = (now.astimezone(account.workspace.zone).date() - account.warm_up_from).days
+    return days
 
 
 def open_day(account: SendingAccount, *, now: datetime) -> None:
     """See that today's count is there: of the ledger, when the day is new or Redis lost it."""
     if daily_limit(account, now) is None:
         return
-    key, start = _day(account, now)
+    key, start = day(account, now)
     if not redis_client().exists(key):
         with connection.cursor() as cursor:
             cursor.execute(LEFT_SINCE, {"since": start, "account": account.pk})
@@ -213,24 +227,24 @@ def take_of_day(account: SendingAccount, count: int, *, now: datetime) -> int:
     limit = daily_limit(account, now)
     if limit is None:
         return count
-    return int(redis_client().eval(TAKE_OF_DAY, 1, _day(account, now)[0], limit, count))
+    return int(redis_client().eval(TAKE_OF_DAY, 1, day(account, now)[0], limit, count))
 
 
 def give_back_of_day(account: SendingAccount, count: int, *, now: datetime) -> None:
     """What was taken and did not leave. now: when it was taken."""
     if count and daily_limit(account, now) is not None:
-        redis_client().eval(GIVE_BACK_OF_DAY, 1, _day(account, now)[0], count)
+        redis_client().eval(GIVE_BACK_OF_DAY, 1, day(account, now)[0], count)
 
 
 def seconds_to_midnight(account: SendingAccount, now: datetime) -> float:
-    start = _day(account, now)[1]
+    start = day(account, now)[1]
     following = (start.astimezone(account.workspace.zone) + timedelta(hours=26)).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
     return max((following - now).total_seconds(), 1.0)
 
 
-def _day(account: SendingAccount, now: datetime) -> tuple[str, Any]:
+def day(account: SendingAccount, now: datetime) -> tuple[str, Any]:
     """The counter's key, and when the day began."""
     local = now.astimezone(account.workspace.zone)
     start = local.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,20 +3,23 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
 from accounts.pages import render_part
-from delivery import accounts, providers
+from delivery import accounts, days, providers
 from delivery.forms import AccountForm
 from delivery.models import SendingAccount
 
 
 @needs(Role.ADMIN)
 def sending(request: WorkspaceRequest) -> HttpResponse:
-    found = SendingAccount.objects.of(request.workspace).order_by("-is_default", "name", "pk")
-    rows = [_row(account) for account in found]
+    by_name = SendingAccount.objects.of(request.workspace).order_by("-is_default", "name", "pk")
+    found = list(by_name.select_related("workspace"))
+    today = days.today(found, now=timezone.now())
+    rows = [_row(account) | {"today": today.get(account.pk)} for account in found]
     return render(request, "delivery/sending.html", {"rows": rows})
 
 

@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from django.utils import timezone
 
 from accounts import queue
+from accounts.queue import redis_client
 from campaigns import preflight
 from campaigns.models import Campaign
+from delivery.pipeline import pace
 from tests.builders import a_campaign, a_contact, a_list, an_account
 
 
@@ -119,3 +122,40 @@ def test_errors_come_first(ready):
 def test_a_time_that_has_passed_is_named_before_the_last_press(ready):
     campaign = ready(scheduled_at=timezone.now() - timedelta(minutes=1))
     assert any("has passed; choose a later one" in text for text in found(campaign, "error"))
+
+
+def days_warning(campaign, people):
+    return [check.text for check in preflight.checks(campaign, people=people) if "so it takes" in check.text]
+
+
+def test_an_account_that_may_not_send_so_much_in_a_day_is_worth_a_look(ready, workspace):
+    now = timezone.now()
+    relay = an_account(
+        workspace,
+        name="Relay",
+        rate_per_day=50_000,
+        warm_up=[2_000, 3_000],
+        warm_up_from=now.astimezone(workspace.zone).date(),
+        tested_at=now,
+    )
+    campaign = ready(account=relay)
+    assert days_warning(campaign, 2_000) == []
+    redis_client().set(pace.day(relay, now)[0], 50)
+    (warning,) = days_warning(campaign, 2_000)
+    assert "“Relay” may send 2,000 messages today (1,950 left)" in warning
+    assert warning.endswith("goes to 2,000 people, so it takes about 2 days.")
+    assert "about 3 days" in days_warning(campaign, 4_951)[0]
+    campaign.scheduled_at = now + timedelta(days=1)
+    assert days_warning(campaign, 3_000) == []
+    assert "may send 3,000 messages on" in days_warning(campaign, 3_001)[0]
+    campaign.scheduled_at = now + timedelta(days=2)
+    assert days_warning(campaign, 50_000) == []
+
+
+def test_what_left_today_is_known_without_redis(ready, workspace, monkeypatch):
+    def away():
+        raise redis.ConnectionError
+
+    relay = an_account(workspace, name="Relay", rate_per_day=10, tested_at=timezone.now())
+    monkeypatch.setattr("delivery.days.redis_client", away)
+    assert "(10 left)" in days_warning(ready(account=relay), 11)[0]

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from delivery.accounts import give_inbox
+from delivery.accounts import give_inbox, set_aside
 from delivery.models import Mailing, SendingAccount
 from delivery.providers import PROVIDERS
 from delivery.secrets import unseal
@@ -160,7 +160,7 @@ def test_the_list_shows_where_mail_goes_and_who_is_set_aside(ada, workspace, sig
     )
     an_account(workspace, name="Old", provider="mailgun", stopped_reason="401 Forbidden", is_default=True)
     page = sign_in(ada).get(reverse("sending")).content.decode()
-    assert "smtp.acme.example, TLS, 465" in page
+    assert "smtp.acme.example:465, TLS, u" in page
     assert "401 Forbidden" in page
     assert "Default" in page
 
@@ -348,6 +348,10 @@ def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
     overview = client.get(reverse("sending")).content.decode()
     assert "20,000 a day at most" in overview
     assert "Warm-up of 3 days" in overview
+    assert "50 left of 50 (day 1 of the warm-up)" in overview
+    assert "5 a second at most" in overview
+    assert "2 messages at once" in overview
+    assert "Fail-over, turn 3" in overview
 
 
 def test_the_buttons_of_the_page_do_what_they_say(ada, workspace):
@@ -363,3 +367,13 @@ def test_the_buttons_of_the_page_do_what_they_say(ada, workspace):
         assert client.post(url, {"csrfmiddlewaretoken": token}).status_code == 302
     spare.refresh_from_db()
     assert (spare.stopped_reason, spare.is_default) == ("", True)
+
+
+def test_without_encryption_and_set_aside_are_said_once_and_in_words(ada, workspace, sign_in):
+    settings = {"host": "127.0.0.1", "port": 2527, "security": "none", "user": None}
+    account = an_account(workspace, settings=settings)
+    set_aside(account, by=ada)
+    page = sign_in(ada).get(reverse("sending")).content.decode()
+    assert "127.0.0.1:2527, no encryption" in page
+    assert page.count("Set aside by") == 1
+    assert "Set aside just now:" not in page

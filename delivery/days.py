@@ -1,0 +1,78 @@
+"""What an account may send today, for pages: the limits that delivery.pipeline.pace keeps, and how far they are used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import redis
+from django.db import connection
+
+from accounts.queue import redis_client
+from delivery.models import SendingAccount
+from delivery.pipeline import pace
+
+LONGEST = 10_000  # days that are counted ahead
+# As pace.LEFT_SINCE, for several accounts at once; read where Redis has no count of the day.
+LEFT_SINCE = """
+SELECT m.account_id, sum(d.count) FROM delivery_mailing m
+  CROSS JOIN LATERAL (SELECT count(*) FROM delivery_delivery
+                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0) AS d
+ WHERE m.account_id = ANY(%(accounts)s) AND m.progress_at >= %(since)s
+ GROUP BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Today:
+    """limit, used: messages. warm_up_day: which one of the warm-up it is, from 1; 0: of none."""
+
+    limit: int
+    used: int
+    warm_up_day: int = 0
+
+    @property
+    def left(self) -> int:
+        return max(self.limit - self.used, 0)
+
+
+def today(accounts: Sequence[SendingAccount], *, now: datetime) -> dict[int, Today]:
+    """{account: its day}, of those with a daily limit; all of one workspace.
+
+    used counts what workers hold ready, too: up to some dozens each that are given back. Cost: an answer of Redis;
+    the day's ledger where that has no count.
+    """
+    limits = {each.pk: pace.daily_limit(each, now) for each in accounts}
+    limited = [each for each in accounts if limits[each.pk] is not None]
+    used = _used(limited, now) if limited else {}
+    return {
+        each.pk: Today(limits[each.pk] or 0, used.get(each.pk, 0), pace.warm_up_day(each, now))
+        for each in limited
+    }
+
+
+def days_for(account: SendingAccount, count: int, *, now: datetime, used: int = 0) -> int:
+    """On how many days so many messages leave, beginning with this one, of which so much is used already."""
+    left = count
+    for ahead in range(LONGEST):
+        limit = pace.daily_limit(account, now + timedelta(days=ahead))
+        if limit is None:
+            return ahead + 1
+        left -= limit if ahead else max(limit - used, 0)
+        if left <= 0:
+            return ahead + 1
+    return LONGEST
+
+
+def _used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
+    days = {each.pk: pace.day(each, now) for each in accounts}
+    try:
+        counts = redis_client().mget([key for key, _ in days.values()])
+    except redis.RedisError:
+        counts = [None] * len(days)
+    used = {pk: int(count) for pk, count in zip(days, counts, strict=True) if count is not None}
+    missing = [pk for pk in days if pk not in used]
+    if missing:
+        with connection.cursor() as cursor:
+            cursor.execute(LEFT_SINCE, {"since": days[missing[0]][1], "accounts": missing})
+            used |= {pk: int(count) for pk, count in cursor.fetchall()}
+    return used
