@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Upper
 from django.utils import timezone
 
 from accounts.models import Workspace
 from accounts.queue import workers_alive
+from delivery import days
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
@@ -94,6 +95,8 @@ def progress(mailing: Mailing) -> Progress:
     deferred = Delivery.objects.filter(mailing=mailing, exception=DeliveryState.DEFERRED).count()
     deferred = min(deferred, still_open)  # counted a moment after the counters were read
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
+    to_go = still_open - deferred
+    until_tomorrow = _until_tomorrow(mailing, to_go) if rate else ""
     return Progress(
         total=mailing.total_count,
         accepted=mailing.accepted_count,
@@ -104,9 +107,9 @@ def progress(mailing: Mailing) -> Progress:
         deferred=deferred,
         open=still_open,
         per_second=rate,
-        seconds_left=int((still_open - deferred) / rate) + 1 if rate and still_open > deferred else None,
+        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not until_tomorrow else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
-        held_to=_held_to(mailing, rate),
+        held_to=until_tomorrow or _held_to(mailing, rate),
         errors=errors,
     )
 
@@ -139,6 +142,20 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
     if not rate and _standing_still(Mailing.objects.filter(pk=mailing.pk)).exists():
         return STANDS_STILL
     return ""
+
+
+def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
+    """Why it will not be done today, in words; "" where the account's day has room for all that is to go."""
+    now = timezone.now()
+    day = days.today([mailing.account], now=now).get(mailing.account_id)
+    if day is None or to_go <= day.left:
+        return ""
+    # What is being handed over stands in both: among the used ones of the day, and among those to go.
+    leased = Batch.objects.filter(mailing=mailing, state=BatchState.LEASED)
+    handed_over = leased.aggregate(sum=Sum(F("last_number") - F("first_number") + 1))["sum"] or 0
+    if to_go - handed_over <= day.left:
+        return ""
+    return f"“{mailing.account}” may send {day.limit:,} messages today; the rest goes on after midnight."
 
 
 def _held_to(mailing: Mailing, rate: float) -> str:

@@ -105,6 +105,21 @@ def test_a_daily_limit_holds_the_rest_for_tomorrow_and_survives_a_flushed_redis(
     assert len(server.messages) == 7, "the ledger knows what left today"
 
 
+@pytest.mark.parametrize(("a_day", "seconds"), [(7, None), (20, 5), (None, 5)])
+def test_the_time_left_is_not_told_where_the_day_has_no_room_for_the_rest(
+    people, send_to_news, account, monkeypatch, a_day, seconds
+):
+    account.rate_per_day = a_day
+    account.save()
+    people(20)
+    mailing = send_to_news()
+    monkeypatch.setattr("delivery.queries.meter.per_second", lambda _: 5.0)
+    found = progress(mailing)
+    assert found.seconds_left == seconds
+    held = "“Test server” may send 7 messages today; the rest goes on after midnight."
+    assert found.held_to == (held if a_day == 7 else "")
+
+
 def test_what_was_taken_of_a_day_and_did_not_leave_is_given_back(people, send_to_news, server, account):
     account.rate_per_day = 1000
     account.save()
