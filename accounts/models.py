@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.trail import WORDS
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
@@ -169,9 +171,17 @@ class AuditEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.verb} {self.subject}"
 
+    @property
+    def words(self) -> str:
+        """What was done; the verb itself where no version of Volley knows it any more."""
+        return WORDS.get(self.verb, self.verb)
+
 
 def record(user: User | None, verb: str, subject: Any, *, workspace: Workspace | None = None) -> None:
-    """Write one line of the audit trail. subject: an object with a workspace, or any text with `workspace=`."""
+    """Write one line of the audit trail.
+
+    verb: one of accounts.trail. subject: an object with a workspace, or any text with `workspace=`.
+    """
     AuditEntry.objects.create(
         workspace=workspace or subject.workspace, user=user, verb=verb, subject=str(subject)[:200]
     )
