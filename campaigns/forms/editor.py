@@ -34,7 +34,10 @@ class Step(Styled, forms.Form):
     """A step of the editor. `kept` is what can be saved of it; `check` finds what is saved yet needs mending.
 
     unsaved: the labels of what cannot be saved as typed. refusal: why nothing was saved at all.
+    waits_for: what an automatic save came too early for, as nobody types a date at once.
     """
+
+    waits_for = ""
 
     def __init__(self, data: Any, *, campaign: Campaign) -> None:
         self.campaign = campaign
@@ -214,6 +217,10 @@ class ScheduleForm(Step):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "w-auto"}),
     )
 
+    def __init__(self, data: Any, *, campaign: Campaign, is_automatic: bool = False) -> None:
+        self.is_automatic = is_automatic
+        super().__init__(data, campaign=campaign)
+
     def stored(self) -> dict[str, Any]:
         at = self.campaign.scheduled_at
         return {"when": LATER if at else NOW, "at": as_typed(at, self._zone()) if at else ""}
@@ -222,7 +229,9 @@ class ScheduleForm(Step):
         """`moment`: when it is meant to leave, in UTC, or None for "when I press send"."""
         cleaned = self.cleaned_data
         cleaned["moment"] = None
-        if cleaned.get("when") == LATER:
+        if cleaned.get("when") == LATER and self.is_automatic and not cleaned.get("at"):
+            self.waits_for = "Not saved yet: choose a date and a time."
+        elif cleaned.get("when") == LATER:
             try:
                 cleaned["moment"] = moment(cleaned.get("at", ""), self._zone())
             except NoSuchMoment as problem:
@@ -230,7 +239,8 @@ class ScheduleForm(Step):
         return cleaned
 
     def kept(self) -> dict[str, Any]:
-        return {"at": self.campaign.scheduled_at if self.errors else self.cleaned_data["moment"]}
+        is_known = not self.errors and not self.waits_for
+        return {"at": self.cleaned_data["moment"] if is_known else self.campaign.scheduled_at}
 
     def _zone(self) -> Any:
         workspace: Workspace = self.campaign.workspace

@@ -116,7 +116,7 @@ def sender(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
 @needs(Role.MARKETER)
 @_on_draft
 def schedule(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
-    form = ScheduleForm(_typed(request), campaign=campaign)
+    form = ScheduleForm(_typed(request), campaign=campaign, is_automatic=bool(request.htmx))
     _save(form, editing.save_intended_time, request)
     return _step(request, "schedule", form, {})
 

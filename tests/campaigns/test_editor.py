@@ -162,6 +162,21 @@ def test_a_time_that_cannot_be_is_refused_beside_it(workspace, bob, sign_in, at)
     assert campaign.scheduled_at is None
 
 
+def test_a_date_that_is_still_to_be_typed_is_no_mistake(workspace, bob, sign_in):
+    at = timezone.now() + datetime.timedelta(days=3)
+    for stored in (None, at):
+        campaign = a_campaign(workspace, scheduled_at=stored)
+        typed = {"when": "later", "at": ""}
+        answer = sign_in(bob).post(url(campaign, "schedule"), typed, headers=SAVED)
+        assert answer.status_code == 200
+        assert "Not saved yet: choose a date and a time." in answer.text
+        assert "invalid-feedback" not in answer.text
+        campaign.refresh_from_db()
+        assert campaign.scheduled_at == stored
+        pressed = sign_in(bob).post(url(campaign, "schedule"), typed)
+        assert "Give a date and a time" in pressed.text
+
+
 def test_the_review_says_what_is_missing_and_how_many_will_get_it(workspace, bob, carol, sign_in):
     news = a_list(workspace)
     a_contact(workspace, subscribed_to=[news])
