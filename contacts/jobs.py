@@ -1,7 +1,12 @@
 """The RQ entry points of contacts."""
 
-from contacts.importing.run import work
+from contacts.exporting import run as exporting
+from contacts.importing import run as importing
 
 
 def run_import(*, import_id: int) -> dict[str, int | str]:
-    return work(import_id)
+    return importing.work(import_id)
+
+
+def run_export(*, export_id: int) -> dict[str, int | str]:
+    return exporting.work(export_id)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Coalesce, Concat, Lower, NullIf, Trim, Upper
 from django.utils import timezone
+from django.utils.text import slugify
 
 from accounts.models import User, Workspace
 
@@ -279,3 +280,56 @@ class ImportRefusal(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.row_number}: {self.reason}"
+
+
+class ExportState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    DONE = "done", "Ready"
+    CANCELED = "canceled", "Canceled"
+    FAILED = "failed", "Failed"
+    EXPIRED = "expired", "Deleted"
+
+
+class ExportFormat(models.TextChoices):
+    CSV = "csv", "CSV"
+    XLSX = "xlsx", "Excel (XLSX)"
+
+
+class Export(models.Model):
+    """Contacts on their way to a file."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="exports")
+    name = models.CharField(max_length=200)  # what it is of, in words
+    chosen: Any = models.JSONField(default=dict)  # the same for `contacts.exporting.chosen`
+    format = models.CharField(max_length=4, choices=ExportFormat.choices, default=ExportFormat.CSV)
+    state = models.CharField(max_length=10, choices=ExportState.choices, default=ExportState.QUEUED)
+    claim = models.UUIDField(null=True, blank=True)  # of the worker that has it
+    file = models.FileField(max_length=255, blank=True)
+    size = models.PositiveBigIntegerField(default=0)  # bytes
+    total_count = models.PositiveIntegerField(default=0)  # rows; 0 until they were counted
+    done_count = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    progress_at = models.DateTimeField(null=True, blank=True)  # a run that fell silent is queued again
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "-id"], name="export_newest_idx")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (ExportState.QUEUED, ExportState.RUNNING)
+
+    @property
+    def file_name(self) -> str:
+        """For the browser: what it is of, in letters that every system takes."""
+        word = slugify(self.name) or "contacts"
+        return f"{word[:60]}-{self.created_at:%Y-%m-%d}.{self.format}"

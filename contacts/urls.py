@@ -24,5 +24,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("suppression/new/", suppressions.new, name="suppression_new"),
     path("suppression/<int:pk>/delete/", suppressions.delete, name="suppression_delete"),
     path("", include("contacts.urls_imports")),
+    path("", include("contacts.urls_exports")),
     path("", include("contacts.urls_segments")),
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core import signing
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,7 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
-from contacts.models import Import, ImportState, Suppression
+from contacts.models import Export, Import, ImportState, Suppression
+from contacts.views.exports import SALT
 from delivery.links import unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
@@ -86,6 +88,11 @@ TABLE = {
     "import_map": (PAGE, MARKETER),
     "import_cancel": (DEED, MARKETER),
     "import_refused": (PAGE, VIEWER),
+    "exports": (PAGE, MARKETER),
+    "export_new": (PAGE, MARKETER),
+    "export_cancel": (DEED, MARKETER),
+    "export_delete": (DEED, MARKETER),
+    "export_file": (PAGE, MARKETER),
     "segments": (PAGE, VIEWER),
     "segment_new": (PAGE, MARKETER),
     "segment_count": (PAGE, VIEWER),
@@ -214,6 +221,9 @@ def world(workspace, alice, bob, settings):
         delimiter=",",
         state=ImportState.DONE,
     )
+    export = Export.objects.create(
+        workspace=workspace, name=f"{SECRET} export", file="exports/gone.csv", state="done"
+    )
     invitation = Invitation.objects.create(workspace=workspace, email="new@acme.example", role=VIEWER)
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True)  # as signing up does
     record(alice, "tested", SECRET, workspace=workspace)
@@ -247,6 +257,9 @@ def world(workspace, alice, bob, settings):
             "import": [run.pk],
             "import_*": [run.pk],
             "import_new": [],
+            "export_*": [export.pk],
+            "export_new": [],
+            "export_file": [signing.dumps(export.pk, salt=SALT)],
             "segment": [segment.pk],
             "segment_*": [segment.pk],
             "segment_new": [],
@@ -263,7 +276,7 @@ def world(workspace, alice, bob, settings):
             "campaign_report": [sent.pk],
             "campaign_recipients": [sent.pk],
         },
-        queries={"segment_count": f"?segment={segment.pk}"},
+        queries={"segment_count": f"?segment={segment.pk}", "export_new": f"?list={news.pk}"},
     )
 
 

@@ -108,6 +108,8 @@ def addresses(ids: dict) -> dict[str, str]:
         "suppression_new": "/suppression/new/",
         "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
         "imports": "/imports/",
+        "exports": "/exports/",
+        "export_new": "/exports/new/",
         "sending": "/sending/",
         "sending_new": "/sending/new/",
         "sending_new-smtp": "/sending/new/?provider=smtp",

@@ -1,0 +1,101 @@
+"""Asking for an export, cancelling and deleting it, and bringing back what fell silent."""
+
+import datetime
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from accounts.errors import WrongState
+from accounts.models import User, Workspace, record
+from accounts.queue import enqueue
+from contacts.exporting import chosen
+from contacts.exporting.run import SILENT_SECONDS
+from contacts.models import Export, ExportFormat, ExportState, Segment
+from contacts.queries.contacts import Finder
+
+JOB: Final = "contacts.jobs.run_export"
+KEEP_DAYS: Final = 7  # a file with people's data
+STRAY_HOURS: Final = 24  # a file that no export names: its worker was killed as it was being stored
+OPEN: Final = (ExportState.QUEUED, ExportState.RUNNING)
+
+
+def of_found(finder: Finder, *, workspace: Workspace, file_format: ExportFormat, by: User) -> Export:
+    """Queue an export of the contacts that the search, the list and the status find."""
+    return _ask(workspace, in_words(finder), chosen.of_finder(finder), file_format, by)
+
+
+def of_segment(segment: Segment, *, file_format: ExportFormat, by: User) -> Export:
+    """Queue an export of whoever is in the segment when the job runs."""
+    return _ask(segment.workspace, f"Segment “{segment}”", chosen.of_segment(segment), file_format, by)
+
+
+@transaction.atomic(durable=True)
+def cancel(run: Export, *, by: User) -> None:
+    """Stop it. Raises: WrongState: it has ended."""
+    stopping = Export.objects.filter(pk=run.pk, state__in=OPEN)
+    if not stopping.update(state=ExportState.CANCELED, finished_at=timezone.now()):
+        raise WrongState("This export has ended already.")
+    record(by, "export.canceled", run)
+
+
+@transaction.atomic(durable=True)
+def delete_file(run: Export, *, by: User) -> None:
+    """Delete the file before its time. Raises: WrongState: there is none."""
+    if not _expire(run):
+        raise WrongState("This export has no file.")
+    record(by, "export.deleted", run)
+
+
+def requeue_silent() -> int:
+    """Queue again what gave no sign of life for a minute. Returns how many."""
+    now = timezone.now()
+    before = now - datetime.timedelta(seconds=SILENT_SECONDS)
+    silent = Export.objects.filter(state__in=OPEN).alias(seen_at=Coalesce("progress_at", "created_at"))
+    count = 0
+    for pk in silent.filter(seen_at__lt=before).values_list("pk", flat=True):
+        with transaction.atomic():
+            if silent.filter(pk=pk, seen_at__lt=before).update(state=ExportState.QUEUED, progress_at=now):
+                enqueue(JOB, queue="bulk", export_id=pk)
+                count += 1
+    return count
+
+
+def forget_old() -> int:
+    """Delete the files of KEEP_DAYS ago. Returns how many."""
+    before = timezone.now() - datetime.timedelta(days=KEEP_DAYS)
+    old = Export.objects.filter(state=ExportState.DONE, finished_at__lt=before)
+    return sum(_expire(run) for run in old[:100])
+
+
+def _ask(
+    workspace: Workspace, name: str, what: dict[str, Any], file_format: ExportFormat, by: User
+) -> Export:
+    with transaction.atomic(durable=True):
+        run = Export.objects.create(
+            workspace=workspace, name=name[:200], chosen=what, format=file_format, created_by=by
+        )
+        record(by, "export.asked", run)
+        enqueue(JOB, queue="bulk", export_id=run.pk)
+    return run
+
+
+def _expire(run: Export) -> bool:
+    name, storage = run.file.name or "", run.file.storage
+    done = Export.objects.filter(Q(pk=run.pk), ~Q(file=""), state=ExportState.DONE)
+    if not done.update(state=ExportState.EXPIRED, file=""):
+        return False
+    transaction.on_commit(lambda: storage.delete(name), robust=True)
+    return True
+
+
+def in_words(finder: Finder) -> str:
+    """What is looked for: Contacts on “News”, subscribed, with “anna”."""
+    words = (
+        f"List “{finder.in_list}”" if finder.in_list else "All contacts" if not finder.is_on else "Contacts"
+    )
+    if finder.status:
+        words += f", {finder.status}"
+    return f"{words}, with “{finder.search}”" if finder.search else words

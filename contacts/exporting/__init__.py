@@ -1,0 +1,1 @@
+"""From contacts to a file: which rows and columns, how they are written, and the job that does it."""

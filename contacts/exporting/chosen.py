@@ -1,0 +1,50 @@
+"""What an export is of: people found by a search, on a list, or of a segment, as kept in `Export.chosen`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts.errors import Refusal
+from accounts.models import Workspace
+from contacts import segments
+from contacts.models import Contact, List, Segment
+from contacts.queries.contacts import Finder, find
+
+
+class Gone(Refusal):
+    """The list or segment was deleted meanwhile."""
+
+    code = "gone"
+    status = 409
+
+
+def of_finder(finder: Finder) -> dict[str, Any]:
+    return {
+        "search": finder.search,
+        "list": finder.in_list.pk if finder.in_list else None,
+        "status": finder.status,
+    }
+
+
+def of_segment(segment: Segment) -> dict[str, Any]:
+    return {"segment": segment.pk}
+
+
+def people(chosen: Mapping[str, Any], workspace: Workspace) -> tuple[QuerySet[Contact], List | None]:
+    """The contacts, and the list of which their status and consent are told.
+
+    Raises: Gone.
+    """
+    if pk := chosen.get("segment"):
+        segment = Segment.objects.of(workspace).filter(pk=pk).first()
+        if segment is None:
+            raise Gone("The segment was deleted before its people were written.")
+        return segments.matching(segment, workspace), None
+    in_list = None
+    if pk := chosen.get("list"):
+        in_list = List.objects.of(workspace).filter(pk=pk).first()
+        if in_list is None:
+            raise Gone("The list was deleted before its people were written.")
+    finder = Finder(search=chosen.get("search", ""), in_list=in_list, status=chosen.get("status", ""))
+    return find(workspace, finder), in_list

@@ -1,0 +1,112 @@
+"""The rows of an export as one statement: every cell made by PostgreSQL, no formula among them."""
+
+from typing import Any, Final, NamedTuple
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import QuerySet
+
+from contacts.models import Contact, CustomField, FieldType, List
+
+# Spreadsheets run what begins with one of these, also behind blanks or a quotation mark (OWASP, CSV injection).
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+DEFUSED: Final = r"""(
+    SELECT CASE WHEN strpos(E'=+-@\t\r\n', left(ltrim(t, ' "') || ' ', 1)) > 0 THEN chr(39) || t ELSE t END
+      FROM (SELECT {}) x(t))"""
+LISTS: Final = """(
+    SELECT string_agg(l.name, '; ' ORDER BY l.name) FROM contacts_subscription s
+      JOIN contacts_list l ON l.id = s.list_id WHERE s.contact_id = c.id AND s.status = 'subscribed')"""
+# With LIMIT it is looked up by its index for each row; a join may be planned as a scan of everybody's.
+SUPPRESSED: Final = """(
+    SELECT x.reason FROM contacts_suppression x
+     WHERE x.workspace_id = c.workspace_id AND x.email = lower(c.email) LIMIT 1)"""
+YES_OR_NO: Final = "CASE c.attributes -> %s WHEN 'true' THEN 'yes' WHEN 'false' THEN 'no' END"
+# A minus is no formula; what is no number is not there.
+NUMBER: Final = (
+    "CASE WHEN jsonb_typeof(c.attributes -> %s) = 'number' THEN (c.attributes ->> %s)::numeric END"
+)
+
+
+class Column(NamedTuple):
+    """title: of the first row. sql: the cell, over `c`, a contact, and `s`, its subscription to the list.
+
+    values: of the sql's placeholders.
+    """
+
+    title: str
+    sql: str
+    values: tuple[str, ...] = ()
+
+
+class Statement(NamedTuple):
+    """titles: of the columns. sql and values: the rows in the order of the contacts' ids, a text or number a cell."""
+
+    titles: list[str]
+    sql: str
+    values: tuple[Any, ...]
+
+
+def statement(people: QuerySet[Contact], fields: list[CustomField], in_list: List | None) -> Statement:
+    """All rows of the people, who are of one workspace. in_list: their standing on it is told, too.
+
+    Cost: some ten microseconds a row with ten fields, in the order of the contacts' table.
+    """
+    columns = [*_columns(fields), *(_standing() if in_list else ())]
+    try:
+        chosen, chosen_values = people.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:  # as Django says that rules can match nobody
+        chosen, chosen_values = "SELECT 0 WHERE false", ()
+    of_list = "JOIN contacts_subscription s ON s.contact_id = c.id AND s.list_id = %s" if in_list else ""
+    cells = ", ".join(column.sql for column in columns)
+    return Statement(
+        [defused(column.title) for column in columns],
+        f"SELECT {cells} FROM contacts_contact c {of_list} WHERE c.id IN ({chosen}) ORDER BY c.id",  # noqa: S608
+        (
+            *(value for column in columns for value in column.values),
+            *([in_list.pk] if in_list else ()),
+            *chosen_values,
+        ),
+    )
+
+
+def defused(text: str) -> str:
+    """The text, with an apostrophe before it where a spreadsheet would run it."""
+    return f"'{text}" if text.lstrip(' "').startswith(FORMULA) else text
+
+
+def _columns(fields: list[CustomField]) -> list[Column]:
+    return [
+        Column("E-mail", _text("c.email")),
+        Column("First name", _text("c.first_name")),
+        Column("Last name", _text("c.last_name")),
+        *map(_attribute, fields),
+        Column("Lists", _text(LISTS)),
+        Column("Suppressed", SUPPRESSED),
+        Column("Added", _moment("c.created_at")),
+    ]
+
+
+def _standing() -> list[Column]:
+    return [
+        Column("Status", "s.status"),
+        Column("Consent", _text("s.consent_source")),
+        Column("Consent given", _moment("s.consent_at")),
+        Column("Unsubscribed", _moment("s.unsubscribed_at")),
+        Column("Unsubscribed by", _text("s.unsubscribe_source")),
+    ]
+
+
+def _attribute(field: CustomField) -> Column:
+    if field.type == FieldType.BOOLEAN:
+        return Column(field.label, YES_OR_NO, (field.key,))
+    if field.type == FieldType.NUMBER:
+        return Column(field.label, NUMBER, (field.key, field.key))
+    return Column(field.label, _text("c.attributes ->> %s"), (field.key,))
+
+
+def _text(sql: str) -> str:
+    return DEFUSED.format(sql)
+
+
+def _moment(sql: str) -> str:
+    """As ISO 8601 has it, in UTC."""
+    return f"""to_char({sql} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""

@@ -1,0 +1,110 @@
+"""Runs an export: claims it, writes its file, and can be killed at any moment: the file is whole or not there."""
+
+import datetime
+import logging
+import tempfile
+import time
+import uuid
+from typing import Final
+
+from django.core.files import File
+from django.db import OperationalError
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from accounts.errors import Refusal
+from contacts.exporting import chosen, files, rows
+from contacts.models import Export, ExportFormat, ExportState
+from contacts.queries.fields import fields
+
+log = logging.getLogger(__name__)
+SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
+SIGN_SECONDS: Final = 1.0
+WRITERS: Final = {ExportFormat.CSV: files.write_csv, ExportFormat.XLSX: files.write_xlsx}
+
+
+class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
+    """The export was canceled, or another run has taken it over."""
+
+
+def work(export_id: int) -> dict[str, int | str]:
+    """Take up the export and carry it to its end. Does nothing when another run has it, or it has ended."""
+    run = _claim(export_id)
+    if run is None:
+        return {"export": export_id, "outcome": "not mine"}
+    try:
+        _write(run)
+        outcome = "done"
+    except Stopped:
+        outcome = "stopped"
+    except Refusal as refusal:
+        outcome = _fail(run, refusal.message)
+    except OSError:
+        log.exception("export.unwritable export=%s", run.pk)
+        outcome = _fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
+    except OperationalError:
+        raise  # the database went away: the clock queues the run again
+    except Exception:
+        _fail(run, "Something unexpected stopped the export. Tell your administrator.")
+        raise
+    log.info("export.%s export=%s rows=%s", outcome, run.pk, run.done_count)
+    return {"export": run.pk, "outcome": outcome, "rows": run.done_count}
+
+
+def _claim(export_id: int) -> Export | None:
+    """The run, marked as this worker's by its moment: a later claim has another one."""
+    now = timezone.now()
+    dead = Q(state=ExportState.RUNNING, progress_at__lt=now - datetime.timedelta(seconds=SILENT_SECONDS))
+    claimed = Export.objects.filter(Q(state=ExportState.QUEUED) | dead, pk=export_id).update(
+        state=ExportState.RUNNING,
+        claim=uuid.uuid4(),
+        progress_at=now,
+        done_count=0,
+        started_at=Coalesce(F("started_at"), now),
+    )
+    return Export.objects.select_related("workspace").get(pk=export_id) if claimed else None
+
+
+def _write(run: Export) -> None:
+    people, in_list = chosen.people(run.chosen, run.workspace)
+    statement = rows.statement(people, list(fields(run.workspace)), in_list)
+    _alive(run, total_count=people.count())
+    with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
+        count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
+        size = written.tell()
+        written.seek(0)
+        storage = Export._meta.get_field("file").storage
+        name = storage.save(f"exports/{uuid.uuid4().hex}.{run.format}", File(written))
+    ended = {"state": ExportState.DONE, "finished_at": timezone.now()}
+    try:
+        _alive(run, **ended, file=name, size=size, done_count=count, total_count=count)
+    except BaseException:
+        storage.delete(name)
+        raise
+
+
+class _Signs:
+    """Say now and then how many rows are written. Raises: Stopped."""
+
+    def __init__(self, run: Export) -> None:
+        self._run, self._given_at = run, time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        if time.monotonic() >= self._given_at + SIGN_SECONDS:
+            self._given_at = time.monotonic()
+            _alive(self._run, done_count=count)
+
+
+def _alive(run: Export, **values: object) -> None:
+    """Write how it stands. Raises: Stopped."""
+    mine = Export.objects.filter(pk=run.pk, state=ExportState.RUNNING, claim=run.claim)
+    if not mine.update(progress_at=timezone.now(), **values):
+        raise Stopped
+    run.done_count = values.get("done_count", run.done_count)  # type: ignore[assignment]
+
+
+def _fail(run: Export, message: str) -> str:
+    mine = Export.objects.filter(pk=run.pk, state=ExportState.RUNNING, claim=run.claim)
+    mine.update(state=ExportState.FAILED, error=message, finished_at=timezone.now())
+    return "failed"
