@@ -76,6 +76,9 @@ bench-pace: setup ## measure how well limits are kept and used, four workers, tw
 bench-fairness: setup ## measure how long few wait behind many, and ARGS="--late 50" at a slow server
 	@$(BENCH) "-m bench.fairness $(ARGS)"
 
+bench-contacts: setup ## measure a million contacts: ARGS="export --contacts 100000"
+	@$(BENCH) "-m bench.contacts $(ARGS)"
+
 bench-million: setup ## compare a message's cost at a million with that at ten thousand, some minutes
 	@$(BENCH) "-m bench.million $(ARGS)"
 

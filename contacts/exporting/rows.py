@@ -9,9 +9,11 @@ from contacts.models import Contact, CustomField, FieldType, List
 
 # Spreadsheets run what begins with one of these, also behind blanks or a quotation mark (OWASP, CSV injection).
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-DEFUSED: Final = r"""(
-    SELECT CASE WHEN strpos(E'=+-@\t\r\n', left(ltrim(t, ' "') || ' ', 1)) > 0 THEN chr(39) || t ELSE t END
-      FROM (SELECT {}) x(t))"""
+# The cell stands in it three times: what reads one column is quicker so than behind a sub-select.
+DEFUSED: Final = r"""
+    CASE WHEN strpos(E'=+-@\t\r\n', left(ltrim({0}, ' "') || ' ', 1)) > 0 THEN chr(39) || {0} ELSE {0} END"""
+# OFFSET keeps the planner from putting it in the three places, and so from asking three times.
+ONCE: Final = f"(SELECT {DEFUSED.format('t')} FROM (SELECT {{0}} OFFSET 0) x(t))"  # noqa: S608
 LISTS: Final = """(
     SELECT string_agg(l.name, '; ' ORDER BY l.name) FROM contacts_subscription s
       JOIN contacts_list l ON l.id = s.list_id WHERE s.contact_id = c.id AND s.status = 'subscribed')"""
@@ -79,7 +81,7 @@ def _columns(fields: list[CustomField]) -> list[Column]:
         Column("First name", _text("c.first_name")),
         Column("Last name", _text("c.last_name")),
         *map(_attribute, fields),
-        Column("Lists", _text(LISTS)),
+        Column("Lists", ONCE.format(LISTS)),
         Column("Suppressed", SUPPRESSED),
         Column("Added", _moment("c.created_at")),
     ]
@@ -100,7 +102,7 @@ def _attribute(field: CustomField) -> Column:
         return Column(field.label, YES_OR_NO, (field.key,))
     if field.type == FieldType.NUMBER:
         return Column(field.label, NUMBER, (field.key, field.key))
-    return Column(field.label, _text("c.attributes ->> %s"), (field.key,))
+    return Column(field.label, _text("(c.attributes ->> %s)"), (field.key,) * 3)
 
 
 def _text(sql: str) -> str:
