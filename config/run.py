@@ -19,6 +19,7 @@ from config import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_WATCH_SECONDS = 0.5
+MIGRATING = 0x6D696772  # an arbitrary number that only this locks
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     started = _start_services(shared=once is not None)
     try:
-        _manage("migrate", "--verbosity", "0")
+        _migrate()
         if once:
             return subprocess.call([sys.executable, *shlex.split(once)])
         _manage("collectstatic", "--noinput", "--verbosity", "0")
@@ -88,6 +89,16 @@ class _Kept:
         self._watcher.join()
         self._process.terminate()
         self._process.wait()
+
+
+def _migrate() -> None:
+    """Bring the tables up to date; of several that begin at once, on whatever hosts, one after the other."""
+    import psycopg
+
+    url = os.environ.get("DATABASE_URL") or embedded.database_url()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        _manage("migrate", "--verbosity", "0")
 
 
 def _manage(*arguments: str) -> None:

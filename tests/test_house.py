@@ -1,12 +1,17 @@
 """What the house sets up around everything: how the database plans, how workers share the processor."""
 
 import os
+import subprocess
+import sys
 import threading
 
+import psycopg
+import psycopg.conninfo
 import pytest
 from django.db import connection
 
 from config import worker
+from tests.volley import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -49,3 +54,31 @@ def test_a_worker_gives_way_with_all_its_lanes():
     main.join()
     assert policies == [os.SCHED_BATCH]
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@pytest.fixture
+def an_empty_database():
+    """Its URL."""
+    settings = connection.settings_dict
+    name = f"{settings['NAME']}_empty"
+    host = {"host": settings["HOST"], "port": settings["PORT"], "user": settings["USER"]}
+    url = psycopg.conninfo.make_conninfo(
+        **{key: value for key, value in (host | {"password": settings["PASSWORD"]}).items() if value},
+        **settings["OPTIONS"],
+    )
+    with psycopg.connect(f"{url} dbname=postgres", autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        server.execute(f'CREATE DATABASE "{name}"')
+        yield f"{url} dbname={name}"
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def test_two_hosts_that_begin_at_once_prepare_the_database_one_after_the_other(an_empty_database):
+    command = [sys.executable, "-c", "from config import run; run._migrate()"]
+    environment = os.environ | {"DATABASE_URL": an_empty_database}
+    both = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [each.communicate(timeout=120)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said

@@ -12,6 +12,7 @@ NO_PAGE = {
     "healthz",
     "metrics",
     "import_refused",
+    "export_file",
     "segment_count",
     "campaign_preview",
     "campaign_preview_contacts",
