@@ -166,16 +166,15 @@ def count_as_delivered(mailing: Mailing) -> int:
 
     Raises: NobodyInDoubt.
     """
-    with transaction.atomic():
-        locked = Mailing.objects.select_for_update(of=("self",)).get(pk=mailing.pk)
-        doubtful = Delivery.objects.filter(mailing=locked, exception=DeliveryState.IN_DOUBT)
+    with transaction.atomic():  # rows first, then the mailing, as settlement and unsubscribing lock them
+        doubtful = Delivery.objects.filter(mailing=mailing, exception=DeliveryState.IN_DOUBT)
         count = doubtful.update(state=DeliveryState.ACCEPTED)
         if not count:
             raise NobodyInDoubt("Nobody is in doubt any more: somebody was faster.")
-        Mailing.objects.filter(pk=locked.pk).update(
+        Mailing.objects.filter(pk=mailing.pk).update(
             accepted_count=F("accepted_count") + count, in_doubt_count=F("in_doubt_count") - count
         )
-        transaction.on_commit(partial(monitor.forget, locked), robust=True)
+        transaction.on_commit(partial(monitor.forget, mailing), robust=True)
     return count
 
 
