@@ -18,7 +18,6 @@ from contacts.queries.contacts import Finder
 
 JOB: Final = "contacts.jobs.run_export"
 KEEP_DAYS: Final = 7  # a file with people's data
-STRAY_HOURS: Final = 24  # a file that no export names: its worker was killed as it was being stored
 OPEN: Final = (ExportState.QUEUED, ExportState.RUNNING)
 
 
