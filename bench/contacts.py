@@ -17,7 +17,7 @@ from django.db import connection  # noqa: E402
 
 from accounts.models import Workspace  # noqa: E402
 from bench import processes  # noqa: E402
-from bench.world import NAME, of_its_own  # noqa: E402
+from bench.world import NAME, SUBSCRIPTIONS, of_its_own  # noqa: E402
 from contacts.actions import exports  # noqa: E402
 from contacts.jobs import run_export  # noqa: E402
 from contacts.models import CustomField, ExportFormat, List  # noqa: E402
@@ -39,12 +39,6 @@ SELECT %s, 'person' || n || '@' || (ARRAY['gmail.com', 'example.com', 'mail.exam
          'last_order', to_char(date '2024-01-01' + n %% 700, 'YYYY-MM-DD')),
        now() - make_interval(mins => n %% 500000), now()
   FROM generate_series(1, %s) AS n
-"""
-SUBSCRIPTIONS = """
-INSERT INTO contacts_subscription (workspace_id, contact_id, list_id, status, consent_source, consent_at,
-                                   unsubscribe_source, created_at)
-SELECT workspace_id, id, %s, 'subscribed', 'Form on the web site', now(), '', now()
-  FROM contacts_contact WHERE workspace_id = %s
 """
 
 

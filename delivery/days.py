@@ -5,21 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import redis
-from django.db import connection
 
 from accounts.queue import redis_client
 from delivery.models import SendingAccount
 from delivery.pipeline import pace
 
 LONGEST = 10_000  # days that are counted ahead
-# As pace.LEFT_SINCE, for several accounts at once; read where Redis has no count of the day.
-LEFT_SINCE = """
-SELECT m.account_id, sum(d.count) FROM delivery_mailing m
-  CROSS JOIN LATERAL (SELECT count(*) FROM delivery_delivery
-                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0) AS d
- WHERE m.account_id = ANY(%(accounts)s) AND m.progress_at >= %(since)s
- GROUP BY 1
-"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,5 @@ def _used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
     used = {pk: int(count) for pk, count in zip(days, counts, strict=True) if count is not None}
     missing = [pk for pk in days if pk not in used]
     if missing:
-        with connection.cursor() as cursor:
-            cursor.execute(LEFT_SINCE, {"since": days[missing[0]][1], "accounts": missing})
-            used |= {pk: int(count) for pk, count in cursor.fetchall()}
+        used |= pace.left_since(days[missing[0]][1], missing)
     return used

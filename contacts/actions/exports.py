@@ -4,15 +4,13 @@ import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
+from contacts import runs
 from contacts.exporting import chosen
-from contacts.exporting.run import SILENT_SECONDS
 from contacts.models import Export, ExportFormat, ExportState, Segment
 from contacts.queries.contacts import Finder
 
@@ -49,17 +47,12 @@ def delete_file(run: Export, *, by: User) -> None:
 
 
 def requeue_silent() -> int:
-    """Queue again what gave no sign of life for a minute. Returns how many."""
-    now = timezone.now()
-    before = now - datetime.timedelta(seconds=SILENT_SECONDS)
-    silent = Export.objects.filter(state__in=OPEN).alias(seen_at=Coalesce("progress_at", "created_at"))
-    count = 0
-    for pk in silent.filter(seen_at__lt=before).values_list("pk", flat=True):
-        with transaction.atomic():
-            if silent.filter(pk=pk, seen_at__lt=before).update(state=ExportState.QUEUED, progress_at=now):
-                enqueue(JOB, queue="bulk", export_id=pk)
-                count += 1
-    return count
+    """Take up again what gave no sign of life for a minute. Returns how many."""
+    return runs.requeue_silent(Export, _queue)
+
+
+def _queue(pk: int) -> None:
+    enqueue(JOB, queue="bulk", export_id=pk)
 
 
 def forget_old() -> int:
@@ -77,13 +70,13 @@ def _ask(
             workspace=workspace, name=name[:200], chosen=what, format=file_format, created_by=by
         )
         record(by, "export.asked", run)
-        enqueue(JOB, queue="bulk", export_id=run.pk)
+        _queue(run.pk)
     return run
 
 
 def _expire(run: Export) -> bool:
     name, storage = run.file.name or "", run.file.storage
-    done = Export.objects.filter(Q(pk=run.pk), ~Q(file=""), state=ExportState.DONE)
+    done = Export.objects.filter(pk=run.pk, state=ExportState.DONE)  # each has a file
     if not done.update(state=ExportState.EXPIRED, file=""):
         return False
     transaction.on_commit(lambda: storage.delete(name), robust=True)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
+from contacts import runs
 from contacts.importing import reader
 from contacts.importing.columns import key_of
-from contacts.importing.run import SILENT_SECONDS
 from contacts.models import CustomField, Import, ImportState, List
 
 JOB = "contacts.jobs.run_import"
@@ -74,7 +73,7 @@ def start(run: Import, plan: Plan, *, by: User) -> None:
     mapping = _with_fields(run.workspace, plan.columns, by)
     Import.objects.filter(pk=run.pk).update(mapping=mapping, list_count=len(lists), **_columns(plan.reading))
     record(by, "import.started", run)
-    enqueue(JOB, queue="bulk", import_id=run.pk)
+    _queue(run.pk)
 
 
 @transaction.atomic(durable=True)
@@ -91,21 +90,12 @@ def cancel(run: Import, *, by: User) -> None:
 
 
 def requeue_silent() -> int:
-    """Queue again what gave no sign of life for a minute: its job was lost, or its worker was killed.
+    """Take up again what gave no sign of life for a minute. Returns how many."""
+    return runs.requeue_silent(Import, _queue)
 
-    Returns: how many. A run whose worker lives after all notices at its next chunk and leaves.
-    """
-    now = timezone.now()
-    before = now - datetime.timedelta(seconds=SILENT_SECONDS)
-    silent = Import.objects.filter(state__in=OPEN).alias(seen_at=Coalesce("progress_at", "created_at"))
-    count = 0
-    for pk in silent.filter(seen_at__lt=before).values_list("pk", flat=True):
-        with transaction.atomic():
-            again = silent.filter(pk=pk, seen_at__lt=before)
-            if again.update(state=ImportState.QUEUED, progress_at=now):
-                enqueue(JOB, queue="bulk", import_id=pk)
-                count += 1
-    return count
+
+def _queue(pk: int) -> None:
+    enqueue(JOB, queue="bulk", import_id=pk)
 
 
 def forget_abandoned() -> int:

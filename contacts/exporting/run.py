@@ -1,6 +1,5 @@
 """Runs an export: claims it, writes its file, and can be killed at any moment: the file is whole or not there."""
 
-import datetime
 import logging
 import tempfile
 import time
@@ -9,23 +8,19 @@ from typing import Final
 
 from django.core.files import File
 from django.db import OperationalError
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import Refusal
+from contacts import runs
 from contacts.exporting import chosen, files, rows
 from contacts.models import Export, ExportFormat, ExportState
 from contacts.queries.fields import fields
 
 log = logging.getLogger(__name__)
-SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
 SIGN_SECONDS: Final = 1.0
 WRITERS: Final = {ExportFormat.CSV: files.write_csv, ExportFormat.XLSX: files.write_xlsx}
-
-
-class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
-    """The export was canceled, or another run has taken it over."""
 
 
 def work(export_id: int) -> dict[str, int | str]:
@@ -36,7 +31,7 @@ def work(export_id: int) -> dict[str, int | str]:
     try:
         _write(run)
         outcome = "done"
-    except Stopped:
+    except runs.Stopped:
         outcome = "stopped"
     except Refusal as refusal:
         outcome = _fail(run, refusal.message)
@@ -53,10 +48,9 @@ def work(export_id: int) -> dict[str, int | str]:
 
 
 def _claim(export_id: int) -> Export | None:
-    """The run, marked as this worker's by its moment: a later claim has another one."""
+    """The run, with a claim that no other worker's has."""
     now = timezone.now()
-    dead = Q(state=ExportState.RUNNING, progress_at__lt=now - datetime.timedelta(seconds=SILENT_SECONDS))
-    claimed = Export.objects.filter(Q(state=ExportState.QUEUED) | dead, pk=export_id).update(
+    claimed = Export.objects.filter(runs.is_free(now), pk=export_id).update(
         state=ExportState.RUNNING,
         claim=uuid.uuid4(),
         progress_at=now,
@@ -100,7 +94,7 @@ def _alive(run: Export, **values: object) -> None:
     """Write how it stands. Raises: Stopped."""
     mine = Export.objects.filter(pk=run.pk, state=ExportState.RUNNING, claim=run.claim)
     if not mine.update(progress_at=timezone.now(), **values):
-        raise Stopped
+        raise runs.Stopped
     run.done_count = values.get("done_count", run.done_count)  # type: ignore[assignment]
 
 

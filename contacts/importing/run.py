@@ -4,18 +4,18 @@ Each chunk is one transaction that also advances `done_count`, under a lock on t
 run that was killed is taken up after its last committed row, and of two runs at once only one commits.
 """
 
-import datetime
 import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from django.db import OperationalError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import Refusal
+from contacts import runs
 from contacts.importing import merge, people, reader
 from contacts.models import CustomField, Import, ImportState
 
@@ -23,11 +23,6 @@ log = logging.getLogger(__name__)
 CHUNK_ROWS: Final = 5000  # a fraction of a second each: progress is fine-grained, cancel is quick
 ANALYZE_ROWS: Final = 10_000  # a merge of so many makes the planner's statistics stale
 COUNT_ROWS: Final = 100_000  # rows counted between two signs of life
-SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
-
-
-class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
-    """The import was canceled, or another run has taken it over."""
 
 
 def work(import_id: int) -> dict[str, int | str]:
@@ -38,7 +33,7 @@ def work(import_id: int) -> dict[str, int | str]:
     try:
         _read_all(run)
         outcome = "done"
-    except Stopped:
+    except runs.Stopped:
         outcome = "stopped"
     except Refusal as refusal:
         outcome = fail(run, refusal.message)
@@ -66,8 +61,7 @@ def fail(run: Import, message: str) -> str:
 
 def _claim(import_id: int) -> Import | None:
     now = timezone.now()
-    dead = Q(state=ImportState.RUNNING, progress_at__lt=now - datetime.timedelta(seconds=SILENT_SECONDS))
-    claimed = Import.objects.filter(Q(state=ImportState.QUEUED) | dead, pk=import_id).update(
+    claimed = Import.objects.filter(runs.is_free(now), pk=import_id).update(
         state=ImportState.RUNNING, progress_at=now, started_at=Coalesce(F("started_at"), now)
     )
     return Import.objects.select_related("workspace", "created_by").get(pk=import_id) if claimed else None
@@ -85,7 +79,7 @@ def _read_all(run: Import) -> None:
         merge.analyze()
     done = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, done_count=run.done_count)
     if not done.update(state=ImportState.DONE, finished_at=timezone.now()):
-        raise Stopped
+        raise runs.Stopped
     run.file.storage.delete(
         run.file.name or ""
     )  # what was in it is in the contacts now, or among the refused rows
@@ -101,7 +95,7 @@ def _count(run: Import, rows: Iterator[reader.Record]) -> None:
 def _alive(run: Import, **values: int) -> None:
     mine = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, done_count=run.done_count)
     if not mine.update(progress_at=timezone.now(), **values):
-        raise Stopped
+        raise runs.Stopped
 
 
 def _take(run: Import, rows: list[reader.Record], reading: reader.Reading) -> None:
@@ -109,7 +103,7 @@ def _take(run: Import, rows: list[reader.Record], reading: reader.Reading) -> No
     with transaction.atomic():
         mine = Import.objects.select_for_update(no_key=True).filter(state=ImportState.RUNNING)
         if not mine.filter(pk=run.pk, done_count=run.done_count).exists():
-            raise Stopped
+            raise runs.Stopped
         merged = merge.merge(
             chunk,
             workspace_id=run.workspace_id,

@@ -15,6 +15,7 @@ from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from contacts.actions import imports as actions
+from contacts.exporting.rows import defused
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
@@ -124,9 +125,4 @@ def _csv_lines(run: Import) -> Iterator[str]:
     writer = csv.writer(_Line())
     yield "\ufeff" + writer.writerow(["Row", "Reason", "Text"])
     for number, reason, text in queries.refused_rows(run):
-        yield writer.writerow([number, _defused(reason), _defused(text)])
-
-
-def _defused(text: str) -> str:
-    """The text, never a formula: spreadsheets run what begins with one of these signs."""
-    return f"'{text}" if text.lstrip(' "').startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        yield writer.writerow([number, defused(reason), defused(text)])

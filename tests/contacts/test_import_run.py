@@ -8,6 +8,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contacts import runs
 from contacts.actions import imports as actions
 from contacts.importing import merge, reader
 from contacts.importing import run as running
@@ -239,7 +240,7 @@ def test_of_two_runs_at_once_one_commits(an_import):
     first = running._claim(run.pk)
     Import.objects.filter(pk=run.pk).update(progress_at=timezone.now() - datetime.timedelta(seconds=61))
     assert run_import(import_id=run.pk)["outcome"] == "done"
-    with pytest.raises(running.Stopped):
+    with pytest.raises(runs.Stopped):
         running._take(
             first, [reader.Record(2, ["a@example.com"])], reader.Reading("utf-8-sig", ",", True, "us")
         )
