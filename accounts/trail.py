@@ -63,4 +63,5 @@ WORDS: Final = {
     "suppression.removed": "Lifted a suppression",
     "workspace.changed": "Changed the workspace’s settings",
     "workspace.created": "Made the workspace",
+    "tag.created": "Made a tag",
 }

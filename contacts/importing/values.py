@@ -128,6 +128,7 @@ PARSERS: Final[dict[str, Callable[[str, str], Any]]] = {
     FieldType.NUMBER: _number,
     FieldType.DATE: _date,
     FieldType.BOOLEAN: _boolean,
+    FieldType.CHOICE: _text,
 }
 
 

@@ -259,4 +259,5 @@ ATTRIBUTES: Final[dict[str, Callable[[str, str], Subject]]] = {
     FieldType.NUMBER: NumberAttribute,
     FieldType.DATE: DateAttribute,
     FieldType.BOOLEAN: YesNoAttribute,
+    FieldType.CHOICE: TextAttribute,
 }

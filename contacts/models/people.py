@@ -1,0 +1,92 @@
+"""Contacts and their tags."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Concat, Lower, NullIf, Trim, Upper
+from django.utils import timezone
+
+from accounts.models import Workspace
+from contacts.models.lists import Subscription, SubscriptionStatus
+from contacts.models.scoped import ScopedQuerySet
+from contacts.models.suppression import Suppression
+
+
+class ContactQuerySet(ScopedQuerySet):
+    def sendable(self) -> "ContactQuerySet":
+        """Those who may get a campaign: subscribed to at least one list, and not suppressed."""
+        return self.filter(
+            Exists(Subscription.objects.filter(contact=OuterRef("pk"), status=SubscriptionStatus.SUBSCRIBED)),
+            ~Exists(
+                Suppression.objects.filter(workspace=OuterRef("workspace"), email=Lower(OuterRef("email")))
+            ),
+        )
+
+
+# What the list sorted by name goes by: whoever has no name comes last. An index holds it, so it stands here.
+NAME_KEY = Coalesce(
+    NullIf(Upper(Trim(Concat("first_name", Value(" "), "last_name"))), Value("")), Value("\U0010ffff")
+)
+
+
+HAS_TAGS = ~Q(tag_ids=[])
+
+
+class Contact(models.Model):
+    """A person, by e-mail address; one in a workspace whatever the address's case."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="contacts")
+    email = models.EmailField(max_length=254)
+    first_name = models.CharField(max_length=120, blank=True, default="")
+    last_name = models.CharField(max_length=120, blank=True, default="")
+    # {field key: value}: text as str, choice as str, number as int or float, date as "YYYY-MM-DD", yes/no as bool
+    attributes = models.JSONField(default=dict, blank=True)
+    # Ids of the workspace's tags, each once; an id whose tag is gone means nothing.
+    tag_ids = ArrayField(models.IntegerField(), default=list, db_default=[], blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    objects = ContactQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("workspace", Lower("email"), name="one_contact_per_address")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="contact_newest_idx"),
+            # Search by any part of an address or a name.
+            GinIndex(
+                OpClass(Upper("email"), name="gin_trgm_ops"),
+                OpClass(Upper("first_name"), name="gin_trgm_ops"),
+                OpClass(Upper("last_name"), name="gin_trgm_ops"),
+                name="contact_search_idx",
+            ),
+            models.Index("workspace", NAME_KEY, "id", name="contact_name_idx"),
+            GinIndex(fields=["attributes"], opclasses=["jsonb_path_ops"], name="contact_attributes_idx"),
+            # Who has a tag. Most have none, and cost nothing here; a query says so too, with HAS_TAGS.
+            GinIndex(fields=["tag_ids"], condition=HAS_TAGS, name="contact_tags_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+class Tag(models.Model):
+    """A word that contacts are marked with; `Contact.tag_ids` holds its id."""
+
+    id = models.AutoField(primary_key=True)  # of four bytes, since contacts hold many
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=60)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint("workspace", Lower("name"), name="one_tag_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
