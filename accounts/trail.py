@@ -61,7 +61,7 @@ WORDS: Final = {
     "segment.deleted": "Deleted a segment",
     "suppression.added": "Suppressed addresses: nothing is sent to them",
     "suppression.removed": "Lifted a suppression",
+    "tag.created": "Made a tag",
     "workspace.changed": "Changed the workspace’s settings",
     "workspace.created": "Made the workspace",
-    "tag.created": "Made a tag",
 }
