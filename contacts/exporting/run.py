@@ -50,14 +50,26 @@ def work(export_id: int) -> dict[str, int | str]:
 def _claim(export_id: int) -> Export | None:
     """The run, with a claim that no other worker's has."""
     now = timezone.now()
-    claimed = Export.objects.filter(runs.is_free(now), pk=export_id).update(
+    free = Export.objects.filter(runs.is_free(now), pk=export_id)
+    before = free.first()
+    claimed = free.update(
         state=ExportState.RUNNING,
         claim=uuid.uuid4(),
         progress_at=now,
         done_count=0,
         started_at=Coalesce(F("started_at"), now),
     )
-    return Export.objects.select_related("workspace").get(pk=export_id) if claimed else None
+    if not claimed:
+        return None
+    if before and before.claim:  # of one that was killed, perhaps between storing its file and saying so
+        before.file.storage.delete(_name(before))
+    return Export.objects.select_related("workspace").get(pk=export_id)
+
+
+def _name(run: Export) -> str:
+    """Where the file of this claim is stored."""
+    assert run.claim
+    return f"exports/{run.claim.hex}.{run.format}"
 
 
 def _write(run: Export) -> None:
@@ -69,7 +81,7 @@ def _write(run: Export) -> None:
         size = written.tell()
         written.seek(0)
         storage = Export._meta.get_field("file").storage
-        name = storage.save(f"exports/{uuid.uuid4().hex}.{run.format}", File(written))
+        name = storage.save(_name(run), File(written))
     ended = {"state": ExportState.DONE, "finished_at": timezone.now()}
     try:
         _alive(run, **ended, file=name, size=size, done_count=count, total_count=count)

@@ -267,6 +267,21 @@ def test_of_two_workers_one_writes_it_and_a_dead_ones_is_taken_over(workspace, b
     assert run_export(export_id=dead.pk)["outcome"] == "done"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_file_of_a_worker_killed_before_it_could_say_so_is_not_left_behind(workspace, bob, settings):
+    a_contact(workspace)
+    asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
+    run_export(export_id=asked.pk)
+    stray = stored(settings)
+    long_ago = timezone.now() - datetime.timedelta(minutes=2)
+    Export.objects.filter(pk=asked.pk).update(
+        state="running", progress_at=long_ago, file="", finished_at=None
+    )
+    assert run_export(export_id=asked.pk)["outcome"] == "done"
+    assert len(stored(settings)) == 1
+    assert stored(settings) != stray
+
+
 def test_a_worker_that_was_taken_for_dead_does_not_end_what_another_one_writes(
     workspace, bob, monkeypatch, settings
 ):
