@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -96,16 +97,23 @@ def _read(
     read: Callable[[QuerySet[Row], int], list[Row]],
     count: int,
 ) -> list[Row]:
-    step, sign = ("gt", "") if upwards else ("lt", "-")
+    sign = "" if upwards else "-"
     order = [f"{sign}{column}"] if column in ("pk", "id") else [f"{sign}{column}", f"{sign}pk"]
     if place:
-        value, pk = place
-        beyond = Q(**{f"{column}__{step}": value}) | Q(**{column: value, f"pk__{step}": pk})
         try:
-            rows = rows.filter(Q(**{f"{column}__{step}e": value}) & beyond)
+            rows = rows.filter(_beyond(column, place, upwards=upwards))
         except (ValueError, TypeError, OverflowError, ValidationError):
             return []
     return read(rows.order_by(*order), count)
+
+
+def _beyond(column: str, place: tuple[Any, Any], *, upwards: bool) -> Any:
+    value, pk = place
+    if column in ("pk", "id"):
+        return Q(**{f"pk__{'gt' if upwards else 'lt'}": pk})
+    # Both in one comparison, so that an index of both begins there: a million may share the column's value.
+    step = TupleGreaterThan if upwards else TupleLessThan
+    return step(Tuple(F(column), F("pk")), (value, pk))
 
 
 def _cursor(direction: str, column: str, row: Model) -> str:

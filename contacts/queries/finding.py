@@ -20,7 +20,7 @@ from django.db.models.sql.datastructures import BaseTable
 from contacts.models import Contact
 from contacts.queries.segments import at_most
 
-WALK_ROWS: Final = 5_000
+WALK_ROWS: Final = 8_000
 SECONDS: Final = 2  # for one statement
 TOO_LONG: Final = "This search takes too long. Type three letters or more of a word."
 # Few are found by their indexes, and those are in memory mostly. The planner would rather read a million contacts than
