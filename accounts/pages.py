@@ -101,6 +101,7 @@ def _read(
     order = [f"{sign}{column}"] if column in ("pk", "id") else [f"{sign}{column}", f"{sign}pk"]
     if place:
         try:
+            rows.filter(**{f"{column}__gt": place[0]})  # can it be a value of that column at all?
             rows = rows.filter(_beyond(column, place, upwards=upwards))
         except (ValueError, TypeError, OverflowError, ValidationError):
             return []
