@@ -21,6 +21,7 @@ FEW = [
     ("million", "--few 100 --messages 300 --kb 2"),
     ("contacts", "export --contacts 300"),
     ("contacts", "pages --contacts 300"),
+    ("contacts", "sending --contacts 300"),
 ]
 
 

@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from bench.contacts import exporting, pages  # noqa: E402
+from bench.contacts import exporting, pages, sending  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
@@ -20,6 +20,7 @@ from bench.world import of_its_own  # noqa: E402
 PARTS = {
     "export": exporting.measure_export,
     "pages": pages.measure_pages,
+    "sending": sending.measure_sending,
 }
 
 
