@@ -17,6 +17,7 @@ from delivery.origin import hold_copy
 from delivery.pipeline import journal
 
 log = logging.getLogger(__name__)
+LONG_JOBS_NICE = 10  # of 19: a ninth of what an equal would get
 
 
 class Worker(SimpleWorker):
@@ -25,7 +26,7 @@ class Worker(SimpleWorker):
 
     def work(self, *args: Any, **options: Any) -> bool:
         options["with_scheduler"] = False  # the clock does that
-        _give_way()
+        _give_way(long=self.queue_names() == ["bulk"])
         journal.hand_over()  # of those who were here before, where no clock runs beside
         gc.freeze()  # what was imported is no garbage; looking it through again and again takes a while
         options["logging_level"] = None  # ours: a pool tells whom it begins again to say everything
@@ -62,12 +63,17 @@ class Worker(SimpleWorker):
             pause.wait(BEAT_SECONDS)
 
 
-def _give_way() -> None:
+def _give_way(*, long: bool) -> None:
     """Let pages, database and mail server go first: a worker that wakes up interrupts none of them (sched(7)).
 
     It has as much of the processor as before. With a server of mail on the same machine, which it would interrupt at
     each answer, more is sent for it (by a tenth to a quarter on two cores).
+
+    long: its jobs take minutes; it then leaves the processor to whoever else wants it.
     """
+    if long:
+        with contextlib.suppress(OSError):  # it was started with less still
+            os.setpriority(os.PRIO_PROCESS, 0, LONG_JOBS_NICE)
     with contextlib.suppress(AttributeError, OSError):  # Linux alone knows it, and a sandbox may forbid it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

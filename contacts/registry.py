@@ -24,3 +24,6 @@ class TimelineEntry:
 
 # Each gives what its room knows of the contact, newest first, some fifty entries at most.
 timeline: list[Callable[[Contact], list[TimelineEntry]]] = []
+
+# Each says whether something is being done now that long jobs are to give way to.
+is_busy: list[Callable[[], bool]] = []

@@ -8,7 +8,9 @@ class DeliveryConfig(AppConfig):
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
         from delivery.accounts import give_inbox
+        from delivery.queries import is_sending
         from delivery.timeline import of_contact
 
         on_workspace_created.append(give_inbox)
         contacts.timeline.append(of_contact)
+        contacts.is_busy.append(is_sending)

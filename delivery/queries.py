@@ -201,6 +201,11 @@ def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str
     return rows.order_by("number")
 
 
+def is_sending() -> bool:
+    """Whether any worker has a batch in work; by batch_leased_idx."""
+    return bool(Batch.objects.filter(state=BatchState.LEASED).exists())
+
+
 def totals() -> dict[str, int]:
     """{outcome: recipients} of all mailings of the installation, by their counters."""
     names = ("accepted", "rejected", "skipped", "in_doubt", "canceled")

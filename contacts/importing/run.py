@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import Refusal
-from contacts import runs
+from contacts import runs, yielding
 from contacts.importing import merge, people, reader
 from contacts.models import CustomField, Import, ImportState
 
@@ -73,8 +73,10 @@ def _read_all(run: Import) -> None:
         if not run.total_count:
             _count(run, reader.rows(raw, reading))
         rows = islice(reader.rows(raw, reading), run.done_count, None)
+        shift = yielding.Shift()
         while chunk := list(islice(rows, CHUNK_ROWS)):
             _take(run, chunk, reading)
+            shift.rest()
     if run.done_count >= ANALYZE_ROWS:
         merge.analyze()
     done = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, done_count=run.done_count)

@@ -18,17 +18,25 @@ from contacts.models import Contact, List, SubscriptionStatus
 from contacts.queries import contacts as queries
 from contacts.queries.fields import fields
 from contacts.queries.lists import open_to
+from contacts.queries.segments import TakesTooLong
 
 
 @needs(Role.VIEWER)
 def index(request: WorkspaceRequest) -> HttpResponse:
     form = FindForm(request.GET, workspace=request.workspace)
     finder = form.finder()
-    page = queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
-    context = {"form": form, "finder": finder, "page": page}
+    context = {"form": form, "finder": finder} | found(request, finder)
     return render_part(
         request, "contacts/contacts.html", "contacts/_contacts.html", context, target="contacts-found"
     )
+
+
+def found(request: WorkspaceRequest, finder: queries.Finder) -> dict[str, Any]:
+    """The page that was asked for, or the problem: why there is none."""
+    try:
+        return {"page": queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))}
+    except TakesTooLong as refusal:
+        return {"problem": refusal.message}
 
 
 @needs(Role.VIEWER)

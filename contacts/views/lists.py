@@ -12,8 +12,8 @@ from contacts.actions import lists as actions
 from contacts.forms.contacts import FindForm
 from contacts.forms.lists import ListForm
 from contacts.models import List
-from contacts.queries import contacts
 from contacts.queries import lists as queries
+from contacts.views.contacts import found
 
 SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
 
@@ -21,9 +21,9 @@ SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
 @needs(Role.VIEWER)
 def index(request: WorkspaceRequest) -> HttpResponse:
     words, archived = request.GET.get("q", "").replace("\0", "").strip(), "archived" in request.GET
-    found = queries.search(request.workspace, words, archived=archived)
+    rows = queries.search(request.workspace, words, archived=archived)
     sort, sorts = sort_of(request, SORTS)
-    page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
+    page = page_of(rows, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
     counts = queries.counts(request.workspace, page.rows)
     context = {
         "page": page,
@@ -42,9 +42,8 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     held = _list(request, pk)
     form = FindForm(request.GET, workspace=request.workspace, in_list=held)
     finder = form.finder()
-    page = contacts.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
     counts = queries.counts(request.workspace, [held]).get(held.pk, queries.Counts())
-    context = {"list": held, "form": form, "finder": finder, "page": page, "counts": counts}
+    context = {"list": held, "form": form, "finder": finder, "counts": counts} | found(request, finder)
     return render_part(
         request, "contacts/list.html", "contacts/_list_people.html", context, target="people-found"
     )

@@ -1,5 +1,8 @@
 """Every list page can be sorted, and goes on page by page in that order."""
 
+import base64
+import json
+
 import pytest
 from django.urls import reverse
 
@@ -52,3 +55,20 @@ def test_a_list_page_is_sorted_as_asked(sign_in, carol, workspace, kind, sort, e
         make(kind, workspace, name)
     page = sign_in(carol).get(reverse(kind), {"sort": sort}).content.decode()
     assert order(page, expected) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["x", 1.5, 10**30, float("nan"), "2026-01-01"], ids=["word", "half", "huge", "nan", "day"]
+)
+def test_a_cursor_of_another_kind_of_column_gives_a_page(sign_in, carol, workspace, value):
+    make("imports", workspace, "cedar")
+    run = Import.objects.get()
+    Import.objects.update(state="done")
+    cursor = "n" + base64.urlsafe_b64encode(json.dumps([value, 1]).encode()).decode()
+    for address in (
+        reverse("import", args=[run.pk]),
+        reverse("imports"),
+        reverse("segments"),
+        reverse("lists"),
+    ):
+        assert sign_in(carol).get(address, {"cursor": cursor}).status_code == 200
