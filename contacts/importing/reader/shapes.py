@@ -19,7 +19,8 @@ ENCODINGS: Final = {
     "gb18030": "Chinese (GB 18030)",
 }
 DELIMITERS: Final = {",": "Comma ,", ";": "Semicolon ;", "\t": "Tab", "|": "Bar |"}
-ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# Where an address stands in a text; from its @ on, so that a long text is read once.
+ADDRESS: Final = re.compile(r"(?<=[^@\s])@[^@\s]+\.[^@\s]")
 _UNREADABLE: Final = re.compile("[\ud800-\udfff]")
 
 
