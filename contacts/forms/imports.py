@@ -12,6 +12,7 @@ from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
+from contacts.forms.widgets import QuickSelect
 from contacts.importing.columns import Column
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
@@ -184,7 +185,11 @@ class MappingForm(Styled, forms.Form):
         fields: dict[str, forms.Field] = {}
         for column in self.columns:
             fields[f"column_{column.index}"] = forms.ChoiceField(
-                label=f"Take “{column.label}” as", choices=choices, required=False, initial=column.guess
+                label=f"Take “{column.label}” as",
+                choices=choices,
+                required=False,
+                initial=column.guess,
+                widget=QuickSelect,
             )
             fields[f"label_{column.index}"] = forms.CharField(
                 label=f"Name of the field made from “{column.label}”",

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contacts.importing import reader
+from contacts.jobs import run_import
 from contacts.models import Contact, CustomField, Import
-from tests.contacts.importing import imported, refused, upload
+from tests.contacts.importing import imported, offered, refused, upload
 
 PEOPLE = [("anna@example.com", "Zoë", "Köln"), ("bob@example.com", "José", "São Paulo; Brasil")]
 
@@ -126,7 +127,10 @@ def test_many_unclosed_quotation_marks_take_no_longer_for_being_many():
     [
         (b"x" * 10_000_000, "Line 3 is longer than 1,000,000 characters."),
         (b'"' + b"x" * 200_000 + b'"', "A cell of line 3 is longer than 131,072 characters."),
-        (b'"' + b"a line of a very long cell it is\n" * 320_000 + b'"', "A cell of line 3 is longer than 131,072 characters."),
+        (
+            b'"' + b"a line of a long cell\n" * 480_000 + b'"',
+            "A cell of line 3 is longer than 131,072 characters.",
+        ),
     ],
 )
 def test_an_enormous_cell_is_refused_by_its_row_and_the_next_row_is_read(cell, reason):
@@ -191,18 +195,18 @@ def test_repeated_and_empty_names_of_columns_can_be_imported_as_they_are_offered
     assert CustomField.objects.of(workspace).count() == 2
 
 
-def test_two_thousand_columns_give_a_page_soon(sign_in, bob, django_assert_max_num_queries):
+def test_two_thousand_columns_give_a_page_soon(sign_in, bob, monkeypatch, django_assert_max_num_queries):
     header = ",".join(["email", *(f"c{number}" for number in range(1999))])
     row = ",".join(["a@example.com", *(str(number) for number in range(1999))])
     client = sign_in(bob)
     upload(client, f"{header}\n{row}\n".encode())
-    page = reverse("import_map", args=[Import.objects.get().pk])
-    client.get(page)
+    # The test client copies every context of every included template, which takes longer than all the rest.
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *args, **kwargs: None)
     began = time.process_time()
     with django_assert_max_num_queries(15):
-        response = client.get(page)
-    assert time.process_time() - began < 4
-    assert len(response.context["form"].columns) == 2000
+        response = client.get(reverse("import_map", args=[Import.objects.get().pk]))
+    assert time.process_time() - began < 4  # under 2 s on a machine that does nothing else
+    assert response.text.count('name="column_') == 2000
 
 
 cell_bytes = st.binary(max_size=30) | st.sampled_from(
@@ -230,9 +234,6 @@ def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content):
         assert not Import.objects.exists()
         return
     run = Import.objects.get()
-    from contacts.jobs import run_import
-    from tests.contacts.importing import offered
-
     data = offered(client, run)
     if "email" not in data.values():
         data["column_0"] = "email"
