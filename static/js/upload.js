@@ -34,10 +34,10 @@ function drop(event, input) {
 function tell(place, input) {
   const file = input.files[0], limit = Number(input.dataset.maxBytes), said = place.querySelector("[data-chosen]");
   const problem = file?.size > limit
-    ? `The file has ${megabytes(file.size)}; at most ${megabytes(limit)} can be imported at once.` : "";
+    ? `The file has ${size(file.size)}; at most ${size(limit)} can be imported at once.` : "";
   input.setCustomValidity(problem);
-  said.hidden = !file;
-  said.textContent = problem || (file ? `${file.name}, ${megabytes(file.size)}` : "");
+  said.hidden = false;
+  said.textContent = problem || (file ? `${file.name}, ${size(file.size)}` : "Or drop it here.");
 }
 
 function send(event, form) {
@@ -74,4 +74,4 @@ function fail(form, words) {
 }
 
 const say = (form, words) => { form.querySelector("[data-uploaded]").textContent = words; };
-const megabytes = (bytes) => `${(bytes / 2 ** 20).toLocaleString("en", { maximumFractionDigits: bytes < 1e6 ? 3 : 0 })} MB`;
+const size = (bytes) => bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KB` : `${Math.round(bytes / 2 ** 20)} MB`;
