@@ -12,12 +12,13 @@ import django
 
 django.setup()
 
-from bench.contacts import exporting, pages, sending  # noqa: E402
+from bench.contacts import exporting, pages, reading, sending  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
 # Each gets the workspace and how many contacts it has, and leaves it as it was.
 PARTS = {
+    "reading": reading.measure_reading,
     "export": exporting.measure_export,
     "pages": pages.measure_pages,
     "sending": sending.measure_sending,

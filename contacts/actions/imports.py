@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files import File
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -41,21 +41,30 @@ class Plan:
     consent_note: str = ""
 
 
-@transaction.atomic(durable=True)
-def upload(file: UploadedFile, *, workspace: Workspace, by: User) -> Import:
-    """Keep the file, with guesses at how it reads.
+def upload(file: File, *, workspace: Workspace, by: User) -> Import:
+    """Keep the file, a workbook as CSV for each sheet, with guesses at how it reads.
 
-    Raises: NotAFile: empty, not text, or without rows.
+    Raises: NotAFile: empty, no text nor workbook nor ZIP of one, or without rows.
     """
-    assert file.file is not None
-    reading = reader.guess(file.file)  # type: ignore[arg-type]
     name = (file.name or "contacts.csv").replace("\0", "")[-255:]
-    run = Import(workspace=workspace, file_name=name, created_by=by, **_columns(reading))
-    file.seek(0)
-    run.file.save(f"{uuid.uuid4().hex}.csv", file, save=False)
+    with reader.unpacked(file) as plain:
+        assert plain.file is not None
+        reading = reader.guess(plain.file)  # type: ignore[arg-type]
+        plain.seek(0)
+        run = Import(workspace=workspace, file_name=name, created_by=by, **_columns(reading))
+        run.file.save(f"{uuid.uuid4().hex}.{'zip' if reading.sheet else 'csv'}", plain, save=False)
+    try:
+        _keep(run, by)
+    except BaseException:
+        run.file.storage.delete(run.file.name or "")
+        raise
+    return run
+
+
+@transaction.atomic(durable=True)
+def _keep(run: Import, by: User) -> None:
     run.save()
     record(by, "import.uploaded", run)
-    return run
 
 
 @transaction.atomic(durable=True)
@@ -119,6 +128,7 @@ def _columns(reading: reader.Reading) -> dict[str, str | bool]:
         "delimiter": reading.delimiter,
         "has_header": reading.has_header,
         "notation": reading.notation,
+        "sheet": reading.sheet,
     }
 
 

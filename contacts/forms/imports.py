@@ -4,18 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
+from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
+from contacts.forms.widgets import QuickSelect
 from contacts.importing.columns import Column
-from contacts.importing.reader import DELIMITERS, ENCODINGS, Reading
+from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, List
+from contacts.queries import imports as queries
 
-SIZE_LIMIT: Final = 100 * 2**20  # bytes of a file
+PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
+ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
 DELIMITER_WORDS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 ROLES: Final = (
     ("", "Leave out"),
@@ -27,33 +32,71 @@ ROLES: Final = (
 
 
 class UploadForm(Styled, forms.Form):
+    """A file, or rows pasted instead; `cleaned_data["upload"]` is what came, as a file."""
+
     file = forms.FileField(
         label="File",
+        required=False,
         max_length=255,
-        help_text=f"CSV, TSV or text of up to {SIZE_LIMIT // 2**20} MB, with an e-mail address in each row.",
-        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain"}),
+        help_text=(
+            f"CSV, TSV or text, Excel or LibreOffice (.xlsx, .xls, .ods), or a ZIP of one of these: up to "
+            f"{FILE_LIMIT // 2**20} MB and {COLUMN_LIMIT:,} columns, with an e-mail address in each row."
+        ),
+        widget=forms.FileInput(attrs={"accept": ACCEPTED, "data-max-bytes": str(FILE_LIMIT)}),
         error_messages={
-            "required": "Choose a file.",
             "empty": "The file is empty. Export it again, or choose another one.",
             "max_length": "The file's name is longer than 255 characters. Give it a shorter one.",
         },
     )
-
+    pasted = forms.CharField(
+        label="Or paste rows",
+        required=False,
+        max_length=PASTE_LIMIT,
+        help_text="Cells copied from a spreadsheet, or addresses with commas or new lines between them.",
+        widget=forms.Textarea(
+            attrs={
+                "rows": 5,
+                "placeholder": "anna@example.com, Bob Doe <bob@example.com>",
+                "spellcheck": "false",
+            }
+        ),
+    )
     list = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)  # where one came from
 
-    def clean_file(self) -> UploadedFile:
-        file: UploadedFile = self.cleaned_data["file"]
-        if (file.size or 0) > SIZE_LIMIT:
-            raise forms.ValidationError(
-                f"The file has {filesizeformat(file.size or 0)}; at most 100 MB can be imported at once. "
-                "Split it, or leave out columns that are not needed."
+    def __init__(self, *args: Any, is_too_large: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_too_large = is_too_large
+
+    @property
+    def source(self) -> str:
+        """The field that what is wrong with the rows is said beside."""
+        return "pasted" if self.cleaned_data.get("pasted") else "file"
+
+    def clean(self) -> dict[str, Any]:
+        file: UploadedFile | None = self.cleaned_data.get("file")
+        pasted: str = self.cleaned_data.get("pasted", "")
+        size = (file.size or 0) if file else 0
+        if self.is_too_large or size > FILE_LIMIT:
+            held = f"has {filesizeformat(size)}" if size else "is too large"
+            self.add_error(
+                "file",
+                f"The file {held}; at most {FILE_LIMIT // 2**20} MB can be imported at once. "
+                "Split it, put it into a ZIP, or leave out columns that are not needed.",
             )
-        return file
+        elif file and pasted:
+            self.add_error("pasted", "A file is chosen and rows are pasted. Keep one of them.")
+        elif not (file or pasted or self.errors):
+            self.add_error("file", "Choose a file, or paste rows below.")
+        else:
+            rows = as_rows(pasted).encode("utf-8", "replace")
+            self.cleaned_data["upload"] = file or ContentFile(rows, name="Pasted rows")
+        return self.cleaned_data
 
 
 class ReadingForm(Styled, forms.Form):
     """How the file is written. Guessed; the person corrects it and the preview follows."""
 
+    sheet = forms.ChoiceField(label="Sheet")
     encoding = forms.ChoiceField(label="Characters", choices=list(ENCODINGS.items()))
     delimiter = forms.ChoiceField(
         label="Between cells", choices=[(DELIMITER_WORDS[sign], label) for sign, label in DELIMITERS.items()]
@@ -63,28 +106,44 @@ class ReadingForm(Styled, forms.Form):
     )
     notation = forms.ChoiceField(label="Numbers and dates", choices=list(NOTATIONS.items()))
 
+    def __init__(self, data: Mapping[str, Any], *, sheets: Sequence[str] = ()) -> None:
+        super().__init__(data)
+        self.fields["sheet"].choices = [(name, name) for name in sheets]  # type: ignore[attr-defined]
+        if not sheets:
+            del self.fields["sheet"]
+            return
+        self.fields["encoding"].widget = self.fields["delimiter"].widget = forms.HiddenInput()
+        if len(sheets) == 1:
+            self.fields["sheet"].widget = forms.HiddenInput()
+
     @classmethod
     def of(cls, run: Import, data: Mapping[str, Any]) -> "ReadingForm":
         """What the data says, else what was guessed for the file, else the first of each choice."""
+        sheets = queries.sheets(run)
         guessed = {
             "encoding": run.encoding,
             "delimiter": DELIMITER_WORDS[run.delimiter],
             "header": "yes" if run.has_header else "no",
             "notation": run.notation,
+            "sheet": run.sheet,
         }
         asked = {name: data.get(name, guess) for name, guess in guessed.items()}
         for values in (asked, guessed):
-            form = cls(values)
+            form = cls(values, sheets=sheets)
             if form.is_valid():
                 return form
-        form = cls({name: field.choices[0][0] for name, field in form.fields.items()})  # type: ignore[attr-defined]
+        form = cls(
+            {name: field.choices[0][0] for name, field in form.fields.items()},  # type: ignore[attr-defined]
+            sheets=sheets,
+        )
         form.full_clean()
         return form
 
     def reading(self) -> Reading:
         chosen = self.cleaned_data
         sign = next(sign for sign, word in DELIMITER_WORDS.items() if word == chosen["delimiter"])
-        return Reading(chosen["encoding"], sign, chosen["header"] == "yes", chosen["notation"])
+        has_header = chosen["header"] == "yes"
+        return Reading(chosen["encoding"], sign, has_header, chosen["notation"], chosen.get("sheet", ""))
 
 
 class MappingForm(Styled, forms.Form):
@@ -126,7 +185,11 @@ class MappingForm(Styled, forms.Form):
         fields: dict[str, forms.Field] = {}
         for column in self.columns:
             fields[f"column_{column.index}"] = forms.ChoiceField(
-                label=f"Take “{column.label}” as", choices=choices, required=False, initial=column.guess
+                label=f"Take “{column.label}” as",
+                choices=choices,
+                required=False,
+                initial=column.guess,
+                widget=QuickSelect,
             )
             fields[f"label_{column.index}"] = forms.CharField(
                 label=f"Name of the field made from “{column.label}”",

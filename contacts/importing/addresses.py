@@ -10,7 +10,7 @@ LENGTH_LIMIT: Final = 254  # characters (RFC 5321 §4.5.3.1.3, the brackets left
 LOCAL_LIMIT: Final = 64  # bytes before the @ (RFC 5321 §4.5.3.1.1)
 # The local parts of nearly all addresses: dot-atoms (RFC 5322 §3.2.3); others take the full check.
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_NAMED = re.compile(r"[^<>]*<\s*([^<>]+)\s*>")
+_NAMED = re.compile(r"[^<>]*<([^<>]+)>")
 
 
 class NotAnAddress(ValueError):  # noqa: N818  (an answer, not a fault)

@@ -68,13 +68,13 @@ def _claim(import_id: int) -> Import | None:
 
 
 def _read_all(run: Import) -> None:
-    reading = reader.Reading(run.encoding, run.delimiter, run.has_header, run.notation)
+    reading = reader.Reading(run.encoding, run.delimiter, run.has_header, run.notation, run.sheet)
     with reader.opened(run.file) as raw:
         if not run.total_count:
             _count(run, reader.rows(raw, reading))
         rows = islice(reader.rows(raw, reading), run.done_count, None)
         shift = yielding.Shift()
-        while chunk := list(islice(rows, CHUNK_ROWS)):
+        while chunk := reader.chunk(rows, CHUNK_ROWS):
             _take(run, chunk, reading)
             shift.rest()
     if run.done_count >= ANALYZE_ROWS:

@@ -29,6 +29,7 @@ class Import(LongRun):
     encoding = models.CharField(max_length=20)
     delimiter = models.CharField(max_length=1)
     has_header = models.BooleanField(default=True)
+    sheet = models.CharField(max_length=100, blank=True, db_default="")  # of a workbook
     notation = models.CharField(max_length=2, default="us")  # a key of `contacts.importing.values.NOTATIONS`
     # One entry a column: "" (left out), "email", "first_name", "last_name", "name", "attribute:KEY"
     mapping: Any = models.JSONField(default=list)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import Workspace
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, Import, ImportRefusal
+from contacts.models import CustomField, Import, ImportRefusal, ImportState
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,11 @@ def columns(run: Import, reading: reader.Reading) -> list[Column]:
         header, sample = reader.header_and_sample(raw, reading)
     fields = CustomField.objects.of(run.workspace)
     return guess_columns(header, sample, fields, reading.notation)[: reader.COLUMN_LIMIT]
+
+
+def sheets(run: Import) -> list[str]:
+    """The sheets to choose from, where the file is a workbook whose columns are not chosen yet."""
+    if not run.sheet or run.state != ImportState.MAPPING:
+        return [run.sheet] if run.sheet else []
+    with reader.opened(run.file) as raw:
+        return reader.sheets(raw)

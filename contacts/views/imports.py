@@ -14,6 +14,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
+from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
 from contacts.exporting.rows import defused
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm
@@ -40,18 +41,20 @@ def index(request: WorkspaceRequest) -> HttpResponse:
 
 @needs(Role.MARKETER)
 def new(request: WorkspaceRequest) -> HttpResponse:
-    chosen = {"list": request.GET.get("list", "")}
-    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm(initial=chosen)
-    if form.is_bound and form.is_valid():
+    if request.method != "POST":
+        form = UploadForm(initial={"list": request.GET.get("list", "")})
+        return render(request, "contacts/import_new.html", {"form": form})
+    form = UploadForm(request.POST, request.FILES, is_too_large=is_too_large(request))
+    if form.is_valid():
         try:
-            run = actions.upload(form.cleaned_data["file"], workspace=request.workspace, by=request.user)
+            run = actions.upload(form.cleaned_data["upload"], workspace=request.workspace, by=request.user)
         except Refusal as refusal:
-            form.add_error("file", refusal.message)
+            form.add_error(form.source, refusal.message)
         else:
             chosen_list = form.cleaned_data["list"]
             url = reverse("import_map", args=[run.pk])
             return redirect(f"{url}?list={chosen_list}" if chosen_list else url)
-    return render(request, "contacts/import_new.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(request, "contacts/import_new.html", {"form": form}, status=422)
 
 
 @needs(Role.MARKETER)

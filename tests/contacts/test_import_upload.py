@@ -40,11 +40,11 @@ def test_a_viewer_may_not_upload(sign_in, carol):
     [
         (b"", "The file is empty"),
         (b"\xef\xbb\xbf\r\n  \n", "The file is empty"),
-        (b"PK\x03\x04" + bytes(200), "an Excel or other zipped document"),
+        (b"PK\x03\x04" + bytes(200), "The file is damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "a picture"),
         (bytes(range(256)) * 8, "This is not a text file"),
         (b"email,name\n", "no rows of data"),
-        (b",".join([b"x"] * 300) + b"\n" + b",".join([b"y"] * 300) + b"\n", "more than 200 columns"),
+        (b",".join([b"x"] * 2001) + b"\n" + b",".join([b"y"] * 2001) + b"\n", "2,001 columns; at most 2,000"),
     ],
 )
 def test_what_is_no_file_of_people_is_refused_beside_the_field(sign_in, bob, content, message):
@@ -57,14 +57,27 @@ def test_what_is_no_file_of_people_is_refused_beside_the_field(sign_in, bob, con
 def test_no_file_at_all_is_said(sign_in, bob):
     response = sign_in(bob).post(reverse("import_new"))
     assert response.status_code == 422
-    assert "Choose a file." in response.text
+    assert "Choose a file, or paste rows" in response.text
 
 
 def test_a_file_over_the_limit_is_refused(sign_in, bob, monkeypatch):
-    monkeypatch.setattr("contacts.forms.imports.SIZE_LIMIT", 10)
-    response = upload(sign_in(bob), b"email\nanna@example.com\n")
+    monkeypatch.setattr("contacts.forms.imports.FILE_LIMIT", 2**20)
+    response = upload(sign_in(bob), b"email\n" + b"anna@example.com\n" * 100_000)
     assert response.status_code == 422
-    assert "at most 100 MB" in response.text
+    assert "The file has 1.6\xa0MB; at most 1 MB" in response.text
+
+
+@pytest.mark.parametrize(("limit", "is_cut"), [(8_000_000, False), (1_000_000, True)])
+def test_a_request_over_the_limit_is_answered_without_keeping_its_file(
+    sign_in, bob, monkeypatch, limit, is_cut
+):
+    monkeypatch.setattr("accounts.uploads.FILE_LIMIT", limit)
+    monkeypatch.setattr("accounts.uploads.FORM_BYTES", 0)
+    response = upload(sign_in(bob), b"email\n" + b"anna@example.com\n" * 600_000)
+    assert response.status_code == 422
+    assert "The file is too large" in response.text
+    assert not response.wsgi_request.FILES
+    assert bool(response.wsgi_request._stream.read(1)) is is_cut  # the rest was not read
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FILES.iterdir() if path.name != "empty.csv"))

@@ -1,0 +1,255 @@
+"""How text is read: encodings, line ends, quotation marks, limits."""
+
+import io
+import time
+import tracemalloc
+
+import pytest
+from django.core.files.base import ContentFile
+from django.urls import reverse
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from contacts.importing import reader
+from contacts.jobs import run_import
+from contacts.models import Contact, CustomField, Import
+from tests.contacts.importing import imported, offered, refused, upload
+
+PEOPLE = [("anna@example.com", "Zoë", "Köln"), ("bob@example.com", "José", "São Paulo; Brasil")]
+
+
+def read(content):
+    raw = io.BytesIO(content)
+    reading = reader.guess(raw)
+    return reading, list(reader.rows(raw, reading))
+
+
+def cells(content):
+    return [row.cells for row in read(content)[1]]
+
+
+def written(delimiter=",", end="\n", *, quoted=True):
+    lines = [("email", "name", "city"), *PEOPLE]
+    mark = '"' if quoted else ""
+    return "".join(delimiter.join(f"{mark}{cell}{mark}" for cell in line) + end for line in lines)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_same_people_come_of_every_encoding_delimiter_and_line_end(encoding, delimiter, end):
+    reading, rows = read(written(delimiter, end).encode(encoding))
+    assert [tuple(row.cells) for row in rows] == PEOPLE
+    assert reading.delimiter == delimiter
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "guessed"),
+    [
+        ("Müller", "cp1252", "cp1252"),
+        ("5 € – “Œuvre”", "cp1252", "cp1252"),
+        ("Šimon Žák", "cp1252", "cp1252"),
+        ("ÄÖÜäöü", "latin-1", "cp1252"),
+        ("José", "mac_roman", "mac_roman"),
+        ("Мария Петрова", "cp1251", "cp1251"),
+        ("山田太郎です", "shift_jis", "shift_jis"),
+        ("北京市海淀区", "gb18030", "gb18030"),
+    ],
+)
+def test_the_encoding_of_a_short_file_is_guessed(text, encoding, guessed):
+    if encoding == "latin-1" and len(text) > 5:
+        text = "Grüße, Jürgen"  # a run of such letters is no Western word
+    reading, rows = read(f'email,name\nanna@example.com,"{text}"\n'.encode(encoding))
+    assert reading.encoding == guessed
+    assert rows[0].cells[1] == text
+
+
+def test_utf8_that_is_cut_at_its_end_stays_utf8():
+    reading, rows = read("email,name\na@example.com,José\nb@example.com,Zoë".encode()[:-1])
+    assert reading.encoding == "utf-8-sig"
+    assert rows[0].cells[1] == "José"
+    assert reader.is_unreadable(rows[1].cells[1])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "shift_jis", "gb18030", "cp1252"])
+def test_bytes_that_are_not_of_the_encoding_are_told_from_text(encoding):
+    raw = io.BytesIO(
+        b"\xff\xfe" + b"\x00\xd8A\x00\r\x00\n\x00" if encoding == "utf-16" else b"\xff\xff\x81\n"
+    )
+    rows = list(reader.records(raw, reader.Reading(encoding, ",", False, "us")))
+    found = reader.is_unreadable("".join(rows[0].cells))
+    assert found is True
+
+
+def test_excels_line_about_the_separator_is_no_row():
+    reading, rows = read(b"sep=;\r\nemail;city\r\nanna@example.com;a,b\r\n")
+    assert reading.delimiter == ";"
+    assert [(row.number, row.cells) for row in rows] == [(2, ["anna@example.com", "a,b"])]
+
+
+def test_quotation_marks_doubled_backslashed_or_amid_a_cell():
+    assert cells(b'email,x\na@b.example,"say ""hi"", you"\n') == [["a@b.example", 'say "hi", you']]
+    assert cells(b'email,x\na@b.example,"say \\"hi, you\\" now"\n') == [["a@b.example", 'say "hi, you" now']]
+    assert cells(b'email,x\na@b.example,5\'6" tall\nc@d.example,7"\n')[1] == ["c@d.example", '7"']
+    assert cells(b'email, x\na@b.example, "b, c"\n') == [["a@b.example", "b, c"]]
+
+
+def test_a_quoted_cell_may_hold_lines():
+    rows = read(b'email,x\na@b.example,"one\ntwo, ""2""\n\nthree"\nc@d.example,y\n')[1]
+    assert [(row.number, row.cells[1]) for row in rows] == [(2, 'one\ntwo, "2"\n\nthree'), (3, "y")]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b'"b@example.com,Bob\n', b'b@example.com,"Bob\n', b'"b@example.com","Bob\n', b'b@example.com,x,"\n'],
+)
+@pytest.mark.parametrize("after", [b"", b'"q@example.com","Q"\n', b"q@example.com,Q\n" * 3000])
+def test_an_unclosed_quotation_mark_costs_its_line_and_not_what_follows(bad, after):
+    rows = read(b"email,name\na@example.com,Ann\n" + bad + b"c@example.com,Cy\n" + after)[1]
+    problems = [(row.number, row.problem) for row in rows if row.problem]
+    assert problems == [(3, "A quotation mark opens and is not closed in line 3.")]
+    assert [row.cells[0] for row in rows[:3]][::2] == ["a@example.com", "c@example.com"]
+    assert len(rows) == 3 + after.count(b"\n")
+
+
+def test_many_unclosed_quotation_marks_take_no_longer_for_being_many():
+    content = b"email,x\n" + b'a@example.com,"x\nb@example.com,y\n' * 10_000
+    began = time.process_time()
+    rows = read(content)[1]
+    assert time.process_time() - began < 2
+    assert sum(1 for row in rows if not row.problem) >= 10_000
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (b"x" * 10_000_000, "Line 3 is longer than 1,000,000 characters."),
+        (b'"' + b"x" * 200_000 + b'"', "A cell of line 3 is longer than 131,072 characters."),
+        (
+            b'"' + b"a line of a long cell\n" * 480_000 + b'"',
+            "A cell of line 3 is longer than 131,072 characters.",
+        ),
+    ],
+)
+def test_an_enormous_cell_is_refused_by_its_row_and_the_next_row_is_read(cell, reason):
+    rows = read(b"email,x\na@example.com,1\nb@example.com," + cell + b"\nc@example.com,3\n")[1]
+    assert [(row.number, row.problem) for row in rows] == [(2, ""), (3, reason), (4, "")]
+    assert rows[1].cells[0].startswith("b@example.com")
+    assert rows[2].cells == ["c@example.com", "3"]
+
+
+class Endless(io.RawIOBase):
+    """A file of one line of 100 MB that is nowhere."""
+
+    def __init__(self):
+        self.at = 0
+
+    def seek(self, at, whence=0):
+        self.at = at
+        return at
+
+    def read(self, size=-1):
+        size = min(size, 100 * 2**20 - self.at)
+        self.at += size
+        return b"x" * size
+
+
+def test_a_line_without_end_is_read_in_bounded_memory():
+    tracemalloc.start()
+    rows = list(reader.records(Endless(), reader.Reading("utf-8-sig", ",", False, "us")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row.problem for row in rows] == ["Line 1 is longer than 1,000,000 characters."]
+    assert peak < 20_000_000
+
+
+def test_a_chunk_of_long_rows_has_few_of_them():
+    rows = iter([reader.Record(number, ["x" * 900_000]) for number in range(40)])
+    assert len(reader.chunk(rows, 5000)) < 15
+    assert len(list(rows)) > 20
+
+
+def test_a_long_cell_without_an_address_costs_no_time():
+    began = time.process_time()
+    rows = read(b"email,x\n" + b"".join(b"a@example.com,%s\n" % (b"<" + b" y" * 60_000) for _ in range(20)))[
+        1
+    ]
+    assert time.process_time() - began < 3
+    assert len(rows) == 20
+
+
+def test_undecodable_bytes_are_reported_by_their_row(sign_in, bob):
+    run = imported(
+        sign_in(bob), "email,name\na@example.com,José\nb@example.com,Zoë\n".encode() + b"c@example.com,\xff\n"
+    )
+    assert list(refused(run)) == [4]
+    assert "could not be read" in refused(run)[4]
+    assert run.created_count == 2
+
+
+def test_repeated_and_empty_names_of_columns_can_be_imported_as_they_are_offered(sign_in, bob, workspace):
+    imported(sign_in(bob), b"email,City,city,,\na@example.com,Oslo,Rome,x,\n")
+    assert Contact.objects.get().attributes == {"city": "Oslo", "city_2": "Rome"}
+    assert CustomField.objects.of(workspace).count() == 2
+
+
+def test_two_thousand_columns_give_a_page_soon(sign_in, bob, monkeypatch, django_assert_max_num_queries):
+    header = ",".join(["email", *(f"c{number}" for number in range(1999))])
+    row = ",".join(["a@example.com", *(str(number) for number in range(1999))])
+    client = sign_in(bob)
+    upload(client, f"{header}\n{row}\n".encode())
+    # The test client copies every context of every included template, which takes longer than all the rest.
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *args, **kwargs: None)
+    began = time.process_time()
+    with django_assert_max_num_queries(15):
+        response = client.get(reverse("import_map", args=[Import.objects.get().pk]))
+    assert time.process_time() - began < 4  # under 2 s on a machine that does nothing else
+    assert response.text.count('name="column_') == 2000
+
+
+cell_bytes = st.binary(max_size=30) | st.sampled_from(
+    [b'"', b"a@b.example", b"\0", b"\r", b'""', b"\xff", b'\\"', b"<"]
+)
+files = st.lists(cell_bytes, max_size=40).flatmap(
+    lambda found: st.sampled_from([b",", b";", b"\t", b"\n", b'","']).map(lambda sign: sign.join(found))
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(min_size=1, max_size=400) | files.map(lambda body: b"email,x\na@b.example,y\n" + body))
+@example(b"email,name\n\0@b.example,\0\n")
+@example(b'\xff\xfe"\0a\0')
+@example(b"PK\x03\x04")
+@example(b"\xd0\xcf\x11\xe0" + bytes(600))
+def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content):
+    client = sign_in(bob)
+    Import.objects.all().delete()
+    Contact.objects.all().delete()
+    CustomField.objects.all().delete()
+    response = upload(client, content)
+    assert response.status_code in (302, 422)
+    if response.status_code == 422:
+        assert not Import.objects.exists()
+        return
+    run = Import.objects.get()
+    data = offered(client, run)
+    if "email" not in data.values():
+        data["column_0"] = "email"
+    started = client.post(reverse("import_map", args=[run.pk]), data)
+    assert started.status_code in (302, 422)
+    if started.status_code == 302:
+        run_import(import_id=run.pk)
+        run.refresh_from_db()
+        assert run.state == "done"
+        assert run.done_count == run.total_count == run.created_count + run.refused_count + run.repeated_count
+    assert Contact.objects.count() == Import.objects.get().created_count
+
+
+def test_what_the_reader_gives_is_the_same_each_time():
+    """A run that was killed goes on after so many rows: they must be the same ones."""
+    content = b'email,x\na@b.example,"1\n2"\n"open\nc@d.example,3\n\xff,"\n' * 2000
+    assert read(content)[1] == read(content)[1]
+    with reader.unpacked(ContentFile(content)) as plain:
+        assert plain.read() == content
