@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contacts.models import Contact, Segment
+from contacts.models import Contact, List, Segment
 
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
 segment_uses: list[Callable[[Segment], list[str]]] = []
@@ -24,3 +24,41 @@ class TimelineEntry:
 
 # Each gives what its room knows of the contact, newest first, some fifty entries at most.
 timeline: list[Callable[[Contact], list[TimelineEntry]]] = []
+
+# Each is told the id of a list on which somebody has just become unconfirmed, inside that transaction.
+on_unconfirmed: list[Callable[[int], None]] = []
+
+
+@dataclass(frozen=True)
+class ListLink:
+    """A way on from a list's page. icon: Tabler's name. role: whose it is, from "viewer" on."""
+
+    label: str
+    icon: str
+    url: str
+    role: str = "marketer"
+
+
+@dataclass(frozen=True)
+class ListNote:
+    """What a list's page says above its people, and the page that mends it. tone: Tabler's name."""
+
+    text: str
+    tone: str = "warning"
+    url: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class ListFact:
+    """What a higher room knows of the list, in a line."""
+
+    label: str
+    text: str
+    url: str = ""
+
+
+# Each gives what its room has to say of one list; a query or two each.
+list_links: list[Callable[[List], list[ListLink]]] = []
+list_notes: list[Callable[[List], list[ListNote]]] = []
+list_facts: list[Callable[[List], list[ListFact]]] = []

@@ -2,12 +2,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from django.db.models import Count, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from contacts.models import Contact, List, Subscription, SubscriptionStatus
+
+# What the clock has folded, and what changed since: next to nothing while a clock runs.
+COUNTS: Final = """
+SELECT l.id, l.subscribed_count + coalesce(c.subscribed, 0)::int, l.pending_count + coalesce(c.pending, 0)::int,
+       l.unsubscribed_count + coalesce(c.unsubscribed, 0)::int
+  FROM contacts_list l
+  LEFT JOIN (SELECT list_id, sum(subscribed) AS subscribed, sum(pending) AS pending, sum(unsubscribed) AS unsubscribed
+               FROM contacts_listchange GROUP BY list_id) AS c ON c.list_id = l.id
+ WHERE l.workspace_id = %s AND l.id = ANY(%s)
+"""
 
 
 @dataclass(frozen=True)
@@ -36,12 +48,10 @@ def has_archived(workspace: Workspace) -> bool:
 
 
 def counts(workspace: Workspace, lists: Iterable[List]) -> dict[int, Counts]:
-    """{list id: counts}: one query by subscription_list_idx; its cost grows with these lists' people."""
-    rows = Subscription.objects.filter(workspace=workspace, list__in=[each.pk for each in lists])
-    found: dict[int, dict[str, int]] = {}
-    for pk, status, count in rows.values_list("list", "status").annotate(Count("pk")):
-        found.setdefault(pk, {})[status] = count
-    return {pk: Counts(**by_status) for pk, by_status in found.items()}
+    """{list id: counts} of these lists: one query, whose cost does not grow with their people."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, [workspace.pk, [each.pk for each in lists]])
+        return {pk: Counts(*numbers) for pk, *numbers in cursor.fetchall()}
 
 
 def open_to(contact: Contact) -> QuerySet[List]:
