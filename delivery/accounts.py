@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
+from delivery import actions as mailing_actions
 from delivery import mailings, providers
-from delivery.models import SendingAccount
+from delivery.models import MailingState, SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome

@@ -125,7 +125,7 @@ def to_ask_again(held: List) -> QuerySet[Subscription]:
     return rows.filter(confirmation_asked_at__lt=timezone.now() - ALL_AGAIN_AFTER)
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def confirm(held: Subscription, *, source: str, ip: str | None, comes_back: bool = False) -> bool:
     """Subscribe who followed the link; the earlier record of consent stays behind this one. False: nothing to do.
 
@@ -156,13 +156,17 @@ def refuse_deaf(held: List) -> None:
     if held.archived_at:
         raise NotAsked(f"“{held}” is archived, so nobody is asked to confirm.")
     if held.opt_in != OptIn.DOUBLE:
-        raise NotAsked(f"“{held}” is single opt-in, so nobody is asked to confirm. Edit the list to change that.")
+        raise NotAsked(
+            f"“{held}” is single opt-in, so nobody is asked to confirm. Edit the list to change that."
+        )
 
 
 def _waiting() -> QuerySet[Subscription]:
     """Who was asked, not too often, and has not answered."""
     return Subscription.objects.filter(
-        status=SubscriptionStatus.PENDING, confirmation_asked_at__isnull=False, confirmation_count__lt=MOST_TIMES
+        status=SubscriptionStatus.PENDING,
+        confirmation_asked_at__isnull=False,
+        confirmation_count__lt=MOST_TIMES,
     )
 
 

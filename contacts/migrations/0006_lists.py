@@ -3,7 +3,6 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-
 # The counts of lists are kept by the database, whoever writes subscriptions: an import's COPY, a merge, a deletion.
 # Statement triggers: one statement over a thousand rows adds one row for each list and day. No writer moves a
 # subscription to another list.
@@ -86,76 +85,94 @@ SELECT list_id, least(day, (now() AT TIME ZONE 'UTC')::date) AS on_day, sum(join
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_installation'),
-        ('contacts', '0005_tags_choices_opt_in'),
+        ("accounts", "0003_installation"),
+        ("contacts", "0005_tags_choices_opt_in"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ListChange',
+            name="ListChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('list_id', models.BigIntegerField()),
-                ('day', models.DateField()),
-                ('joined_count', models.IntegerField(db_default=0)),
-                ('left_count', models.IntegerField(db_default=0)),
-                ('subscribed', models.IntegerField(db_default=0)),
-                ('pending', models.IntegerField(db_default=0)),
-                ('unsubscribed', models.IntegerField(db_default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("list_id", models.BigIntegerField()),
+                ("day", models.DateField()),
+                ("joined_count", models.IntegerField(db_default=0)),
+                ("left_count", models.IntegerField(db_default=0)),
+                ("subscribed", models.IntegerField(db_default=0)),
+                ("pending", models.IntegerField(db_default=0)),
+                ("unsubscribed", models.IntegerField(db_default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='ListDay',
+            name="ListDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('joined_count', models.IntegerField()),
-                ('left_count', models.IntegerField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("joined_count", models.IntegerField()),
+                ("left_count", models.IntegerField()),
             ],
         ),
         migrations.AddField(
-            model_name='list',
-            name='pending_count',
+            model_name="list",
+            name="pending_count",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='list',
-            name='subscribed_count',
+            model_name="list",
+            name="subscribed_count",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='list',
-            name='unsubscribed_count',
+            model_name="list",
+            name="unsubscribed_count",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='confirmation_asked_at',
+            model_name="subscription",
+            name="confirmation_asked_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='confirmation_count',
+            model_name="subscription",
+            name="confirmation_count",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('confirmation_asked_at__isnull', True), ('status', 'pending')), fields=['list', 'id'], name='subscription_unasked_idx'),
+            model_name="subscription",
+            index=models.Index(
+                condition=models.Q(("confirmation_asked_at__isnull", True), ("status", "pending")),
+                fields=["list", "id"],
+                name="subscription_unasked_idx",
+            ),
         ),
         migrations.AddIndex(
-            model_name='listchange',
-            index=models.Index(fields=['list_id'], name='list_change_idx'),
+            model_name="listchange",
+            index=models.Index(fields=["list_id"], name="list_change_idx"),
         ),
         migrations.AddField(
-            model_name='listday',
-            name='list',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='days', to='contacts.list'),
+            model_name="listday",
+            name="list",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="days",
+                to="contacts.list",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='listday',
-            constraint=models.UniqueConstraint(fields=('list', 'day'), name='one_row_per_list_and_day'),
+            model_name="listday",
+            constraint=models.UniqueConstraint(fields=("list", "day"), name="one_row_per_list_and_day"),
         ),
         migrations.RunSQL(TRIGGERS, NO_TRIGGERS),
         migrations.RunSQL(COUNT, migrations.RunSQL.noop),

@@ -5,37 +5,62 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_installation'),
-        ('contacts', '0006_lists'),
-        ('delivery', '0008_handed_over'),
+        ("accounts", "0003_installation"),
+        ("contacts", "0006_lists"),
+        ("delivery", "0008_handed_over"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Confirmation',
+            name="Confirmation",
             fields=[
-                ('list', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='contacts.list')),
-                ('subject', models.CharField(max_length=250)),
-                ('body', models.TextField()),
-                ('from_name', models.CharField(blank=True, max_length=120)),
-                ('from_email', models.EmailField(blank=True, max_length=254)),
-                ('reply_to', models.EmailField(blank=True, max_length=254)),
+                (
+                    "list",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="contacts.list",
+                    ),
+                ),
+                ("subject", models.CharField(max_length=250)),
+                ("body", models.TextField()),
+                ("from_name", models.CharField(blank=True, max_length=120)),
+                ("from_email", models.EmailField(blank=True, max_length=254)),
+                ("reply_to", models.EmailField(blank=True, max_length=254)),
             ],
         ),
         migrations.AddField(
-            model_name='mailing',
-            name='confirms',
-            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contacts.list'),
+            model_name="mailing",
+            name="confirms",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="contacts.list",
+            ),
         ),
         migrations.AddIndex(
-            model_name='mailing',
-            index=models.Index(condition=models.Q(('confirms__isnull', False), ('state__in', ['sending', 'paused'])), fields=['confirms'], name='mailing_confirms_idx'),
+            model_name="mailing",
+            index=models.Index(
+                condition=models.Q(("confirms__isnull", False), ("state__in", ["sending", "paused"])),
+                fields=["confirms"],
+                name="mailing_confirms_idx",
+            ),
         ),
         migrations.AddField(
-            model_name='confirmation',
-            name='account',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='delivery.sendingaccount'),
+            model_name="confirmation",
+            name="account",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="delivery.sendingaccount",
+            ),
         ),
     ]

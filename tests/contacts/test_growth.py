@@ -54,7 +54,9 @@ def test_counts_hold_through_everything_that_happens_to_people(workspace, news):
             case 3:
                 Subscription.objects.bulk_create(
                     [
-                        Subscription(workspace=workspace, contact=each, list=news, status=dice.choice(STATUSES))
+                        Subscription(
+                            workspace=workspace, contact=each, list=news, status=dice.choice(STATUSES)
+                        )
                         for each in some
                     ],
                     ignore_conflicts=True,
