@@ -5,6 +5,7 @@ class CampaignsConfig(AppConfig):
     name = "campaigns"
 
     def ready(self) -> None:
+        from campaigns import lists
         from campaigns.actions import lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
@@ -23,3 +24,6 @@ class CampaignsConfig(AppConfig):
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.segment_uses.append(audience.segment_uses)
+        contacts.list_uses.append(audience.list_uses)
+        contacts.list_links.append(lists.links)
+        contacts.list_facts.append(lists.facts)

@@ -44,6 +44,7 @@ def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
     found = [
         *_time(campaign),
         *_audience(sample),
+        *_archived(campaign),
         *_sender(campaign),
         *_days(campaign, people or 0),
         *_content(campaign, sample),
@@ -77,6 +78,12 @@ def _audience(sample: list[Contact]) -> Iterator[Check]:
             "campaign_audience",
             "Audience",
         )
+
+
+def _archived(campaign: Campaign) -> Iterator[Check]:
+    for name in campaign.lists.filter(archived_at__isnull=False).values_list("name", flat=True):
+        text = f"The list “{name}” is archived: leave it out, or take it back into use on its page."
+        yield Check("error", text, "campaign_audience", "Audience")
 
 
 def _sender(campaign: Campaign) -> Iterator[Check]:

@@ -31,12 +31,11 @@ on_unconfirmed: list[Callable[[int], None]] = []
 
 @dataclass(frozen=True)
 class ListLink:
-    """A way on from a list's page. icon: Tabler's name. role: whose it is, from "viewer" on."""
+    """A marketer's way on from a list. icon: Tabler's name."""
 
     label: str
     icon: str
     url: str
-    role: str = "marketer"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,10 @@ class ListFact:
     url: str = ""
 
 
-# Each gives what its room has to say of one list; a query or two each.
+# Asked for every row of the lists' page, so without a query.
 list_links: list[Callable[[List], list[ListLink]]] = []
+# Each gives the names of what is going to reach the list's people, such as a scheduled campaign.
+list_uses: list[Callable[[List], list[str]]] = []
+# Each gives what its room has to say of one list; a query or two each.
 list_notes: list[Callable[[List], list[ListNote]]] = []
 list_facts: list[Callable[[List], list[ListFact]]] = []

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
-from contacts.models import Contact, Segment, Subscription, SubscriptionStatus, Suppression
+from contacts.models import Contact, List, Segment, Subscription, SubscriptionStatus, Suppression
 from contacts.segments import NOBODY, condition
 from contacts.segments.vocabulary import Vocabulary
 
@@ -110,6 +110,12 @@ def segment_uses(segment: Segment) -> list[str]:
         archived_at=None,
     )
     return list(waiting.order_by("name").values_list("name", flat=True).distinct())
+
+
+def list_uses(held: List) -> list[str]:
+    """The names of campaigns that are scheduled to go to the list."""
+    waiting = Campaign.objects.of(held.workspace).filter(lists=held, state=State.SCHEDULED)
+    return list(waiting.order_by("name").values_list("name", flat=True))
 
 
 def _on(lists: Collection[int], *statuses: SubscriptionStatus) -> Q:

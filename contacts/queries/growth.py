@@ -4,7 +4,7 @@ import datetime
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 from django.utils import timezone
@@ -14,6 +14,7 @@ from contacts.models import List
 
 # {days looked back: days in one step of the chart}
 SPANS: Final = {30: 1, 90: 1, 365: 7}
+USUAL_SPAN: Final = 90
 MONTH: Final = 30  # days
 
 # Cost: a row for each day on which something happened, by one_row_per_list_and_day.
@@ -123,7 +124,7 @@ def gained(lists: Collection[List]) -> dict[int, int]:
 
 def moved(workspace: Workspace, *, limit: int) -> list[Moved]:
     """The lists that grew or shrank most within a month."""
-    values = {"workspace": workspace.pk, "since": _month_ago(), "limit": limit}
+    values: dict[str, Any] = {"workspace": workspace.pk, "since": _month_ago(), "limit": limit}
     with connection.cursor() as cursor:
         cursor.execute(MOVED, values)
         return [Moved(*row) for row in cursor.fetchall()]
@@ -140,10 +141,11 @@ BAR: Final = 10  # units of width for each step
 
 @dataclass(frozen=True)
 class Bar:
-    """A step as drawn. up, down: heights."""
+    """A step as drawn. top: of the upper bar, from the top. up, down: heights."""
 
     step: Step
     x: int
+    top: float
     up: float
     down: float
 
@@ -166,7 +168,8 @@ def chart(found: Growth) -> Chart:
     most_down = max(step.left for step in found.steps)
     unit = 100 / max(most_up + most_down, 1)
     bars = [
-        Bar(step, place * BAR, step.joined * unit, step.left * unit) for place, step in enumerate(found.steps)
+        Bar(step, place * BAR, (most_up - step.joined) * unit, step.joined * unit, step.left * unit)
+        for place, step in enumerate(found.steps)
     ]
     totals = [step.total for step in found.steps]
     line = " ".join(_points(totals))
