@@ -39,7 +39,7 @@ def version(campaign: Campaign, step: str) -> str:
     """A short word for what is stored of one step: whoever writes over it names it, and no other step changes it."""
     if step == "audience":
         held = audience.chosen(campaign)
-        values: list[Any] = [sorted(getattr(held, name)) for name in vars(held)]
+        values: list[Any] = [sorted(getattr(held, name)) for name in vars(held) if name != "archived"]
     else:
         values = [getattr(campaign, name) for name in FIELDS[step]]
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
