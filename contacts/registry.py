@@ -31,11 +31,12 @@ on_unconfirmed: list[Callable[[int], None]] = []
 
 @dataclass(frozen=True)
 class ListLink:
-    """A marketer's way on from a list. icon: Tabler's name."""
+    """A marketer's way on from a list. icon: Tabler's name. is_quiet: below the heading, where it is no daily deed."""
 
     label: str
     icon: str
     url: str
+    is_quiet: bool = False
 
 
 @dataclass(frozen=True)

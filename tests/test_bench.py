@@ -20,6 +20,7 @@ FEW = [
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("million", "--few 100 --messages 300 --kb 2"),
     ("contacts", "export --contacts 300"),
+    ("contacts", "lists --contacts 300"),
 ]
 
 

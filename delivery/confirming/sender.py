@@ -27,7 +27,7 @@ def way_of(words: Confirmation, workspace: Workspace) -> Way:
     """Three short queries at most."""
     sender = sender_of(words, workspace)
     account, problem = _account(words, workspace)
-    if not sender.email:
+    if not problem and not sender.email:
         problem = "It is not known from which address the confirmations are to come."
     return Way(sender, account, problem)
 

@@ -43,7 +43,11 @@ def stuck(held: List) -> list[Stuck]:
 def links(held: List) -> list[ListLink]:
     if held.opt_in != OptIn.DOUBLE or held.archived_at:
         return []
-    return [ListLink("Confirmation mail", "mail-check", reverse("list_confirmation", args=[held.pk]))]
+    return [
+        ListLink(
+            "Confirmation mail", "mail-check", reverse("list_confirmation", args=[held.pk]), is_quiet=True
+        )
+    ]
 
 
 def notes(held: List) -> list[ListNote]:

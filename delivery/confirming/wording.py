@@ -11,7 +11,7 @@ from delivery import links
 from delivery.confirming.sender import Sender
 from delivery.content import Content
 from delivery.models import Confirmation
-from delivery.pipeline.mold import EXAMPLE, Mold, Rendered
+from delivery.pipeline.mold import EXAMPLE, Mold
 from delivery.preview import SAMPLE, draft_mold
 
 SUBJECT: Final = "Please confirm: {{ list.name }}"
@@ -85,17 +85,16 @@ def compiled(words: Confirmation, sender: Sender) -> Content:
     )
 
 
-def checked(words: Confirmation, workspace: Workspace, sender: Sender) -> Rendered:
-    """How it reads, for somebody of whom only the address is known.
+def checked(words: Confirmation, workspace: Workspace, sender: Sender) -> None:
+    """Try the mail on somebody who is known by name and on somebody who is not.
 
-    Raises: TemplateProblem; NoLink: the reader would find nothing to confirm by.
+    Raises: TemplateProblem; NoLink: one of them would find nothing to confirm by.
     """
-    mold = draft(words, workspace, sender)
-    seen = mold.render(SAMPLE._replace(first_name="", last_name=""))
-    link = links.confirm_url(EXAMPLE)
-    if link not in seen.text or f'href="{link}"' not in seen.html:
-        raise NoLink("The mail has no link to confirm by. Write {{ confirm_url }} on a line of its own.")
-    return seen
+    mold, link = draft(words, workspace, sender), links.confirm_url(EXAMPLE)
+    for reader in (SAMPLE, SAMPLE._replace(first_name="", last_name="")):
+        seen = mold.render(reader)
+        if link not in seen.text or f'href="{link}"' not in seen.html:
+            raise NoLink("The mail has no link to confirm by. Write {{ confirm_url }} on a line of its own.")
 
 
 def draft(words: Confirmation, workspace: Workspace, sender: Sender) -> Mold:
