@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts.actions.contacts import Details
+from contacts.forms.choices import ManyOptions
 from contacts.importing import addresses
 from contacts.importing.values import TEXT_LIMIT
 from contacts.models import Contact, CustomField, FieldType, List, OptIn, Subscription, SubscriptionStatus
@@ -33,7 +34,11 @@ class FindForm(Styled, forms.Form):
         widget=forms.SearchInput(attrs={"placeholder": "Search by e-mail or name", "autocomplete": "off"}),
     )
     list = forms.ModelChoiceField(
-        label="List", queryset=List.objects.none(), required=False, empty_label="All lists"
+        label="List",
+        queryset=List.objects.none(),
+        required=False,
+        empty_label="All lists",
+        widget=ManyOptions,
     )
     status = forms.ChoiceField(
         label="Status",
@@ -130,6 +135,7 @@ class SubscribeForm(Styled, forms.Form):
         label="List",
         queryset=List.objects.none(),
         empty_label="Choose a list",
+        widget=ManyOptions,
         error_messages={"required": "Choose a list.", "invalid_choice": "Choose one of these lists."},
     )
     how = forms.ChoiceField(
