@@ -1,6 +1,5 @@
 """Whether 1,000 lists and 500 segments slow the pages that show them."""
 
-import statistics
 import time
 
 from django.conf import settings
@@ -14,7 +13,7 @@ from contacts.actions import growth
 from contacts.models import List, Segment
 
 FEW, MANY = (10, 5), (1_000, 500)  # lists, segments
-TIMES = 5  # each page is asked for; the median counts
+TIMES = 5  # each page is asked for; the quickest counts, since others may be using the machine
 # Of a hundred lists each has a hundredth of the people: as many subscriptions again as there are contacts.
 SPREAD = """
 INSERT INTO contacts_subscription (workspace_id, contact_id, list_id, status, consent_source, consent_at,
@@ -99,7 +98,7 @@ def _milliseconds(client: Client, url: str) -> float:
         answer = client.get(url)
         taken.append(1000 * (time.perf_counter() - began))
         assert answer.status_code == 200, (url, answer.status_code)
-    return statistics.median(taken[1:])
+    return min(taken[1:])
 
 
 def _clear(workspace: Workspace, everyone: List, person: User) -> None:

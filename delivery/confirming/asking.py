@@ -12,7 +12,7 @@ from accounts.models import User, record
 from accounts.queue import enqueue
 from contacts.models import Contact, List, OptIn, Subscription, SubscriptionStatus
 from delivery import actions as delivery
-from delivery.confirming.sender import way_of
+from delivery.confirming.sender import sender_of, way_of
 from delivery.confirming.wording import checked, compiled, words_of
 from delivery.models import Confirmation, Mailing
 
@@ -108,7 +108,7 @@ def hold_unasked(_why: str) -> None:
 def save(words: Confirmation, *, by: User) -> None:
     """Ask so from now on. Raises: TemplateProblem, NoLink."""
     held = words.list
-    checked(words, held.workspace, way_of(words, held.workspace).sender)
+    checked(words, held.workspace, sender_of(words, held.workspace))
     words.save()
     record(by, "list.confirmation_changed", held)
 

@@ -13,7 +13,7 @@ from contacts.models import List
 from delivery import actions
 from delivery.confirming import asking, standing
 from delivery.confirming.forms import BESIDE, ConfirmationForm
-from delivery.confirming.sender import way_of
+from delivery.confirming.sender import sender_of, way_of
 from delivery.confirming.wording import draft, words_of
 from delivery.liquid import TemplateProblem
 from delivery.models import Mailing
@@ -49,7 +49,7 @@ def preview(request: WorkspaceRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         words = ConfirmationForm(request.POST, words=words, held=held).typed()
     try:
-        html = draft(words, request.workspace, way_of(words, request.workspace).sender).render(SAMPLE).html
+        html = draft(words, request.workspace, sender_of(words, request.workspace)).render(SAMPLE).html
     except Refusal as refusal:
         html = f"<!DOCTYPE html><title>Preview</title><p>{escape(refusal.message)}</p>"
     return HttpResponse(html, headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "SAMEORIGIN"})

@@ -184,13 +184,16 @@ def test_a_clock_killed_before_the_commit_asks_later_and_once(workspace, news, s
     assert len(server.messages) == 1
 
 
-def test_the_suppressed_are_never_mailed_and_do_not_hold_up_the_others(workspace, news, server):
+def test_the_suppressed_are_never_mailed_and_do_not_hold_up_the_others(
+    workspace, news, server, carol, sign_in
+):
     held = sign_up(workspace, news, "Gone@example.com")
     Suppression.objects.create(workspace=workspace, email="gone@example.com", reason="complaint")
     assert ask_and_send() == 0
     assert not Mailing.objects.exists()
     held.refresh_from_db()
     assert (held.status, held.confirmation_count) == ("pending", 0)
+    assert "Passed over" in sign_in(carol).get(reverse("contact", args=[held.contact_id])).text
     sign_up(workspace, news)
     assert ask_and_send() == 1
     assert [str(letter["To"]) for letter in letters(server)] == ["anna@example.com"]
