@@ -5,10 +5,11 @@ class CampaignsConfig(AppConfig):
     name = "campaigns"
 
     def ready(self) -> None:
+        from campaigns import lists
         from campaigns.actions import lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import exports, imports
+        from contacts.actions import exports, growth, imports
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -19,6 +20,10 @@ class CampaignsConfig(AppConfig):
             imports.forget_abandoned,
             exports.requeue_silent,
             exports.forget_old,
+            growth.fold,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.segment_uses.append(audience.segment_uses)
+        contacts.list_uses.append(audience.list_uses)
+        contacts.list_links.append(lists.links)
+        contacts.list_facts.append(lists.facts)

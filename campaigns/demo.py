@@ -15,7 +15,7 @@ from accounts.actions import create_workspace
 from accounts.models import User, Workspace
 from campaigns import starters
 from campaigns.models import Campaign, ContentKind, State
-from contacts.models import Contact, CustomField, List, Segment, Subscription, Suppression
+from contacts.models import Contact, CustomField, List, OptIn, Segment, Subscription, Suppression
 from delivery.content import Content
 from delivery.models import Mailing, MailingState, SendingAccount
 from delivery.pipeline import plan
@@ -189,7 +189,12 @@ def _lists(workspace: Workspace) -> dict[str, List]:
     ):
         CustomField.objects.create(workspace=workspace, key=key, label=label, type=kind)
     return {
-        name: List.objects.create(workspace=workspace, name=name, description=text)
+        name: List.objects.create(
+            workspace=workspace,
+            name=name,
+            description=text,
+            opt_in=OptIn.DOUBLE if name == "Newsletter" else OptIn.SINGLE,
+        )
         for name, text in about.items()
     }
 
@@ -248,6 +253,8 @@ def _subscription(contact: Contact, to: List, dice: random.Random) -> Subscripti
         if to.name.startswith("Roastery")
         else "Sign-up form on the website",
         consent_at=contact.created_at,
+        confirmation_asked_at=contact.created_at,
+        confirmation_count=1,
         created_at=contact.created_at,
         unsubscribed_at=contact.created_at + timedelta(days=40) if gone else None,
         unsubscribe_source="Link in a campaign" if gone else "",

@@ -40,10 +40,12 @@ class Check:
 
 def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
     """Everything that was found, errors first. people: how many it goes to, where they are counted already."""
-    sample = list(audience.recipients(campaign).order_by("pk")[:SAMPLE])
+    choice = audience.chosen(campaign)
+    sample = list(audience.recipients(campaign, choice).order_by("pk")[:SAMPLE])
     found = [
         *_time(campaign),
         *_audience(sample),
+        *_archived(choice),
         *_sender(campaign),
         *_days(campaign, people or 0),
         *_content(campaign, sample),
@@ -77,6 +79,12 @@ def _audience(sample: list[Contact]) -> Iterator[Check]:
             "campaign_audience",
             "Audience",
         )
+
+
+def _archived(choice: audience.Chosen) -> Iterator[Check]:
+    for name in choice.archived:
+        text = f"The list “{name}” is archived: leave it out, or take it back into use on its page."
+        yield Check("error", text, "campaign_audience", "Audience")
 
 
 def _sender(campaign: Campaign) -> Iterator[Check]:

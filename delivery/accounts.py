@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
+from delivery import actions as mailing_actions
 from delivery import mailings, providers
-from delivery.models import SendingAccount
+from delivery.models import MailingState, SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
@@ -124,13 +125,16 @@ def set_aside(account: SendingAccount, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def use_again(account: SendingAccount, *, by: User) -> None:
-    """Take an account back into use; what it was sending is resumed on the campaign's own page."""
+    """Take an account back into use: confirmations go on, a campaign is resumed on its own page."""
     moved = (
         SendingAccount.objects.filter(pk=account.pk)
         .exclude(stopped_reason="")
         .update(stopped_reason="", stopped_at=None)
     )
     if moved:
+        held = account.mailings.filter(state=MailingState.PAUSED, confirms__isnull=False, is_test=False)
+        for mailing in held.order_by("pk"):
+            mailing_actions.resume(mailing, by=by)
         record(by, "account.used_again", account)
 
 

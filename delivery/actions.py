@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace
-from contacts.models import Contact
+from contacts.models import Contact, List
 from delivery import mailings, monitor
 from delivery.content import Content
 from delivery.models import Delivery, DeliveryState, Mailing, MailingState, SendingAccount
@@ -60,18 +60,44 @@ def send_test(
     content: Content,
     to: list[str],
     sample: Contact | None,
+    confirms: List | None = None,
 ) -> Mailing:
     """Send to addresses that need be no contacts, filled in as the sample contact; it overtakes bulk.
 
+    confirms: of the list whose confirmation it is a test of. Raises: TemplateProblem, AccountStopped.
+    """
+    mailing = _create(
+        workspace, name, account, content, is_test=True, sample_contact=sample, confirms=confirms
+    )
+    return _begin(mailing, plan.freeze_addresses(mailing, to))
+
+
+def ask_to_confirm(*, confirms: List, account: SendingAccount, content: Content, most: int) -> Mailing | None:
+    """Mail those who are unconfirmed on the list and were not asked yet, as many at most; None: there is nobody.
+
     Raises: TemplateProblem, AccountStopped.
     """
-    mailing = _create(workspace, name, account, content, is_test=True, sample_contact=sample)
-    return _begin(mailing, plan.freeze_addresses(mailing, to))
+    name = f"Please confirm: {confirms}"[:150]
+    with transaction.atomic():
+        mailing = _create(
+            confirms.workspace, name, account, content, list_ids=[confirms.pk], confirms=confirms
+        )
+        total = plan.freeze_unasked(mailing, most=most)
+        if not total:
+            mailing.delete()
+            return None
+        return _begin(mailing, total)
 
 
 @transaction.atomic
 def _create(
-    workspace: Workspace, name: str, account: SendingAccount, content: Content, **fields: Any
+    workspace: Workspace,
+    name: str,
+    account: SendingAccount,
+    content: Content,
+    *,
+    confirms: List | None = None,
+    **fields: Any,
 ) -> Mailing:
     _refuse_stopped(account)
     mailing = Mailing.objects.create(
@@ -79,7 +105,8 @@ def _create(
         name=name,
         account=account,
         content=content.as_dict(),
-        frame=said_of(workspace),
+        frame=said_of(workspace, confirms),
+        confirms=confirms,
         **fields,
     )
     Mold(content, frame_of(mailing))  # a template error refuses the launch
@@ -89,7 +116,7 @@ def _create(
 def _begin(mailing: Mailing, total: int) -> Mailing:
     if total == 0:
         return mailings.transition(mailing.pk, to=MailingState.FINISHED)
-    queue = partial(dispatch.begin, mailing.pk, is_test=mailing.is_test)
+    queue = partial(dispatch.begin, mailing.pk, is_urgent=mailing.is_urgent)
     transaction.on_commit(queue, robust=True)
     return mailing
 

@@ -7,10 +7,17 @@ class DeliveryConfig(AppConfig):
     def ready(self) -> None:
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
+        from delivery import registry
         from delivery.accounts import give_inbox
+        from delivery.confirming import asking, standing
         from delivery.queries import is_sending
         from delivery.timeline import of_contact
 
         on_workspace_created.append(give_inbox)
         contacts.timeline.append(of_contact)
         contacts.is_busy.append(is_sending)
+        contacts.on_unconfirmed.append(asking.nudge)
+        contacts.list_links.append(standing.links)
+        contacts.list_notes.append(standing.notes)
+        registry.on_tick.append(asking.ask_waiting)
+        registry.on_copy.append(asking.hold_unasked)

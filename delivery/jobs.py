@@ -5,6 +5,7 @@ import logging
 from django.db import transaction
 
 from accounts.queue import process_name
+from delivery.confirming import asking
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
 
@@ -28,3 +29,10 @@ def send_batch(*, mailing_id: int) -> int:
         with transaction.atomic():
             dispatch.queue_one(mailing_id)
     return report.settled
+
+
+def ask_to_confirm(*, list_id: int) -> int:
+    """Mail those of the list who wait to be asked. Safe to run twice."""
+    count = asking.ask(list_id)
+    log.info("confirmation.asked list=%s people=%s", list_id, count)
+    return count

@@ -11,13 +11,14 @@ from django.conf import settings
 
 SIGNATURE_BYTES = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_PURPOSE = b"volley.unsubscribe"
+_UNSUBSCRIBE = b"volley.unsubscribe"
+_CONFIRM = b"volley.confirm"
 
 
 @cache
-def _begun(secret: str) -> tuple[Any, Any]:
+def _begun(secret: str, purpose: bytes) -> tuple[Any, Any]:
     """HMAC's two hashes with the key taken in (RFC 2104 §4): going on from copies takes a quarter of the time."""
-    key = hashlib.sha256(_PURPOSE + secret.encode()).digest().ljust(hashlib.sha256().block_size, b"\0")
+    key = hashlib.sha256(purpose + secret.encode()).digest().ljust(hashlib.sha256().block_size, b"\0")
     inner, outer = (hashlib.sha256(bytes(octet ^ pad for octet in key)) for pad in (0x36, 0x5C))
     return inner, outer
 
@@ -32,9 +33,9 @@ class Tokens(NamedTuple):
     message: str
 
 
-def _signatures(secret: str, body: bytes) -> tuple[bytes, bytes]:
+def _signatures(secret: str, body: bytes, purpose: bytes = _UNSUBSCRIBE) -> tuple[bytes, bytes]:
     """The halves of one HMAC-SHA256, for links and for the Message-ID."""
-    inner, outer = _begun(secret)
+    inner, outer = _begun(secret, purpose)
     inner, outer = inner.copy(), outer.copy()
     inner.update(body)
     outer.update(inner.digest())
@@ -44,9 +45,13 @@ def _signatures(secret: str, body: bytes) -> tuple[bytes, bytes]:
 
 def tokens(mailing_id: int, number: int) -> Tokens:
     """Some 2 µs: one digest for both."""
-    body = mailing_id.to_bytes(6, "big") + number.to_bytes(4, "big")
+    body = _body(mailing_id, number)
     link, message = _signatures(settings.SECRET_KEY, body)
     return Tokens(_word(body + link), _word(body + message))
+
+
+def _body(mailing_id: int, number: int) -> bytes:
+    return mailing_id.to_bytes(6, "big") + number.to_bytes(4, "big")
 
 
 def _word(octets: bytes) -> str:
@@ -67,20 +72,34 @@ def read_message_token(token: str) -> tuple[int, int] | None:
     return _read(token, half=1)
 
 
-def _read(token: str, *, half: int) -> tuple[int, int] | None:
+def confirm_token(mailing_id: int, number: int) -> str:
+    """What alone confirms: it is in no header, and neither of the other two is turned into it."""
+    body = _body(mailing_id, number)
+    return _word(body + _signatures(settings.SECRET_KEY, body, _CONFIRM)[0])
+
+
+def read_confirm_token(token: str) -> tuple[int, int] | None:
+    return _read(token, half=0, purpose=_CONFIRM)
+
+
+def _read(token: str, *, half: int, purpose: bytes = _UNSUBSCRIBE) -> tuple[int, int] | None:
     try:
         octets = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError:
         return None
     body, signature = octets[:10], octets[10:]
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
-        if hmac.compare_digest(signature, _signatures(secret, body)[half]):
+        if hmac.compare_digest(signature, _signatures(secret, body, purpose)[half]):
             return int.from_bytes(body[:6], "big"), int.from_bytes(body[6:], "big")
     return None
 
 
 def unsubscribe_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/u/{token}/"
+
+
+def confirm_url(token: str) -> str:
+    return f"{settings.PUBLIC_URL}/confirm/{token}/"
 
 
 def one_click_url(unsubscribe_url: str) -> str:

@@ -170,6 +170,8 @@ def note_trouble(mailing: Mailing, words: str) -> None:
         sending.update(state_reason=words)
         if not sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
             return
+        if mailing.confirms_id and stand_in_for(mailing.account) is None:
+            return  # it is on no campaign's page to be resumed from, so it is tried until it leaves
         lasting = f"The sending account “{mailing.account}” could not be reached: {words}"
         _go_on(mailing, stand_in_for(mailing.account), lasting)
 

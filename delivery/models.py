@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Workspace
-from contacts.models import Contact, ScopedQuerySet
+from contacts.models import Contact, List, ScopedQuerySet
 
 
 class SendingAccount(models.Model):
@@ -57,6 +57,9 @@ class SendingAccount(models.Model):
         return self.name
 
 
+URGENT_MOST = 50  # recipients; a batch at least, which a worker sends in one turn
+
+
 class MailingState(models.TextChoices):
     SENDING = "sending", "Sending"
     PAUSED = "paused", "Paused"
@@ -93,6 +96,10 @@ class Mailing(models.Model):
     is_test = models.BooleanField(
         default=False
     )  # a test send: no consent needed, not in anybody's statistics
+    # The list that its recipients are asked to confirm: they are unconfirmed there, and need be on no other.
+    confirms = models.ForeignKey(
+        List, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False
+    )
     # Whose data a test send is filled in with.
     sample_contact = models.ForeignKey(
         Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -123,10 +130,21 @@ class Mailing(models.Model):
             # The sweeper's question: what is in the air?
             models.Index(fields=["id"], condition=models.Q(state="sending"), name="mailing_sending_idx"),
             models.Index(fields=["workspace", "-id"], name="mailing_newest_idx"),
+            # What of a list's confirmations stands still, for its page.
+            models.Index(
+                fields=["confirms"],
+                condition=models.Q(confirms__isnull=False, state__in=["sending", "paused"]),
+                name="mailing_confirms_idx",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether all its turns come before those of bulk: somebody sits and waits for it."""
+        return self.is_test or (self.confirms_id is not None and self.total_count <= URGENT_MOST)
 
     @property
     def ways(self) -> list[dict[str, Any]]:
@@ -253,6 +271,26 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailing_id}/{self.number}"
+
+
+class Confirmation(models.Model):
+    """How a list asks unconfirmed people; a list without a row asks in Volley's own words.
+
+    subject and body are Liquid; an empty sender is the workspace's usual one.
+    """
+
+    list = models.OneToOneField(List, on_delete=models.CASCADE, related_name="+", primary_key=True)
+    subject = models.CharField(max_length=250)
+    body = models.TextField()
+    from_name = models.CharField(max_length=120, blank=True)
+    from_email = models.EmailField(max_length=254, blank=True)
+    reply_to = models.EmailField(max_length=254, blank=True)
+    account = models.ForeignKey(
+        SendingAccount, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return self.subject
 
 
 class InboxMessage(models.Model):

@@ -16,8 +16,8 @@ def preview(content: Content, *, workspace: Workspace, name: str, contact: Conta
     return draft_mold(content, workspace=workspace, name=name).render(recipient_of(contact))
 
 
-def draft_mold(content: Content, *, workspace: Workspace, name: str) -> Mold:
-    """A mold outside any mailing; its links lead nowhere."""
+def draft_mold(content: Content, *, workspace: Workspace, name: str, list_name: str | None = None) -> Mold:
+    """A mold outside any mailing; its links lead nowhere. list_name: of the list that it asks to confirm."""
     frame = Frame(
         mailing_id=0,
         workspace_id=workspace.pk,
@@ -25,6 +25,7 @@ def draft_mold(content: Content, *, workspace: Workspace, name: str) -> Mold:
         postal_address=workspace.postal_address,
         campaign_name=name,
         is_test=True,
+        list_name=list_name,
     )
     return Mold(content, frame)
 

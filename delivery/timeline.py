@@ -27,14 +27,16 @@ def of_contact(contact: Contact) -> list[TimelineEntry]:
 
 def _entry(delivery: Delivery) -> TimelineEntry:
     icon, tone = LOOKS[delivery.state]
-    kind = "Test message" if delivery.mailing.is_test else "Message"
+    title = f"{'Test message' if delivery.mailing.is_test else 'Message'} “{delivery.mailing}”"
+    if delivery.mailing.confirms_id:
+        title = f"Asked to confirm “{delivery.mailing.frame['list_name']}”"
     said = delivery.server_said  # it may begin with the code
     if not said.startswith(delivery.code):
         said = f"{delivery.code} {said}".strip()
     return TimelineEntry(
         at=delivery.settled_at or delivery.mailing.created_at,
         icon=icon,
-        title=f"{kind} “{delivery.mailing}”",
+        title=title,
         detail=said,
         tone=tone,
         label=delivery.get_state_display(),

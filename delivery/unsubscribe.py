@@ -66,12 +66,21 @@ def _contact(delivery: Delivery) -> Contact | None:
 
 
 def _of_mailing(contact: Contact | None, mailing: Mailing) -> list[List]:
-    """The mailing's lists that the person is on."""
-    return [each for each in _all_lists(contact) if each.pk in mailing.list_ids] if contact else []
+    """The mailing's lists that the person is on; of one that asks to confirm, also while they have not."""
+    if contact is None:
+        return []
+    statuses = [SubscriptionStatus.SUBSCRIBED]
+    if mailing.confirms_id:
+        statuses.append(SubscriptionStatus.PENDING)
+    return [each for each in _lists(contact, *statuses) if each.pk in mailing.list_ids]
 
 
 def _all_lists(contact: Contact) -> list[List]:
-    theirs = Subscription.objects.filter(contact=contact, status=SubscriptionStatus.SUBSCRIBED)
+    return _lists(contact, SubscriptionStatus.SUBSCRIBED)
+
+
+def _lists(contact: Contact, *statuses: SubscriptionStatus) -> list[List]:
+    theirs = Subscription.objects.filter(contact=contact, status__in=statuses)
     return [each.list for each in theirs.select_related("list").order_by("list__name")]
 
 
@@ -90,7 +99,7 @@ def _came_by_list(link: Link) -> bool:
     """Whether they are on one of the mailing's lists, or left it since."""
     known = (SubscriptionStatus.SUBSCRIBED, SubscriptionStatus.UNSUBSCRIBED)
     held = Subscription.objects.filter(contact=link.contact, list__in=link.mailing.list_ids)
-    return held.filter(status__in=known).exists()
+    return held.exists() if link.mailing.confirms_id else held.filter(status__in=known).exists()
 
 
 @transaction.atomic(durable=True)

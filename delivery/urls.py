@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import inbox, operations, sending, unsubscribe
+from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -17,6 +17,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/clear/", inbox.inbox_clear, name="inbox_clear"),
     path("inbox/<int:pk>/", inbox.inbox_message, name="inbox_message"),
     path("inbox/<int:pk>/<str:part>/", inbox.inbox_part, name="inbox_part"),
+    path("lists/<int:pk>/confirmation/", confirmations.edit, name="list_confirmation"),
+    path("lists/<int:pk>/confirmation/preview/", confirmations.preview, name="list_confirmation_preview"),
+    path("lists/<int:pk>/confirmation/test/", confirmations.send_test, name="list_confirmation_test"),
+    path(
+        "lists/<int:pk>/confirmation/<int:mailing_pk>/resume/",
+        confirmations.resume,
+        name="list_confirmation_resume",
+    ),
+    path(
+        "lists/<int:pk>/confirmation/<int:mailing_pk>/cancel/",
+        confirmations.cancel,
+        name="list_confirmation_cancel",
+    ),
+    path("confirm/<str:token>/", confirm.confirm, name="confirm"),
     path("u/<str:token>/", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/one-click/", unsubscribe.unsubscribe_one_click, name="unsubscribe_one_click"),
 ]

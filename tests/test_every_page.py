@@ -16,9 +16,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
-from contacts.models import Export, Import, ImportState, Suppression
+from contacts.actions import confirmations
+from contacts.models import Export, Import, ImportState, List, Suppression
 from contacts.views.exports import SALT
-from delivery.links import unsubscribe_token
+from delivery.confirming import asking
+from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
 from tests.people import a_person
@@ -69,6 +71,7 @@ TABLE = {
     "contact_delete": (PAGE, MARKETER),
     "contact_subscribe": (PAGE, MARKETER),
     "contact_unsubscribe": (DEED, MARKETER),
+    "contact_ask_again": (DEED, MARKETER),
     "fields": (PAGE, VIEWER),
     "field_new": (PAGE, ADMIN),
     "field_edit": (PAGE, ADMIN),
@@ -76,6 +79,8 @@ TABLE = {
     "lists": (PAGE, VIEWER),
     "list_new": (PAGE, MARKETER),
     "list": (PAGE, VIEWER),
+    "list_health": (PAGE, VIEWER),
+    "list_ask_again": (DEED, MARKETER),
     "list_edit": (PAGE, MARKETER),
     "list_archive": (DEED, MARKETER),
     "list_unarchive": (DEED, MARKETER),
@@ -115,6 +120,12 @@ TABLE = {
     "inbox_clear": (DEED, ANYONE),
     "inbox_message": (PAGE, ANYONE),
     "inbox_part": (PAGE, ANYONE),
+    "list_confirmation": (PAGE, MARKETER),
+    "list_confirmation_preview": (PAGE, MARKETER),
+    "list_confirmation_test": (DEED, MARKETER),
+    "list_confirmation_resume": (DEED, MARKETER),
+    "list_confirmation_cancel": (DEED, MARKETER),
+    "confirm": (PAGE, ANYONE),
     "unsubscribe": (PAGE, ANYONE),
     "unsubscribe_one_click": (DEED, ANYONE),
     "home": (PAGE, VIEWER),
@@ -155,11 +166,15 @@ ASKED_OF_A_FORM = {"segment_count"}
 # Of a person's own session: without a sign-in under way, allauth leads to the sign-in page.
 LEADS_TO_SIGN_IN = {"account_logout", "account_email", "account_confirm_login_code"}
 # Whose addresses say nothing of the workspace: the token or the person's own session does.
-NOT_OF_THE_WORKSPACE = {"invitation", "invitation_accept", "unsubscribe", "unsubscribe_one_click"} | {
-    name for name in TABLE if name.startswith("inbox")
-}
+NOT_OF_THE_WORKSPACE = {
+    "invitation",
+    "invitation_accept",
+    "unsubscribe",
+    "unsubscribe_one_click",
+    "confirm",
+} | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe"}
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm"}
 
 
 def names_of_the_project() -> set[str]:
@@ -235,6 +250,12 @@ def world(workspace, alice, bob, settings):
         source=b"Subject: Hello\r\n\r\nHi\r\n",
     )
     token = unsubscribe_token(Mailing.objects.get().pk, 1)
+    List.objects.filter(pk=news.pk).update(opt_in="double")
+    pending = a_contact(workspace, f"{SECRET}-pending@example.com".lower())
+    confirmations.ask(pending, lists=[List.objects.get(pk=news.pk)], source="Form")
+    asking.ask(news.pk)
+    asks = Mailing.objects.get(confirms=news)
+    Mailing.objects.filter(pk=asks.pk).update(state="paused", state_reason="Too many were rejected.")
     return World(
         {
             "account_confirm_email": ["some-key"],
@@ -252,6 +273,10 @@ def world(workspace, alice, bob, settings):
             "field_new": [],
             "list": [news.pk],
             "list_*": [news.pk],
+            "contact_ask_again": [pending.pk, news.pk],
+            "list_confirmation_resume": [news.pk, asks.pk],
+            "list_confirmation_cancel": [news.pk, asks.pk],
+            "confirm": [confirm_token(asks.pk, 1)],
             "list_new": [],
             "suppression_delete": [suppression.pk],
             "import": [run.pk],

@@ -39,15 +39,15 @@ def version(campaign: Campaign, step: str) -> str:
     """A short word for what is stored of one step: whoever writes over it names it, and no other step changes it."""
     if step == "audience":
         held = audience.chosen(campaign)
-        values: list[Any] = [sorted(getattr(held, name)) for name in vars(held)]
+        values: list[Any] = [sorted(getattr(held, name)) for name in vars(held) if name != "archived"]
     else:
         values = [getattr(campaign, name) for name in FIELDS[step]]
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
 
 
 @transaction.atomic(durable=True)
-def create(workspace: Workspace, *, name: str, by: User) -> Campaign:
-    """A draft that is sent as the latest one was, through the account that is used by default."""
+def create(workspace: Workspace, *, name: str, to: List | None = None, by: User) -> Campaign:
+    """A draft that is sent as the latest one was, through the account that is used by default. to: its first list."""
     latest = Campaign.objects.of(workspace).exclude(from_email="").order_by("-pk").first()
     campaign = Campaign.objects.create(
         workspace=workspace,
@@ -58,6 +58,8 @@ def create(workspace: Workspace, *, name: str, by: User) -> Campaign:
         account=SendingAccount.objects.of(workspace).filter(is_default=True).first(),
         created_by=by,
     )
+    if to:
+        campaign.lists.add(to)
     record(by, "campaign.created", campaign)
     return campaign
 

@@ -28,6 +28,12 @@ class NewCampaignForm(Styled, forms.Form):
         help_text="For you and your colleagues, such as “Spring sale, customers”. Recipients do not see it.",
         widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
     )
+    list = forms.ModelChoiceField(List.objects.none(), required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = List.objects.of(workspace).filter(archived_at=None)
+        self.fields["list"].queryset = offered  # type: ignore[attr-defined]
 
 
 class Step(Styled, forms.Form):

@@ -11,13 +11,14 @@ from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
-from contacts.models import Contact, Segment, Subscription, SubscriptionStatus, Suppression
+from contacts.models import Contact, List, Segment, Subscription, SubscriptionStatus, Suppression
 from contacts.segments import NOBODY, condition
 from contacts.segments.vocabulary import Vocabulary
 
 # All that a campaign says of its audience, in one query by the keys of its four link tables.
 CHOSEN = """
-SELECT 'lists', list_id, NULL::jsonb FROM campaigns_campaign_lists WHERE campaign_id = %(campaign)s
+SELECT 'lists', l.id, CASE WHEN l.archived_at IS NOT NULL THEN to_jsonb(l.name) END
+  FROM campaigns_campaign_lists c JOIN contacts_list l ON l.id = c.list_id WHERE campaign_id = %(campaign)s
 UNION ALL
 SELECT 'excluded_lists', list_id, NULL FROM campaigns_campaign_excluded_lists WHERE campaign_id = %(campaign)s
 UNION ALL
@@ -32,12 +33,13 @@ SELECT 'excluded_segments', s.id, s.rules
 
 @dataclass(frozen=True)
 class Chosen:
-    """lists, excluded_lists: ids. segments, excluded_segments: {id: rules}."""
+    """lists, excluded_lists: ids. segments, excluded_segments: {id: rules}. archived: names of lists, of those chosen."""
 
     lists: list[int] = field(default_factory=list)
     excluded_lists: list[int] = field(default_factory=list)
     segments: dict[int, Any] = field(default_factory=dict)
     excluded_segments: dict[int, Any] = field(default_factory=dict)
+    archived: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,25 @@ def chosen(campaign: Campaign) -> Chosen:
     found = Chosen()
     with connection.cursor() as cursor:
         cursor.execute(CHOSEN, {"campaign": campaign.pk})
-        for kind, pk, rules in cursor.fetchall():
-            kept = getattr(found, kind)
+        for kind, pk, value in cursor.fetchall():
+            kept, value = getattr(found, kind), json.loads(value) if isinstance(value, str) else value
             if isinstance(kept, list):
                 kept.append(pk)
             else:
-                kept[pk] = json.loads(rules) if isinstance(rules, str) else rules
+                kept[pk] = value
+            if kind == "lists" and value:
+                found.archived.append(value)
     return found
 
 
-def recipients(campaign: Campaign) -> QuerySet[Contact]:
+def recipients(campaign: Campaign, choice: Chosen | None = None) -> QuerySet[Contact]:
     """Everyone who would get the campaign now, each once, in no order.
 
     Subscribed to a chosen list, or sendable and in a chosen segment; less the excluded and the suppressed.
     Whoever left a chosen list gets it by another chosen list only, not by a segment: so the pipeline asks, too.
-    Cost: one statement of sub-selects; the lists' part goes by `subscription_list_idx`.
+    Cost: one statement of sub-selects; the lists' part goes by `subscription_list_idx`. choice: where it is read already.
     """
-    return _recipients(campaign.workspace, chosen(campaign), None)
+    return _recipients(campaign.workspace, choice or chosen(campaign), None)
 
 
 def count(
@@ -110,6 +114,12 @@ def segment_uses(segment: Segment) -> list[str]:
         archived_at=None,
     )
     return list(waiting.order_by("name").values_list("name", flat=True).distinct())
+
+
+def list_uses(held: List) -> list[str]:
+    """The names of campaigns that are scheduled to go to the list."""
+    waiting = Campaign.objects.of(held.workspace).filter(lists=held, state=State.SCHEDULED)
+    return list(waiting.order_by("name").values_list("name", flat=True))
 
 
 def _on(lists: Collection[int], *statuses: SubscriptionStatus) -> Q:

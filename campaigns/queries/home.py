@@ -11,6 +11,7 @@ from accounts.models import Workspace
 from accounts.queue import workers_alive
 from campaigns.models import Campaign, State
 from contacts.models import Contact, Import, ImportState
+from contacts.queries import growth
 from delivery import queries as delivery
 
 COUNT_LIMIT = 100_000  # contacts; beyond, the page says "100,000+"
@@ -39,6 +40,7 @@ class Overview:
     last: list[Campaign]
     drafts: list[Campaign]
     failed_imports: list[Import]
+    lists: list[growth.Moved]
 
     @property
     def is_new(self) -> bool:
@@ -46,7 +48,7 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """Nine short queries, one more where something is late, whatever the workspace's size."""
+    """Ten short queries, one more where something is late, whatever the workspace's size."""
     counted = Contact.objects.of(workspace).order_by()[: COUNT_LIMIT + 1].count()
     campaigns = (
         Campaign.objects.of(workspace).filter(archived_at=None).select_related("mailing").defer("content")
@@ -66,6 +68,7 @@ def overview(workspace: Workspace) -> Overview:
         ),
         drafts=list(campaigns.filter(state=State.DRAFT).order_by("-updated_at")[:LAST_SHOWN]),
         failed_imports=list(recent_imports.filter(state=ImportState.FAILED).order_by("-id")[:LAST_SHOWN]),
+        lists=growth.moved(workspace, limit=LAST_SHOWN),
     )
 
 

@@ -31,9 +31,14 @@ View = Callable[[WorkspaceRequest, Campaign], HttpResponse]
 
 @needs(Role.MARKETER)
 def new(request: WorkspaceRequest) -> HttpResponse:
-    form = NewCampaignForm(request.POST if request.method == "POST" else None)
+    form = NewCampaignForm(
+        request.POST if request.method == "POST" else None,
+        workspace=request.workspace,
+        initial={"list": request.GET.get("list")},
+    )
     if form.is_valid():
-        campaign = editing.create(request.workspace, name=form.cleaned_data["name"], by=request.user)
+        data = form.cleaned_data
+        campaign = editing.create(request.workspace, name=data["name"], to=data["list"], by=request.user)
         return redirect("campaign_audience", campaign.pk)
     return render(request, "campaigns/new.html", {"form": form}, status=422 if form.is_bound else 200)
 

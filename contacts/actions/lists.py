@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
-from contacts.models import List
+from contacts.models import List, OptIn
 
 
 class NameTaken(Refusal):
@@ -16,24 +16,26 @@ class NameTaken(Refusal):
     status = 409
 
 
-def create(workspace: Workspace, *, name: str, description: str = "", by: User) -> List:
+def create(
+    workspace: Workspace, *, name: str, description: str = "", opt_in: str = OptIn.SINGLE, by: User
+) -> List:
     """Make an empty list.
 
     Raises: NameTaken: another list has the name, whatever its case.
     """
     with _unique_name(name), transaction.atomic(durable=True):
-        made = List.objects.create(workspace=workspace, name=name, description=description)
+        made = List.objects.create(workspace=workspace, name=name, description=description, opt_in=opt_in)
         record(by, "list.created", made)
     return made
 
 
-def change(held: List, *, name: str, description: str, by: User) -> None:
-    """Save another name or description.
+def change(held: List, *, name: str, description: str, opt_in: str, by: User) -> None:
+    """Save another name, description or opt-in. A list that becomes double asks whoever is unconfirmed on it.
 
     Raises: NameTaken: as when it is created.
     """
     with _unique_name(name), transaction.atomic(durable=True):
-        List.objects.filter(pk=held.pk).update(name=name, description=description)
+        List.objects.filter(pk=held.pk).update(name=name, description=description, opt_in=opt_in)
         record(by, "list.changed", held)
 
 

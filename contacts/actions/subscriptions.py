@@ -112,13 +112,7 @@ def subscribe_by_hand(
     """
     chosen = list(lists)
     check_consent(agreed=agreed)
-    held = Subscription.objects.filter(contact=contact, list__in=chosen).select_related("list")
-    left = [each for each in held.select_for_update(of=("self",)) if each.left_by_themselves]
-    if left and not asked_again:
-        raise LeftByThemselves(
-            f"{contact} unsubscribed from “{left[0].list}” by themselves. "
-            "Confirm that they asked to get it again."
-        )
+    refuse_who_left(contact, chosen, asked_again=asked_again)
     return subscribe(contact, lists=chosen, source=f"Added by hand by {by}", by=by)
 
 
@@ -131,6 +125,17 @@ def unsubscribe_by_hand(contact: Contact, *, lists: Iterable[List], by: User) ->
     chosen = list(lists)
     assert chosen, "no list would mean all of them"
     return unsubscribe(contact, lists=chosen, source=f"{TAKEN_OFF} {by}", by=by)
+
+
+def refuse_who_left(contact: Contact, lists: Iterable[List], *, asked_again: bool) -> None:
+    """Raises: LeftByThemselves: they ended one of these themselves, and nobody declares that they asked for it again."""
+    held = Subscription.objects.filter(contact=contact, list__in=lists).select_related("list")
+    left = [each for each in held.select_for_update(of=("self",)) if each.left_by_themselves]
+    if left and not asked_again:
+        raise LeftByThemselves(
+            f"{contact} unsubscribed from “{left[0].list}” by themselves. "
+            "Confirm that they asked to get it again."
+        )
 
 
 def check_consent(*, agreed: bool) -> None:

@@ -11,12 +11,14 @@ from django.utils.html import format_html
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts.actions.contacts import Details
+from contacts.forms.choices import ManyOptions
 from contacts.importing import addresses
 from contacts.importing.values import TEXT_LIMIT
-from contacts.models import Contact, CustomField, FieldType, List, Subscription, SubscriptionStatus
+from contacts.models import Contact, CustomField, FieldType, List, OptIn, Subscription, SubscriptionStatus
 from contacts.queries.contacts import SUPPRESSED, Finder, contact_at
 from contacts.queries.lists import open_to
 
+DECLARE, ASK = "declare", "ask"  # how somebody is put on a list with double opt-in
 ANY_STATUS: Final = ("", "Any status")
 NO_CONSENT: Final = "Only people who agreed may be subscribed. Confirm it, or choose no list."
 NUMBER_LIMIT: Final = 1e15  # beyond, a number is not stored exactly
@@ -32,7 +34,11 @@ class FindForm(Styled, forms.Form):
         widget=forms.SearchInput(attrs={"placeholder": "Search by e-mail or name", "autocomplete": "off"}),
     )
     list = forms.ModelChoiceField(
-        label="List", queryset=List.objects.none(), required=False, empty_label="All lists"
+        label="List",
+        queryset=List.objects.none(),
+        required=False,
+        empty_label="All lists",
+        widget=ManyOptions,
     )
     status = forms.ChoiceField(
         label="Status",
@@ -123,18 +129,25 @@ class ContactForm(Styled, forms.Form):
 
 
 class SubscribeForm(Styled, forms.Form):
-    """A list to put somebody on by hand, and the consent declared."""
+    """A list to put somebody on by hand: the consent declared, or the person asked where a list does that."""
 
     list = forms.ModelChoiceField(
         label="List",
         queryset=List.objects.none(),
         empty_label="Choose a list",
+        widget=ManyOptions,
         error_messages={"required": "Choose a list.", "invalid_choice": "Choose one of these lists."},
     )
-    agreed = forms.BooleanField(
-        label="They agreed to get these mails",
-        error_messages={"required": "Only people who agreed may be subscribed. Confirm it first."},
+    how = forms.ChoiceField(
+        label="Consent",
+        required=False,
+        choices=[
+            (ASK, "Ask them to confirm by mail first (lists with double opt-in)"),
+            (DECLARE, "They agreed: subscribe them now"),
+        ],
+        widget=forms.RadioSelect,
     )
+    agreed = forms.BooleanField(label="They agreed to get these mails", required=False)
     asked_again = forms.BooleanField(label="They asked to get it again", required=False)
 
     def __init__(
@@ -146,10 +159,25 @@ class SubscribeForm(Styled, forms.Form):
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial=initial, use_required_attribute=False)
-        self.fields["list"].queryset = open_to(contact)  # type: ignore[attr-defined]
+        offered = open_to(contact)
+        self.fields["list"].queryset = offered  # type: ignore[attr-defined]
+        self.may_ask = offered.filter(opt_in=OptIn.DOUBLE).exists()
         self.left = [each for each in held if each.left_by_themselves and not each.list.archived_at]
         if not self.left:
             del self.fields["asked_again"]
+
+    def clean(self) -> dict[str, Any]:
+        """`agreed`: ticked, or said by the choice."""
+        data = self.cleaned_data
+        chosen, how = data.get("list"), data.get("how")
+        data["agreed"] = bool(data.get("agreed")) or how == DECLARE
+        if how == ASK:
+            if chosen and chosen.opt_in != OptIn.DOUBLE:
+                self.add_error("how", f"“{chosen}” is single opt-in, so it asks nobody to confirm.")
+        elif not data["agreed"]:
+            where = "how" if self.may_ask else "agreed"
+            self.add_error(where, "Only people who agreed may be subscribed. Confirm it first.")
+        return data
 
 
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:

@@ -6,7 +6,7 @@ from django import forms
 
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
-from contacts.models import List
+from contacts.models import List, OptIn
 
 
 class ListForm(Styled, forms.Form):
@@ -23,10 +23,21 @@ class ListForm(Styled, forms.Form):
         help_text="For your team: what is sent to this list, and how often.",
     )
 
+    opt_in = forms.ChoiceField(
+        label="Opt-in",
+        required=False,
+        choices=OptIn.choices,
+        initial=OptIn.SINGLE,
+        widget=forms.RadioSelect,
+        help_text="What a sign-up takes. Double keeps mistyped and foreign addresses off the list, and proves consent.",
+    )
+
     def __init__(self, *args: Any, workspace: Workspace, held: List | None = None, **kwargs: Any) -> None:
         if held:
-            kwargs.setdefault("initial", {"name": held.name, "description": held.description})
+            initial = {"name": held.name, "description": held.description, "opt_in": held.opt_in}
+            kwargs.setdefault("initial", initial)
         super().__init__(*args, use_required_attribute=False, **kwargs)
+        self.held = held
         self.others = List.objects.of(workspace).exclude(pk=held.pk if held else None)
 
     def clean_name(self) -> str:
@@ -36,3 +47,7 @@ class ListForm(Styled, forms.Form):
             archived = " It is archived." if other.archived_at else ""
             raise forms.ValidationError(f"There is a list “{other}” already.{archived} Choose another name.")
         return name
+
+    def clean_opt_in(self) -> str:
+        """As it is, where nothing was chosen."""
+        return self.cleaned_data["opt_in"] or (self.held.opt_in if self.held else OptIn.SINGLE)

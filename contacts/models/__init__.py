@@ -2,6 +2,7 @@
 
 from contacts.models.exports import Export, ExportFormat, ExportState
 from contacts.models.fields import CustomField, FieldType
+from contacts.models.growth import ListChange, ListDay
 from contacts.models.imports import Import, ImportRefusal, ImportState
 from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, SubscriptionStatus
 from contacts.models.people import HAS_TAGS, NAME_KEY, Contact, ContactQuerySet, Tag
@@ -25,6 +26,8 @@ __all__ = [
     "ImportRefusal",
     "ImportState",
     "List",
+    "ListChange",
+    "ListDay",
     "LongRun",
     "OptIn",
     "ScopedQuerySet",

@@ -21,6 +21,10 @@ class List(models.Model):
     opt_in = models.CharField(max_length=6, choices=OptIn.choices, default=OptIn.SINGLE)
     created_at = models.DateTimeField(default=timezone.now)
     archived_at = models.DateTimeField(null=True, blank=True)
+    # People by status when the clock last folded `ListChange` into them; contacts.queries.lists.counts adds the rest.
+    subscribed_count = models.PositiveIntegerField(default=0, db_default=0)
+    pending_count = models.PositiveIntegerField(default=0, db_default=0)
+    unsubscribed_count = models.PositiveIntegerField(default=0, db_default=0)
 
     objects = ScopedQuerySet.as_manager()
 
@@ -56,6 +60,9 @@ class Subscription(models.Model):
     consent_ip = models.GenericIPAddressField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
     unsubscribe_source = models.CharField(max_length=200, blank=True)
+    # Of somebody unconfirmed: the last mail that asked them, and how many did. Null: the next tick asks.
+    confirmation_asked_at = models.DateTimeField(null=True, blank=True)
+    confirmation_count = models.PositiveSmallIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -63,6 +70,12 @@ class Subscription(models.Model):
         indexes = [
             # Audience and counts of a list by status.
             models.Index(fields=["workspace", "list", "status", "contact"], name="subscription_list_idx"),
+            # The clock's question every few seconds: who has not been asked to confirm?
+            models.Index(
+                fields=["list", "id"],
+                condition=models.Q(status="pending", confirmation_asked_at__isnull=True),
+                name="subscription_unasked_idx",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -109,6 +109,9 @@ def timeline(
 
 def _joined(held: Subscription) -> TimelineEntry:
     assert held.consent_at
+    if held.status == SubscriptionStatus.PENDING:
+        title = f"Signed up for “{held.list}”, not confirmed yet"
+        return TimelineEntry(held.consent_at, "user-question", title, held.consent_source, "azure")
     return TimelineEntry(
         held.consent_at, "user-check", f"Agreed to get “{held.list}”", held.consent_source, "green"
     )

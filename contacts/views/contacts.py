@@ -11,10 +11,10 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import render_part
+from contacts.actions import confirmations, subscriptions
 from contacts.actions import contacts as actions
-from contacts.actions import subscriptions
-from contacts.forms.contacts import ContactForm, FindForm, SubscribeForm, taken
-from contacts.models import Contact, List, SubscriptionStatus
+from contacts.forms.contacts import ASK, ContactForm, FindForm, SubscribeForm, taken
+from contacts.models import Contact, List, Subscription, SubscriptionStatus
 from contacts.queries import contacts as queries
 from contacts.queries.fields import fields
 from contacts.queries.lists import open_to
@@ -121,21 +121,36 @@ def subscribe(request: WorkspaceRequest, pk: int) -> HttpResponse:
         except Refusal as refusal:
             form.add_error("agreed", refusal.message)
         else:
-            messages.success(request, f"{contact} is subscribed to “{form.cleaned_data['list']}”.")
+            said = "is asked to confirm" if form.cleaned_data["how"] == ASK else "is subscribed to"
+            messages.success(request, f"{contact} {said} “{form.cleaned_data['list']}”.")
             return redirect("contact", contact.pk)
     context = {"form": form, "contact": contact, "suppression": queries.suppression_of(contact)}
     return render(request, "contacts/contact_subscribe.html", context, status=422 if form.is_bound else 200)
 
 
 def _subscribe(request: WorkspaceRequest, contact: Contact, form: SubscribeForm) -> None:
-    data = form.cleaned_data
+    data, asked_again = form.cleaned_data, form.cleaned_data.get("asked_again", False)
+    if data["how"] == ASK:
+        confirmations.ask_by_hand(contact, held=data["list"], asked_again=asked_again, by=request.user)
+        return
     subscriptions.subscribe_by_hand(
-        contact,
-        lists=[data["list"]],
-        agreed=data["agreed"],
-        asked_again=data.get("asked_again", False),
-        by=request.user,
+        contact, lists=[data["list"]], agreed=data["agreed"], asked_again=asked_again, by=request.user
     )
+
+
+@needs(Role.MARKETER)
+@require_POST
+def ask_again(request: WorkspaceRequest, pk: int, list_pk: int) -> HttpResponse:
+    contact = _contact(request, pk)
+    rows = Subscription.objects.select_related("list__workspace", "contact__workspace")
+    held = get_object_or_404(rows, workspace=request.workspace, contact=contact, list=list_pk)
+    try:
+        confirmations.ask_again(held, by=request.user)
+    except confirmations.NotAsked as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, f"{contact} is asked again to confirm “{held.list}”.")
+    return redirect("contact", contact.pk)
 
 
 @needs(Role.MARKETER)

@@ -27,13 +27,13 @@ SELECT count(*) FROM (SELECT FROM delivery_batch batch
 """
 
 
-def begin(mailing_id: int, *, is_test: bool = False) -> int:
+def begin(mailing_id: int, *, is_urgent: bool = False) -> int:
     """Queue a new mailing's window. Returns how many.
 
     Whoever had no turn yet has its first one next: what is small is then through, however many big ones wait. Its
-    other turns stand behind theirs. A test send is all in front.
+    other turns stand behind theirs. What somebody waits for (a test, a confirmation) is all in front.
     """
-    if is_test:
+    if is_urgent:
         return top_up(mailing_id, at_front=True)
     queue_one(mailing_id, at_front=True)
     return 1 + top_up(mailing_id, queued=1)

@@ -25,6 +25,8 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
                 WHERE s.workspace_id = %(workspace)s AND s.email = lower(d.email) LIMIT 1) THEN 'suppressed'
          WHEN %(is_test)s THEN ''
          WHEN c.id IS NULL THEN 'erased'
+         WHEN %(confirms)s THEN CASE WHEN consent.unconfirmed THEN '' WHEN consent.to_these THEN 'confirmed'
+                                ELSE 'unsubscribed' END
          WHEN consent.anywhere IS NOT true OR (consent.left_these AND NOT consent.to_these) THEN 'unsubscribed'
          ELSE ''
        END
@@ -34,6 +36,7 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
  CROSS JOIN LATERAL (
        SELECT bool_or(s.status = 'subscribed') AS anywhere,
               bool_or(s.status = 'subscribed' AND s.list_id = ANY(%(lists)s)) AS to_these,
+              bool_or(s.status = 'pending' AND s.list_id = ANY(%(lists)s)) AS unconfirmed,
               bool_or(s.status = 'unsubscribed' AND s.list_id = ANY(%(lists)s)) AS left_these
          FROM contacts_subscription s WHERE s.contact_id = c.id) consent
  WHERE d.mailing_id = %(mailing)s AND d.number BETWEEN %(first)s AND %(last)s
@@ -69,6 +72,7 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
     values: dict[str, Any] = {
         "workspace": mailing.workspace_id,
         "is_test": mailing.is_test,
+        "confirms": mailing.confirms_id is not None,
         "lists": mailing.list_ids,
         "sample": mailing.sample_contact_id,
         "mailing": mailing.pk,

@@ -30,6 +30,7 @@ class Frame:
     postal_address: str
     campaign_name: str
     is_test: bool = False
+    list_name: str | None = None  # of the list that it asks to confirm
 
 
 class Recipient(NamedTuple):
@@ -51,6 +52,7 @@ class Rendered:
     text: str
 
 
+EXAMPLE = "example"  # in place of a token, in previews
 PICKED_FIELDS = 50  # as many are picked from a contact's attributes at most; beyond, all of them are loaded
 
 
@@ -171,9 +173,9 @@ class Mold:
             raise TemplateProblem("A control character stands in the address.", field="to")
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
-        context = self._context(recipient, unsubscribe_url)
+        context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         subject = b"".join(self.subject.fill(context)).decode()
-        name = f"{recipient.first_name} {recipient.last_name}".strip()
+        name = "" if self._asks else f"{recipient.first_name} {recipient.last_name}".strip()
         head = (
             b"%bTo: %b\r\nSubject: %b\r\nDate: %b\r\nMessage-ID: <%b%b"
             % (
@@ -191,18 +193,31 @@ class Mold:
 
     def render(self, recipient: Recipient) -> Rendered:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""
-        context = self._context(recipient, "#unsubscribe")
+        context = self._context(recipient, "#unsubscribe", links.confirm_url(EXAMPLE))
         return Rendered(
             " ".join(self.subject.render(context).split()),
             self.html.render(context) + self.html_end.render(context),
             self.text.render(context) + self.text_end.render(context),
         )
 
-    def _context(self, recipient: Recipient, unsubscribe_url: str) -> dict[str, Any]:
+    @property
+    def _asks(self) -> bool:
+        """Whether it asks to confirm: whoever typed the address may have typed a message for its name."""
+        return self.frame.list_name is not None
+
+    def _confirm_url(self, recipient: Recipient) -> str:
+        if not self._asks:
+            return ""
+        return links.confirm_url(links.confirm_token(self.frame.mailing_id, recipient.number))
+
+    def _context(self, recipient: Recipient, unsubscribe_url: str, confirm_url: str) -> dict[str, Any]:
         contact = liquid.person(
             recipient.email, recipient.first_name, recipient.last_name, recipient.attributes or {}
         )
-        return {**self._globals, "contact": contact, "unsubscribe_url": unsubscribe_url}
+        context = {**self._globals, "contact": contact, "unsubscribe_url": unsubscribe_url}
+        if self._asks:
+            context |= {"list": {"name": self.frame.list_name}, "confirm_url": confirm_url}
+        return context
 
     def _now(self) -> bytes:
         """The Date header, worked out once a second."""
@@ -243,7 +258,7 @@ def _closed(source: str) -> str:
 
 def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
     """List-Id (RFC 2919) names the sender's stream; Feedback-ID is Gmail's: campaign, workspace, kind, sender."""
-    kind = "test" if frame.is_test else "campaign"
+    kind = "test" if frame.is_test else "campaign" if frame.list_name is None else "confirm"
     name = mime.header_text(frame.workspace_name)
     list_id = b"<w%d.%b>" % (frame.workspace_id, domain)
     return (

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from accounts.models import Workspace
+from contacts.models import List
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
@@ -31,9 +32,11 @@ def frame_of(mailing: Mailing) -> Frame:
         postal_address=said["postal_address"],
         campaign_name=mailing.name,
         is_test=mailing.is_test,
+        list_name=said.get("list_name"),
     )
 
 
-def said_of(workspace: Workspace) -> dict[str, str]:
+def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, str]:
     """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
-    return {"workspace_name": workspace.name, "postal_address": workspace.postal_address}
+    said = {"workspace_name": workspace.name, "postal_address": workspace.postal_address}
+    return said | {"list_name": confirms.name} if confirms else said

@@ -24,6 +24,25 @@ INSERT INTO delivery_delivery
 SELECT %s, number, NULL, email, 'pending', 0, '', '', ''
   FROM unnest(%s::text[]) WITH ORDINALITY AS audience(email, number)
 """
+# Who is taken is stamped in the same statement, so that of two that run at once each has people of its own. Who is
+# suppressed is stamped, too, and not written to: else every tick would meet them again.
+FREEZE_UNASKED = """
+WITH unasked AS (
+    SELECT id, contact_id FROM contacts_subscription
+     WHERE list_id = %(list)s AND status = 'pending' AND confirmation_asked_at IS NULL
+     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED),
+people AS (
+    SELECT u.id, c.id AS contact_id, c.email FROM unasked u JOIN contacts_contact c ON c.id = u.contact_id
+     WHERE (SELECT true FROM contacts_suppression s
+             WHERE s.workspace_id = c.workspace_id AND s.email = lower(c.email) LIMIT 1) IS NULL),
+stamped AS (
+    UPDATE contacts_subscription s
+       SET confirmation_asked_at = now(), confirmation_count = s.confirmation_count + (p.id IS NOT NULL)::int
+      FROM unasked u LEFT JOIN people p ON p.id = u.id WHERE s.id = u.id)
+INSERT INTO delivery_delivery
+       (mailing_id, number, contact_id, email, state, attempt_count, code, server_said, provider_id)
+SELECT %(mailing)s, row_number() OVER (ORDER BY contact_id), contact_id, email, 'pending', 0, '', '', '' FROM people
+"""
 CUT = """
 INSERT INTO delivery_batch (mailing_id, key, first_number, last_number, state, due_at, worker)
 SELECT %s, gen_random_uuid(), first, least(first + %s - 1, %s), 'ready', now(), ''
@@ -36,6 +55,14 @@ def freeze(mailing: Mailing, recipients: QuerySet[Contact]) -> int:
     audience, parameters = recipients.order_by().values_list("pk", "email").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(FREEZE.format(audience=audience), [mailing.pk, *parameters])
+        return _cut(mailing, cursor.rowcount)
+
+
+def freeze_unasked(mailing: Mailing, *, most: int) -> int:
+    """Write who is unconfirmed on the mailing's list and has not been asked, and note that they are. Returns how many."""
+    with connection.cursor() as cursor:
+        values = {"list": mailing.confirms_id, "mailing": mailing.pk, "most": most}
+        cursor.execute(FREEZE_UNASKED, values)
         return _cut(mailing, cursor.rowcount)
 
 

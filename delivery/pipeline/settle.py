@@ -19,6 +19,7 @@ BREAKER_FROM = 200  # accepted and rejected messages; fewer say little about a l
 SKIP_REASONS = {
     "suppressed": "On the suppression list.",
     "erased": "No longer a contact.",
+    "confirmed": "Has confirmed already.",
     "unsubscribed": "No longer subscribed.",
 }
 

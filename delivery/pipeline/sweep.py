@@ -26,7 +26,7 @@ def sweep() -> int:
         if mailings.finish_if_done(mailing.pk, wait=False) or queued is None:
             continue
         with transaction.atomic():
-            added += dispatch.top_up(mailing.pk, queued=queued[mailing.pk], at_front=mailing.is_test)
+            added += dispatch.top_up(mailing.pk, queued=queued[mailing.pk], at_front=mailing.is_urgent)
     return added
 
 

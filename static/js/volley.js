@@ -6,3 +6,4 @@ import "./editor.js";
 import "./preview.js";
 import "./confirm.js";
 import "./upload.js";
+import "./filter-choices.js";

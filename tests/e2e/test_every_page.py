@@ -14,6 +14,7 @@ NO_PAGE = {
     "import_refused",
     "export_file",
     "segment_count",
+    "list_confirmation_preview",
     "campaign_preview",
     "campaign_preview_contacts",
     "inbox_part",
@@ -43,9 +44,11 @@ BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets the
 PREPARE = """
 from campaigns import demo
 from campaigns.models import Campaign
-from contacts.models import Contact, CustomField, Import, List, Segment, Suppression
+from contacts.models import Contact, CustomField, Import, List, Segment, Subscription, Suppression
 from accounts.models import Invitation, Membership, User
 from datetime import timedelta
+from delivery.confirming import asking
+from delivery.links import confirm_token
 from delivery.models import Batch, Delivery, Mailing, SendingAccount
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
@@ -64,14 +67,20 @@ Delivery.objects.filter(mailing=first.mailing, number__gt=first.mailing.total_co
 Batch.objects.filter(mailing=first.mailing, first_number__gt=first.mailing.total_count - 1200).update(
     state="ready", due_at=first.mailing.created_at + timedelta(days=365))
 draft = Campaign.objects.get(workspace=workspace, state="draft")
+news = List.objects.get(workspace=workspace, name="Newsletter")
+Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pending").first().pk).update(
+    confirmation_asked_at=None, confirmation_count=0)
+asking.ask(news.pk)
+asks = Mailing.objects.get(confirms=news)
 token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
 print(json.dumps({
     "contact": Contact.objects.filter(workspace=workspace).first().pk,
-    "list": List.objects.filter(workspace=workspace).first().pk,
+    "list": news.pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
+    "confirm": confirm_token(asks.pk, 1),
 }))
 """
 
@@ -100,6 +109,8 @@ def addresses(ids: dict) -> dict[str, str]:
         "lists": "/lists/",
         "list_new": "/lists/new/",
         "list": f"{people}/",
+        "list_health": f"{people}/health/",
+        "list_confirmation": f"{people}/confirmation/",
         "list_edit": f"{people}/edit/",
         "segments": "/segments/",
         "segment_new": "/segments/new/",
@@ -132,6 +143,7 @@ ROOMS = (("contacts", "contact"), ("lists", "list"), ("segments", "segment"))
 def public_addresses(ids: dict) -> dict[str, str]:
     return {
         "invitation": f"/invitations/{ids['token']}/",
+        "confirm": f"/confirm/{ids['confirm']}/",
         "account_reset_password": "/accounts/password/reset/",
         "account_reset_password_done": "/accounts/password/reset/done/",
         "account_reset_password_from_key": "/accounts/password/reset/key/1-gone/",
