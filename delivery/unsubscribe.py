@@ -70,6 +70,16 @@ def _of_mailing(contact: Contact | None, mailing: Mailing) -> list[List]:
     return [each for each in _all_lists(contact) if each.pk in mailing.list_ids] if contact else []
 
 
+def _taken_off(contact: Contact, mailing: Mailing) -> list[List]:
+    """The mailing's lists that a member of the workspace took them off: now it is their own wish, and stays."""
+    held = Subscription.objects.filter(contact=contact, list__in=mailing.list_ids)
+    return [
+        each.list
+        for each in held.filter(status=SubscriptionStatus.UNSUBSCRIBED).select_related("list")
+        if not each.left_by_themselves
+    ]
+
+
 def _all_lists(contact: Contact) -> list[List]:
     theirs = Subscription.objects.filter(contact=contact, status=SubscriptionStatus.SUBSCRIBED)
     return [each.list for each in theirs.select_related("list").order_by("list__name")]
@@ -99,9 +109,10 @@ def leave_lists(link: Link, *, ip: str | None) -> None:
     if link.mailing.is_test or link.contact is None:
         return
     delivery = _locked(link)
-    taken = _of_mailing(link.contact, link.mailing)
+    taken, by_hand = _of_mailing(link.contact, link.mailing), _taken_off(link.contact, link.mailing)
+    if taken or by_hand:
+        unsubscribe(link.contact, lists=[*taken, *by_hand], source=_source(link), ip=ip)
     if taken:
-        unsubscribe(link.contact, lists=taken, source=_source(link), ip=ip)
         _note(delivery, taken, everything=False)
 
 

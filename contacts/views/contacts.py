@@ -18,6 +18,7 @@ from contacts.models import Contact, List, SubscriptionStatus
 from contacts.queries import contacts as queries
 from contacts.queries.fields import fields
 from contacts.queries.lists import open_to
+from contacts.views.bulk import deeds_for
 
 
 @needs(Role.VIEWER)
@@ -25,7 +26,7 @@ def index(request: WorkspaceRequest) -> HttpResponse:
     form = FindForm(request.GET, workspace=request.workspace)
     finder = form.finder()
     page = queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
-    context = {"form": form, "finder": finder, "page": page}
+    context = {"form": form, "finder": finder, "page": page, "deeds": deeds_for(request)}
     return render_part(
         request, "contacts/contacts.html", "contacts/_contacts.html", context, target="contacts-found"
     )

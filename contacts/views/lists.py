@@ -14,6 +14,7 @@ from contacts.forms.lists import ListForm
 from contacts.models import List
 from contacts.queries import contacts
 from contacts.queries import lists as queries
+from contacts.views.bulk import deeds_for
 
 SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
 
@@ -45,6 +46,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     page = contacts.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
     counts = queries.counts(request.workspace, [held]).get(held.pk, queries.Counts())
     context = {"list": held, "form": form, "finder": finder, "page": page, "counts": counts}
+    context["deeds"] = deeds_for(request)
     return render_part(
         request, "contacts/list.html", "contacts/_list_people.html", context, target="people-found"
     )
