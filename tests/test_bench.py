@@ -19,7 +19,7 @@ FEW = [
     ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("million", "--few 100 --messages 300 --kb 2"),
-    ("contacts", "export --contacts 300"),
+    ("contacts", "export bulk --contacts 300"),
 ]
 
 

@@ -28,6 +28,10 @@ class Deed:
     undoing: str = ""
     lowest: Role = Role.MARKETER
 
+    @property
+    def has_way_back(self) -> bool:
+        return self.undo is not None
+
 
 DEEDS: Final[dict[str, Deed]] = {
     BulkAction.ADD_TO_LIST: Deed(

@@ -48,14 +48,14 @@ WITH earlier AS MATERIALIZED (SELECT earlier AS e FROM contacts_bulkchunk WHERE 
 ), gone AS (
     DELETE FROM contacts_subscription s USING earlier, jsonb_array_elements(e -> 'added') AS added(id)
      WHERE s.contact_id = added.id::bigint AND s.list_id + 0 = %(list)s
-       AND s.status = 'subscribed' AND s.consent_at = %(mark)s
+       AND s.status <> 'unsubscribed' AND s.consent_at = %(mark)s
     RETURNING s.contact_id
 ), back AS (
     UPDATE contacts_subscription s SET status = h.status, consent_source = h.consent_source,
            consent_at = h.consent_at, consent_ip = h.consent_ip, unsubscribed_at = h.unsubscribed_at,
            unsubscribe_source = h.unsubscribe_source
       FROM earlier, jsonb_populate_recordset(NULL::contacts_subscription, e -> 'held') h
-     WHERE s.id = h.id AND s.status = 'subscribed' AND s.consent_at = %(mark)s
+     WHERE s.id = h.id AND s.status <> 'unsubscribed' AND s.consent_at = %(mark)s
     RETURNING s.contact_id
 )
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM back)
@@ -72,20 +72,24 @@ held AS MATERIALIZED (
      WHERE contact_id = ANY(%(ids)s) AND (%(list)s::bigint IS NULL OR list_id + 0 = %(list)s)
        AND status <> 'unsubscribed'
 )"""
-KEPT: Final = "(SELECT COALESCE(jsonb_agg(to_jsonb(held)), '[]') FROM held)"
+# {status: ids of subscriptions}: whoever is no more than that has nothing else to be given back.
+KEPT: Final = """(
+    SELECT COALESCE(jsonb_object_agg(status, ids), '{}')
+      FROM (SELECT status, jsonb_agg(id) AS ids FROM held GROUP BY status) AS by_status)"""
 REMOVE: Final = f"""
 WITH {ENDED}, kept AS (
     UPDATE contacts_bulkchunk SET earlier = jsonb_build_object('held', {KEPT}) WHERE id = %(chunk)s
 )
 SELECT count(*) FROM held
 """  # noqa: S608
-# Whoever unsubscribed by themselves since has their own time, and stays unsubscribed.
+# Whoever unsubscribed by themselves since has their own time, and stays unsubscribed. The status is not asked for: it
+# would be looked up among everybody's.
 BACK: Final = """
 back AS (
-    UPDATE contacts_subscription s SET status = h.status, unsubscribed_at = h.unsubscribed_at,
-           unsubscribe_source = h.unsubscribe_source
-      FROM contacts_bulkchunk b, jsonb_populate_recordset(NULL::contacts_subscription, b.earlier -> 'held') h
-     WHERE b.id = %(chunk)s AND s.id = h.id AND s.status = 'unsubscribed' AND s.unsubscribed_at = %(mark)s
+    UPDATE contacts_subscription s SET status = h.status, unsubscribed_at = NULL, unsubscribe_source = ''
+      FROM contacts_bulkchunk b, jsonb_each(b.earlier -> 'held') AS h(status, ids),
+           jsonb_array_elements(h.ids) AS held(id)
+     WHERE b.id = %(chunk)s AND s.id = held.id::bigint AND s.unsubscribed_at = %(mark)s
     RETURNING s.contact_id
 )"""
 UNDO_REMOVE: Final = f"WITH {BACK} SELECT count(*) FROM back"  # noqa: S608

@@ -350,7 +350,7 @@ def test_another_value_since_is_kept(workspace, do, undo):
 
 def test_a_contact_or_a_tag_deleted_since_is_no_trouble(workspace, do, undo):
     news = a_list(workspace)
-    anna, tom, eve = some(workspace, 3, subscribed_to=[news])
+    anna, tom, _eve = some(workspace, 3, subscribed_to=[news])
     red, blue = named(workspace, ["blue", "red"], by=None)
     Contact.objects.update(tag_ids=[blue.pk, red.pk])
     untagged, off = do("remove_tags", {"tags": [red.pk, blue.pk]}), do("remove_from_list", {"list": news.pk})
@@ -514,9 +514,7 @@ def test_two_deeds_at_once_for_the_same_people_end_both(workspace, do, monkeypat
     ]
     try:
         for first, second in pairs:
-            runs = [
-                do(action, parameters, run=False, **more) for action, parameters, more in (first, second)
-            ]
+            runs = [do(action, parameters, run=False, **more) for action, parameters, more in (first, second)]
             ended = both(*(lambda pk=run.pk: run_bulk(bulk_id=pk)["outcome"] for run in runs))
             assert ended == ["done", "done"]
             for run in runs:
