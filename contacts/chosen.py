@@ -1,4 +1,4 @@
-"""Whom an export or a deed for many is about: found by a search, of a list or a segment, or chosen one by one.
+"""Whom an export or a bulk action is about: found by a search, of a list or a segment, or chosen one by one.
 
 As kept in `Export.chosen` and `BulkRun.chosen`.
 """

@@ -1,4 +1,4 @@
-"""What imports, exports and deeds for many share as long jobs: one worker has each, and silent ones are taken up again."""
+"""What imports, exports and bulk actions share as long jobs: one worker has each, and silent ones are taken up again."""
 
 import datetime
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Asking for a deed for many, cancelling and undoing it, and bringing back what fell silent."""
+"""Asking for a bulk action, cancelling and undoing it, and bringing back what fell silent."""
 
 import datetime
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ class Deed:
 
 DEEDS: Final[dict[str, Deed]] = {
     BulkAction.ADD_TO_LIST: Deed(
-        "list",
+        "playlist-add",
         lists.add,
         lists.undo_add,
         "Added",
@@ -45,7 +45,7 @@ DEEDS: Final[dict[str, Deed]] = {
         "Those added are taken off again, except who left or gave consent anew since.",
     ),
     BulkAction.REMOVE_FROM_LIST: Deed(
-        "list-x",
+        "playlist-x",
         lists.remove,
         lists.undo_remove,
         "Taken off",

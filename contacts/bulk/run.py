@@ -1,4 +1,4 @@
-"""Runs a deed for many: claims it, freezes whom it is for, does it chunk by chunk, and can be killed at any moment.
+"""Runs a bulk action: claims it, freezes whom it is for, does it chunk by chunk, and can be killed at any moment.
 
 Each chunk is one transaction that also advances the counts, under a lock on the run's row: a run that was killed is
 taken up with the first chunk that is not done, and of two workers at once only one goes on.

@@ -223,7 +223,7 @@ class SuppressForm(_BulkForm):
 
 
 class DeleteForm(_BulkForm):
-    go = "Delete for good:"
+    go = "Delete"
     is_danger = True
     word = forms.CharField(
         label=f"Type “{DELETE_WORD}” to confirm",

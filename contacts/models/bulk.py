@@ -1,4 +1,4 @@
-"""Deeds for many contacts at once, and what is kept to undo them."""
+"""Bulk actions contacts at once, and what is kept to undo them."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class BulkState(models.TextChoices):
 
 
 class BulkRun(LongRun):
-    """One deed for many contacts, or the undoing of one: then `undoes` says of which.
+    """One bulk action, or the undoing of one: then `undoes` says of which.
 
     Whom it is for is worked out when it starts, and stays: see BulkChunk. Each of total_count is done once, and
     counted as changed, as unchanged (was so before, or is gone) or as held (may not be changed).

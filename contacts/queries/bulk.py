@@ -1,4 +1,4 @@
-"""How deeds for many are read: the list, one's progress, and what of it can still be undone."""
+"""How bulk actions are read: the list, one's progress, and what of it can still be undone."""
 
 import datetime
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ COUNT_SECONDS: Final = 1
 
 
 def recent(workspace: Workspace, search: str = "") -> QuerySet[BulkRun]:
-    """The workspace's deeds for many, by part of what was done; ordered by the page (`bulk_newest_idx`)."""
+    """The workspace's bulk actions, by part of what was done; ordered by the page (`bulk_newest_idx`)."""
     runs: QuerySet[BulkRun] = BulkRun.objects.of(workspace).filter(name__icontains=search)
     return runs.select_related("created_by").defer("chosen", "parameters")
 

@@ -1,4 +1,4 @@
-"""Whom the address of a page is about, as exports and deeds for many read it."""
+"""Whom the address of a page is about, as exports and bulk actions read it."""
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404

@@ -1,4 +1,4 @@
-"""Deeds for many: choosing whom on a list, saying in numbers what will happen, progress, result and undo."""
+"""Bulk actions: choosing whom on a list, saying in numbers what will happen, progress, result and undo."""
 
 from typing import Any
 

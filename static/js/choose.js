@@ -20,7 +20,7 @@ document.addEventListener("click", ({ target }) => {
 function begin() {
   if (!bar()) return;
   const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
-  ids = new Set(kept.place === bar().dataset.choose ? kept.ids : []);
+  ids = new Set(kept.place === place() ? kept.ids : []);
   draw();
 }
 
@@ -38,7 +38,7 @@ function clear() {
 }
 
 function keep() {
-  sessionStorage.setItem(KEPT, JSON.stringify({ place: bar().dataset.choose, ids: [...ids] }));
+  sessionStorage.setItem(KEPT, JSON.stringify({ place: place(), ids: [...ids] }));
   draw();
 }
 
@@ -62,5 +62,15 @@ function words(isAll, onPage) {
   return `${ids.size.toLocaleString("en")} chosen${elsewhere ? `, ${elsewhere.toLocaleString("en")} on other pages` : ""}`;
 }
 
-const bar = () => document.querySelector("form[data-choose]");
-const boxes = () => [...document.querySelectorAll('input[name="contact"]')];
+// The address without a cursor; "?" alone is left of one that had nothing else.
+function place() {
+  return bar().dataset.choose.replace(/\?$/, "");
+}
+
+function bar() {
+  return document.querySelector("form[data-choose]");
+}
+
+function boxes() {
+  return [...document.querySelectorAll('input[name="contact"]')];
+}

@@ -1,4 +1,4 @@
-"""Deeds for many: each changes whom it says, counts everybody once, and undoing it gives back what was before."""
+"""Bulk actions: each changes whom it says, counts everybody once, and undoing it gives back what was before."""
 
 import datetime
 import threading
