@@ -14,11 +14,12 @@ people AS MATERIALIZED (
     INSERT INTO contacts_suppression (workspace_id, email, reason, note, created_at)
     SELECT %(workspace)s, email, 'manual', %(note)s, %(mark)s FROM people ORDER BY email
     ON CONFLICT (workspace_id, email) DO NOTHING
-    RETURNING email
+    RETURNING id, email
 ), suppressed AS (
-    SELECT p.id, p.email FROM people p JOIN added USING (email)
+    SELECT p.id, a.id AS suppression_id FROM people p JOIN added a USING (email)
 )"""
-NEW: Final = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(id, email)), '[]') FROM suppressed)"
+# Kept of each: the ids of its contact and its suppression, and no address.
+NEW: Final = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(id, suppression_id)), '[]') FROM suppressed)"
 SUPPRESS: Final = f"""
 WITH {SUPPRESSED}, kept AS (
     UPDATE contacts_bulkchunk SET earlier = jsonb_build_object('suppressed', {NEW}) WHERE id = %(chunk)s
@@ -37,8 +38,7 @@ LIFTED: Final = """
 lifted AS (
     DELETE FROM contacts_suppression x
      USING contacts_bulkchunk b, jsonb_array_elements(b.earlier -> 'suppressed') AS e
-     WHERE b.id = %(chunk)s AND x.workspace_id = %(workspace)s AND x.email = e ->> 1
-       AND x.reason = 'manual' AND x.created_at = %(mark)s
+     WHERE b.id = %(chunk)s AND x.id = (e -> 1)::bigint AND x.reason = 'manual' AND x.created_at = %(mark)s
     RETURNING (e -> 0)::bigint AS id
 )"""
 UNDO_SUPPRESS: Final = f"WITH {LIFTED} SELECT count(*) FROM lifted"  # noqa: S608

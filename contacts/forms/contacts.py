@@ -91,7 +91,7 @@ class ContactForm(Styled, forms.Form):
         self.workspace, self.contact = workspace, contact
         self.custom: list[CustomField] = list(CustomField.objects.of(workspace))
         held = contact.attributes if contact else {}
-        own = {f"attribute_{each.key}": attribute_field(each, held.get(each.key)) for each in self.custom}
+        own = {f"attribute_{each.key}": _attribute_field(each, held.get(each.key)) for each in self.custom}
         own |= {} if contact else _subscription_fields(workspace)
         self.base_fields = {**type(self).base_fields, **own}  # type: ignore[misc]
         names = ("email", "first_name", "last_name")
@@ -115,7 +115,7 @@ class ContactForm(Styled, forms.Form):
 
     def details(self) -> Details:
         data = self.cleaned_data
-        attributes = {each.key: stored(each, data[f"attribute_{each.key}"]) for each in self.custom}
+        attributes = {each.key: _stored(each, data[f"attribute_{each.key}"]) for each in self.custom}
         return Details(data["email"], data["first_name"], data["last_name"], attributes)
 
     def profile(self) -> list[forms.BoundField]:
@@ -152,6 +152,16 @@ class SubscribeForm(Styled, forms.Form):
             del self.fields["asked_again"]
 
 
+def value_field(custom: CustomField) -> forms.Field:
+    """An empty form field for a value of the custom field."""
+    return _attribute_field(custom, None)
+
+
+def value_of(custom: CustomField, data: Any) -> Any:
+    """What that form field gave, as `Contact.attributes` keeps it; None where it was left empty."""
+    return _stored(custom, data)
+
+
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:
     """What stands beside the field of an address that is somebody else's, with the way to them."""
     if existing is None:  # gone again in the same moment
@@ -174,7 +184,7 @@ def _subscription_fields(workspace: Workspace) -> dict[str, forms.Field]:
     }
 
 
-def attribute_field(custom: CustomField, value: Any) -> forms.Field:
+def _attribute_field(custom: CustomField, value: Any) -> forms.Field:
     """A form field of the custom field's type, holding the value where it fits the type."""
     label = custom.label
     match custom.type:
@@ -210,7 +220,7 @@ def attribute_field(custom: CustomField, value: Any) -> forms.Field:
     return forms.CharField(label=label, required=False, initial=value, max_length=TEXT_LIMIT, widget=text)
 
 
-def stored(custom: CustomField, value: Any) -> Any:
+def _stored(custom: CustomField, value: Any) -> Any:
     """The value as `Contact.attributes` keeps it; None where there is none."""
     if value in ("", None):
         return None

@@ -374,6 +374,15 @@ def test_after_a_week_nothing_is_kept(workspace, do, bob):
     assert not BulkChunk.objects.exists()
 
 
+@pytest.mark.parametrize("action", DEEDS)
+def test_what_is_kept_to_undo_names_nobody(workspace, do, action):
+    _, parameters = a_mixed_workspace(workspace)
+    do(action, parameters)
+    (kept,) = BulkChunk.objects.values_list("earlier", flat=True)
+    assert kept
+    assert "@" not in str(kept)
+
+
 def test_one_undoing_at_a_time_and_a_stopped_one_goes_on_with_the_rest(workspace, do, bob, monkeypatch):
     monkeypatch.setattr(running, "CHUNK_PEOPLE", 2)
     some(workspace, 5)
