@@ -123,10 +123,11 @@ def leave_everything(link: Link, *, ip: str | None) -> None:
         return
     delivery = _locked(link)
     taken = _all_lists(link.contact)
-    is_new = not _suppressions(link.contact).exists()
+    held = _suppressions(link.contact).first()
+    is_new, was_by_hand = held is None, held is not None and held.reason == SuppressionReason.MANUAL
     unsubscribe_from_everything(link.contact, source=_source(link), ip=ip)
     if taken or is_new:
-        _note(delivery, taken, everything=is_new)
+        _note(delivery, taken, everything=is_new, by_hand=was_by_hand)
 
 
 @transaction.atomic(durable=True)
@@ -140,6 +141,9 @@ def come_back(link: Link, *, ip: str | None) -> None:
     subscribe(link.contact, lists=lists, source=f"{_source(link)}, undoing it", ip=ip)
     if left.get("everything"):
         _lift_suppression(link.contact)
+    elif left.get("by_hand"):
+        wish = _suppressions(link.contact).filter(reason=SuppressionReason.UNSUBSCRIBED)
+        wish.update(reason=SuppressionReason.MANUAL)  # as before they asked for the same
     Delivery.objects.filter(pk=delivery.pk).update(unsubscribed_at=None, left=None)
     Mailing.objects.filter(pk=delivery.mailing_id).update(unsubscribed_count=F("unsubscribed_count") - 1)
 
@@ -161,12 +165,13 @@ def _lift_suppression(contact: Contact) -> None:
         lifted.delete()
 
 
-def _note(delivery: Delivery, taken: list[List], *, everything: bool) -> None:
+def _note(delivery: Delivery, taken: list[List], *, everything: bool, by_hand: bool = False) -> None:
     """Remember what was taken; a person is counted once, however often they click."""
     before = delivery.left or {"lists": [], "everything": False}
     left = {
         "lists": sorted({*before["lists"], *(each.pk for each in taken)}),
         "everything": before["everything"] or everything,
+        "by_hand": before.get("by_hand", False) or by_hand,
     }
     rows = Delivery.objects.filter(pk=delivery.pk)
     if rows.filter(unsubscribed_at=None).update(unsubscribed_at=timezone.now(), left=left):

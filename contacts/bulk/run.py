@@ -19,12 +19,14 @@ from accounts.errors import Refusal
 from accounts.queue import enqueue, leaving
 from contacts import chosen, runs
 from contacts.bulk.deeds import DEEDS
+from contacts.importing.merge import analyze
 from contacts.models import BulkChunk, BulkRun, BulkState
 from contacts.queries.segments import TakesTooLong, at_most
 
 log = logging.getLogger(__name__)
 JOB: Final = "contacts.jobs.run_bulk"
 CHUNK_PEOPLE: Final = 5000  # some tenths of a second each: progress is fine-grained, cancel is quick
+ANALYZE_PEOPLE: Final = 10_000  # so many changed make the planner's statistics stale
 FREEZE_SECONDS: Final = 50  # less than until a silent run is taken for dead
 VICTIM_TIMES: Final = 5  # in a row that PostgreSQL may end a chunk, so that somebody else's deed goes on
 # Whom it is for, in the order of their ids. Cost: that of finding them, and 8 bytes a person.
@@ -93,6 +95,8 @@ def _carry_out(run: BulkRun) -> str:
             continue
         victim_times = 0
         if not goes_on:
+            if run.changed_count >= ANALYZE_PEOPLE:
+                analyze()
             return "done"
     with transaction.atomic():  # this worker was told to stop; the next one goes on
         if _mine(run).update(state=BulkState.QUEUED):

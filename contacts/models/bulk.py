@@ -38,7 +38,9 @@ class BulkRun(LongRun):
     counted as changed, as unchanged (was so before, or is gone) or as held (may not be changed).
     """
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="bulk_runs")
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="bulk_runs", db_index=False
+    )
     action = models.CharField(max_length=20, choices=BulkAction.choices)
     name = models.CharField(max_length=200)  # the deed in words: Add to “News”
     whom = models.CharField(max_length=200)  # those chosen in words
@@ -73,7 +75,7 @@ class BulkRun(LongRun):
 class BulkChunk(models.Model):
     """Some thousand of those whom a run is for: done in one transaction, undone in one."""
 
-    run = models.ForeignKey(BulkRun, on_delete=models.CASCADE, related_name="chunks")
+    run = models.ForeignKey(BulkRun, on_delete=models.CASCADE, related_name="chunks", db_index=False)
     number = models.PositiveIntegerField()
     contact_ids = ArrayField(models.BigIntegerField())  # ascending
     is_done = models.BooleanField(default=False)
