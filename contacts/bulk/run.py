@@ -105,9 +105,10 @@ def _carry_out(run: BulkRun) -> str:
 
 
 def _freeze(run: BulkRun) -> None:
-    """Write down whom it is for; who was added after it was asked for is none of them."""
+    """Write down whom it is for. Of all that match, who was added after it was asked for is none."""
     people, _ = chosen.people(run.chosen, run.workspace)
-    people = people.filter(created_at__lte=run.created_at)
+    if "ids" not in run.chosen:
+        people = people.filter(created_at__lte=run.created_at)
     try:
         sql, values = people.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:  # as Django says that rules can match nobody
