@@ -9,7 +9,7 @@ class CampaignsConfig(AppConfig):
         from campaigns.actions import lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import exports, growth, imports
+        from contacts.actions import bulk, exports, growth, imports
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -21,6 +21,8 @@ class CampaignsConfig(AppConfig):
             exports.requeue_silent,
             exports.forget_old,
             growth.fold,
+            bulk.requeue_silent,
+            bulk.forget_old,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.segment_uses.append(audience.segment_uses)

@@ -1,4 +1,4 @@
-"""What imports and exports share as long jobs: one worker has each, and what falls silent is taken up again."""
+"""What imports, exports and bulk actions share as long jobs: one worker has each, and silent ones are taken up again."""
 
 import datetime
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from contacts.models import Export, Import
+from contacts.models import BulkRun, Export, Import
 
 SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
-# The same words in ImportState and in ExportState.
+# The same words in the states of each.
 QUEUED, RUNNING = "queued", "running"
 
 
@@ -25,7 +25,7 @@ def is_free(now: datetime.datetime) -> Q:
     return Q(state=QUEUED) | Q(state=RUNNING, progress_at__lt=_silent_before(now))
 
 
-def requeue_silent(model: type[Import] | type[Export], queue: Callable[[int], None]) -> int:
+def requeue_silent(model: type[Import] | type[Export] | type[BulkRun], queue: Callable[[int], None]) -> int:
     """Queue again what gave no sign of life: its job was lost, or its worker was killed.
 
     queue: puts a run's id on its queue. Returns: how many. A run whose worker lives after all notices at its next

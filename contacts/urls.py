@@ -28,5 +28,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("suppression/<int:pk>/delete/", suppressions.delete, name="suppression_delete"),
     path("", include("contacts.urls_imports")),
     path("", include("contacts.urls_exports")),
+    path("", include("contacts.urls_bulk")),
     path("", include("contacts.urls_segments")),
 ]

@@ -253,7 +253,9 @@ class Delivery(models.Model):
     provider_id = models.CharField(max_length=200, default="", blank=True)  # the ESP's own id of the message
     # Set while the person stays away by this message's link; `left` is what the link took, so that it can give it back.
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
-    left: Any = models.JSONField(null=True, blank=True)  # {"lists": [ids], "everything": bool}
+    left: Any = models.JSONField(
+        null=True, blank=True
+    )  # {"lists": [ids], "everything": bool, "by_hand": bool}
 
     class Meta:
         constraints = [

@@ -75,6 +75,16 @@ def _of_mailing(contact: Contact | None, mailing: Mailing) -> list[List]:
     return [each for each in _lists(contact, *statuses) if each.pk in mailing.list_ids]
 
 
+def _taken_off(contact: Contact, mailing: Mailing) -> list[List]:
+    """The mailing's lists that a member of the workspace took them off: now it is their own wish, and stays."""
+    held = Subscription.objects.filter(contact=contact, list__in=mailing.list_ids)
+    return [
+        each.list
+        for each in held.filter(status=SubscriptionStatus.UNSUBSCRIBED).select_related("list")
+        if not each.left_by_themselves
+    ]
+
+
 def _all_lists(contact: Contact) -> list[List]:
     return _lists(contact, SubscriptionStatus.SUBSCRIBED)
 
@@ -108,9 +118,10 @@ def leave_lists(link: Link, *, ip: str | None) -> None:
     if link.mailing.is_test or link.contact is None:
         return
     delivery = _locked(link)
-    taken = _of_mailing(link.contact, link.mailing)
+    taken, by_hand = _of_mailing(link.contact, link.mailing), _taken_off(link.contact, link.mailing)
+    if taken or by_hand:
+        unsubscribe(link.contact, lists=[*taken, *by_hand], source=_source(link), ip=ip)
     if taken:
-        unsubscribe(link.contact, lists=taken, source=_source(link), ip=ip)
         _note(delivery, taken, everything=False)
 
 
@@ -121,10 +132,11 @@ def leave_everything(link: Link, *, ip: str | None) -> None:
         return
     delivery = _locked(link)
     taken = _all_lists(link.contact)
-    is_new = not _suppressions(link.contact).exists()
+    held = _suppressions(link.contact).first()
+    is_new, was_by_hand = held is None, held is not None and held.reason == SuppressionReason.MANUAL
     unsubscribe_from_everything(link.contact, source=_source(link), ip=ip)
     if taken or is_new:
-        _note(delivery, taken, everything=is_new)
+        _note(delivery, taken, everything=is_new, by_hand=was_by_hand)
 
 
 @transaction.atomic(durable=True)
@@ -138,6 +150,9 @@ def come_back(link: Link, *, ip: str | None) -> None:
     subscribe(link.contact, lists=lists, source=f"{_source(link)}, undoing it", ip=ip)
     if left.get("everything"):
         _lift_suppression(link.contact)
+    elif left.get("by_hand"):
+        wish = _suppressions(link.contact).filter(reason=SuppressionReason.UNSUBSCRIBED)
+        wish.update(reason=SuppressionReason.MANUAL)  # as before they asked for the same
     Delivery.objects.filter(pk=delivery.pk).update(unsubscribed_at=None, left=None)
     Mailing.objects.filter(pk=delivery.mailing_id).update(unsubscribed_count=F("unsubscribed_count") - 1)
 
@@ -159,12 +174,13 @@ def _lift_suppression(contact: Contact) -> None:
         lifted.delete()
 
 
-def _note(delivery: Delivery, taken: list[List], *, everything: bool) -> None:
+def _note(delivery: Delivery, taken: list[List], *, everything: bool, by_hand: bool = False) -> None:
     """Remember what was taken; a person is counted once, however often they click."""
     before = delivery.left or {"lists": [], "everything": False}
     left = {
         "lists": sorted({*before["lists"], *(each.pk for each in taken)}),
         "everything": before["everything"] or everything,
+        "by_hand": before.get("by_hand", False) or by_hand,
     }
     rows = Delivery.objects.filter(pk=delivery.pk)
     if rows.filter(unsubscribed_at=None).update(unsubscribed_at=timezone.now(), left=left):

@@ -23,6 +23,7 @@ FEW = [
     ("contacts", "export --contacts 300"),
     ("contacts", "pages --contacts 300"),
     ("contacts", "lists --contacts 300"),
+    ("contacts", "bulk --contacts 300"),
     ("contacts", "sending --contacts 300"),
 ]
 

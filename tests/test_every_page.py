@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
 from contacts.actions import confirmations
-from contacts.models import Export, Import, ImportState, List, Suppression
+from contacts.models import BulkRun, Export, Import, ImportState, List, Suppression
 from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
@@ -98,6 +98,12 @@ TABLE = {
     "export_cancel": (DEED, MARKETER),
     "export_delete": (DEED, MARKETER),
     "export_file": (PAGE, MARKETER),
+    "bulk_runs": (PAGE, VIEWER),
+    "bulk_new": (PAGE, MARKETER),
+    "bulk_count": (PAGE, MARKETER),
+    "bulk": (PAGE, VIEWER),
+    "bulk_cancel": (DEED, MARKETER),
+    "bulk_undo": (DEED, MARKETER),
     "segments": (PAGE, VIEWER),
     "segment_new": (PAGE, MARKETER),
     "segment_count": (PAGE, VIEWER),
@@ -239,6 +245,7 @@ def world(workspace, alice, bob, settings):
     export = Export.objects.create(
         workspace=workspace, name=f"{SECRET} export", file="exports/gone.csv", state="done"
     )
+    bulk = BulkRun.objects.create(workspace=workspace, action="add_tags", name=f"{SECRET} tag", state="done")
     invitation = Invitation.objects.create(workspace=workspace, email="new@acme.example", role=VIEWER)
     EmailAddress.objects.create(user=alice, email=alice.email, primary=True)  # as signing up does
     record(alice, "tested", SECRET, workspace=workspace)
@@ -285,6 +292,11 @@ def world(workspace, alice, bob, settings):
             "export_*": [export.pk],
             "export_new": [],
             "export_file": [signing.dumps(export.pk, salt=SALT)],
+            "bulk": [bulk.pk],
+            "bulk_*": [bulk.pk],
+            "bulk_runs": [],
+            "bulk_new": [],
+            "bulk_count": [],
             "segment": [segment.pk],
             "segment_*": [segment.pk],
             "segment_new": [],
@@ -301,7 +313,12 @@ def world(workspace, alice, bob, settings):
             "campaign_report": [sent.pk],
             "campaign_recipients": [sent.pk],
         },
-        queries={"segment_count": f"?segment={segment.pk}", "export_new": f"?list={news.pk}"},
+        queries={
+            "segment_count": f"?segment={segment.pk}",
+            "export_new": f"?list={news.pk}",
+            "bulk_new": f"?action=add_tags&list={news.pk}",
+            "bulk_count": f"?list={news.pk}",
+        },
     )
 
 

@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from bench.contacts import exporting, lists, pages, reading, sending  # noqa: E402
+from bench.contacts import bulk, exporting, lists, pages, reading, sending  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
@@ -22,6 +22,7 @@ PARTS = {
     "export": exporting.measure_export,
     "pages": pages.measure_pages,
     "lists": lists.measure_lists,
+    "bulk": bulk.measure_bulk,
     "sending": sending.measure_sending,
 }
 

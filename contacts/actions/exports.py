@@ -9,8 +9,7 @@ from django.utils import timezone
 from accounts.errors import WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
-from contacts import runs
-from contacts.exporting import chosen
+from contacts import chosen, runs
 from contacts.models import Export, ExportFormat, ExportState, Segment
 from contacts.queries.contacts import Finder
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.errors import Refusal
@@ -75,9 +76,13 @@ def unsubscribe(
 ) -> int:
     """Take the contact off the lists, all of them where none is named; effective for what is not sent yet.
 
-    Returns: how many subscriptions changed; those that ended before keep their record.
+    by: who of the workspace does it; None: the contact, whose own wish is also written over what was done by hand.
+    Returns: how many subscriptions changed; others that ended before keep their record.
     """
-    held = Subscription.objects.filter(contact=contact).exclude(status=SubscriptionStatus.UNSUBSCRIBED)
+    ending = ~Q(status=SubscriptionStatus.UNSUBSCRIBED)
+    if by is None:
+        ending |= Q(unsubscribe_source__startswith=TAKEN_OFF)
+    held = Subscription.objects.filter(ending, contact=contact)
     if pks := [each.pk for each in lists]:
         held = held.filter(list__in=pks)
     changed = held.update(

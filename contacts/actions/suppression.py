@@ -10,12 +10,15 @@ from accounts.models import User, Workspace, record
 from contacts.models import Suppression, SuppressionReason
 
 # Lower case as the database understands it, since that is how contacts are compared with it.
-# The first reason stays. Cost: one look by one_suppression_per_address for each address.
+# The first reason stays, but what the person did or their server said outweighs what was put in by hand: that
+# may be taken back by hand, too. Cost: one look by one_suppression_per_address for each address.
 SUPPRESS: Final = """
-INSERT INTO contacts_suppression (workspace_id, email, reason, note, created_at)
+INSERT INTO contacts_suppression AS held (workspace_id, email, reason, note, created_at)
 SELECT DISTINCT %(workspace)s::bigint, lower(email), %(reason)s, %(note)s, %(at)s::timestamptz
 FROM unnest(%(emails)s::text[]) AS typed(email) ORDER BY 2
-ON CONFLICT (workspace_id, email) DO NOTHING
+ON CONFLICT (workspace_id, email) DO UPDATE SET reason = excluded.reason, created_at = excluded.created_at,
+    note = left(concat_ws('. Before: ', excluded.note, NULLIF(held.note, '')), 500)
+WHERE held.reason = 'manual' AND excluded.reason <> 'manual'
 """
 
 
@@ -23,7 +26,10 @@ ON CONFLICT (workspace_id, email) DO NOTHING
 def suppress(
     workspace: Workspace, *, email: str, reason: str, note: str = "", by: User | None = None
 ) -> bool:
-    """Send nothing to the address any more, also of campaigns in the air. False: it was suppressed before."""
+    """Send nothing to the address any more, also of campaigns in the air.
+
+    False: it was suppressed before, and stays so for its reason.
+    """
     added = _insert(workspace, [email], reason=reason, note=note)
     if added:
         record(by, "suppression.added", email.lower(), workspace=workspace)

@@ -13,8 +13,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.errors import Refusal
-from contacts import runs
-from contacts.exporting import chosen, files, rows
+from contacts import chosen, runs
+from contacts.exporting import files, rows
 from contacts.models import Export, ExportFormat, ExportState
 from contacts.queries.fields import fields
 

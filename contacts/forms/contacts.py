@@ -180,6 +180,16 @@ class SubscribeForm(Styled, forms.Form):
         return data
 
 
+def value_field(custom: CustomField) -> forms.Field:
+    """An empty form field for a value of the custom field."""
+    return _attribute_field(custom, None)
+
+
+def value_of(custom: CustomField, data: Any) -> Any:
+    """What that form field gave, as `Contact.attributes` keeps it; None where it was left empty."""
+    return _stored(custom, data)
+
+
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:
     """What stands beside the field of an address that is somebody else's, with the way to them."""
     if existing is None:  # gone again in the same moment

@@ -1,5 +1,6 @@
 """Contacts, lists, subscriptions, suppression, segments, imports and exports: who may be written to."""
 
+from contacts.models.bulk import BulkAction, BulkChunk, BulkRun, BulkState
 from contacts.models.exports import Export, ExportFormat, ExportState
 from contacts.models.fields import CustomField, FieldType
 from contacts.models.growth import ListChange, ListDay
@@ -15,6 +16,10 @@ __all__ = [
     "HAS_TAGS",
     "NAME_KEY",
     "TAKEN_OFF",
+    "BulkAction",
+    "BulkChunk",
+    "BulkRun",
+    "BulkState",
     "Contact",
     "ContactQuerySet",
     "CustomField",

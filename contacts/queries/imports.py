@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import Workspace
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, Import, ImportRefusal, ImportState
+from contacts.models import CustomField, Import, ImportRefusal, ImportState, LongRun
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ def recent(workspace: Workspace, search: str = "") -> QuerySet[Import]:
     return Import.objects.of(workspace).filter(file_name__icontains=search).select_related("created_by")
 
 
-def pace(run: Import) -> Pace:
-    """Rows a second since the start, and what is left at that pace."""
+def pace(run: LongRun) -> Pace:
+    """Rows, or people, a second since the start, and what is left at that pace."""
     if not run.started_at or not run.done_count:
         return Pace(0, None)
     seconds = ((run.finished_at or timezone.now()) - run.started_at) / datetime.timedelta(seconds=1)

@@ -19,13 +19,14 @@ from contacts.queries import contacts as queries
 from contacts.queries.fields import fields
 from contacts.queries.lists import open_to
 from contacts.queries.segments import TakesTooLong
+from contacts.views.bulk import deeds_for
 
 
 @needs(Role.VIEWER)
 def index(request: WorkspaceRequest) -> HttpResponse:
     form = FindForm(request.GET, workspace=request.workspace)
     finder = form.finder()
-    context = {"form": form, "finder": finder} | found(request, finder)
+    context = {"form": form, "finder": finder, "deeds": deeds_for(request)} | found(request, finder)
     return render_part(
         request, "contacts/contacts.html", "contacts/_contacts.html", context, target="contacts-found"
     )

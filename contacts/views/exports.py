@@ -13,10 +13,10 @@ from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from contacts.actions import exports as actions
-from contacts.forms.contacts import FindForm
 from contacts.forms.exports import ExportForm
-from contacts.models import Export, ExportFormat, List, Segment
+from contacts.models import Export, ExportFormat
 from contacts.queries import exports as queries
+from contacts.views.asked import asked_for
 
 LINK_SECONDS: Final = 3600  # from when the page was shown; the page shows a fresh one each time
 SALT: Final = "volley.export"
@@ -43,7 +43,7 @@ def index(request: WorkspaceRequest) -> HttpResponse:
 @needs(Role.MARKETER)
 def new(request: WorkspaceRequest) -> HttpResponse:
     """The address says of whom: ?segment=, or what the contacts' list is filtered by."""
-    segment, find = _asked_for(request)
+    segment, find = asked_for(request)
     form = ExportForm(request.POST or None)
     if form.is_valid():
         file_format = ExportFormat(form.cleaned_data["format"])
@@ -98,29 +98,6 @@ def file(request: WorkspaceRequest, token: str) -> HttpResponse:
     answer = FileResponse(opened, as_attachment=True, filename=run.file_name)
     answer["Cache-Control"] = "private, no-store"
     return cast(HttpResponse, answer)
-
-
-def _asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
-    """The segment, or what the list of contacts looks for; what is another's or cannot be read is a 404.
-
-    Strict, unlike the list's own page: a filter that makes no sense must not export everybody.
-    """
-    nothing = FindForm({}, workspace=request.workspace)
-    if "segment" in request.GET:
-        segments = Segment.objects.of(request.workspace)
-        return get_object_or_404(segments, pk=_number(request.GET.get("segment"))), nothing
-    if asked := request.GET.get("list"):
-        get_object_or_404(List.objects.of(request.workspace), pk=_number(asked))
-    find = FindForm(request.GET, workspace=request.workspace)
-    if not find.is_valid():
-        raise Http404
-    return None, find
-
-
-def _number(text: str | None) -> int:
-    if not (text and text.isascii() and text.isdigit() and len(text) < 19):
-        raise Http404
-    return int(text)
 
 
 def _export(request: WorkspaceRequest, pk: int) -> Export:

@@ -20,6 +20,7 @@ from contacts.models import List, OptIn
 from contacts.queries import growth
 from contacts.queries import lists as queries
 from contacts.queries.segments import TakesTooLong
+from contacts.views.bulk import deeds_for
 from contacts.views.contacts import found
 
 SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
@@ -71,6 +72,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "list": held,
         "form": form,
         "finder": finder,
+        "deeds": deeds_for(request),
         **_shown(request, held),
         **found(request, finder),
     }

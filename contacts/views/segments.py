@@ -18,6 +18,7 @@ from contacts.models import Segment
 from contacts.queries import segments as queries
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
+from contacts.views.bulk import deeds_for
 
 SORTS: Sorts = {"name": ("By name", "name"), **BY_AGE}
 BLANK = {"join": "and", "rules": [NEW_RULE]}
@@ -108,7 +109,7 @@ def count(request: WorkspaceRequest) -> HttpResponse:
 @needs(Role.VIEWER)
 def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     segment = get_object_or_404(Segment.objects.of(request.workspace).select_related("workspace"), pk=pk)
-    context: dict[str, Any] = {"segment": segment}
+    context: dict[str, Any] = {"segment": segment, "deeds": deeds_for(request)}
     context["words"] = segments.in_words(segment.rules, Vocabulary.of(request.workspace))
     try:
         context["page"] = queries.people(segment, cursor=request.GET.get("cursor", ""))

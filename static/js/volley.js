@@ -7,3 +7,4 @@ import "./preview.js";
 import "./confirm.js";
 import "./upload.js";
 import "./filter-choices.js";
+import "./choose.js";

@@ -4,7 +4,7 @@ from django.db import transaction
 from accounts.models import AuditEntry
 from contacts.actions.subscriptions import subscribe, unsubscribe, unsubscribe_from_everything
 from contacts.actions.suppression import suppress
-from contacts.models import Contact, Subscription
+from contacts.models import Contact, Subscription, Suppression
 from tests.builders import a_contact, a_list
 from tests.people import a_workspace
 
@@ -71,3 +71,10 @@ def test_a_suppressed_address_with_capitals_beyond_ascii_is_not_sendable(workspa
     contact = a_contact(workspace, "ÉLAN@example.com", subscribed_to=lists)
     suppress(workspace, email=contact.email, reason="manual")
     assert not Contact.objects.sendable().exists()
+
+
+def test_what_was_put_in_by_hand_gives_way_to_what_the_person_did(workspace):
+    for reason, note in (("manual", "old customer"), ("complaint", "said so"), ("manual", "again")):
+        suppress(workspace, email="anna@example.com", reason=reason, note=note)
+    held = Suppression.objects.get()
+    assert (held.reason, held.note) == ("complaint", "said so. Before: old customer")

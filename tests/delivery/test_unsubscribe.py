@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from contacts.actions.subscriptions import unsubscribe_by_hand
 from contacts.models import Contact, List, Subscription, Suppression
 from delivery.content import Content
 from delivery.links import unsubscribe_token
@@ -266,3 +267,16 @@ def test_one_click_in_a_second_message_of_a_list_already_left_takes_nothing_more
     client.post(one_click(second))
     assert statuses(eve) == {"News": "unsubscribed", "Offers": "subscribed", "Special offers": "subscribed"}
     assert not Suppression.objects.exists()
+
+
+def test_a_click_after_being_taken_off_by_hand_makes_it_their_own_wish(
+    client, workspace, eve, news, offers, bob
+):
+    """Else whoever took many off a list by mistake would put back, with them, those who had asked to leave."""
+    token = a_token(workspace, eve, lists=[news])
+    unsubscribe_by_hand(eve, lists=[news, offers], by=bob)
+    client.post(one_click(token), {"List-Unsubscribe": "One-Click"})
+    left = Subscription.objects.get(contact=eve, list=news)
+    assert left.left_by_themselves
+    assert left.unsubscribe_source.startswith("The link in “Spring sale”")
+    assert not Subscription.objects.get(contact=eve, list=offers).left_by_themselves

@@ -15,6 +15,7 @@ NO_PAGE = {
     "export_file",
     "segment_count",
     "list_confirmation_preview",
+    "bulk_count",
     "campaign_preview",
     "campaign_preview_contacts",
     "inbox_part",
@@ -44,7 +45,13 @@ BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets the
 PREPARE = """
 from campaigns import demo
 from campaigns.models import Campaign
-from contacts.models import Contact, CustomField, Import, List, Segment, Subscription, Suppression
+from contacts import chosen
+from contacts.actions import bulk
+from contacts.actions.bulk import Plan, Whom
+from contacts.jobs import run_bulk
+from contacts.models import BulkRun, Contact, CustomField, Import, List, Segment, Subscription, Suppression
+from contacts.queries.contacts import Finder
+from django.utils import timezone
 from accounts.models import Invitation, Membership, User
 from datetime import timedelta
 from delivery.confirming import asking
@@ -73,7 +80,15 @@ Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pe
 asking.ask(news.pk)
 asks = Mailing.objects.get(confirms=news)
 token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
+whom = Whom(chosen.of_finder(Finder()), "All contacts")
+tagged = bulk.ask(workspace, Plan("add_tags", "Tag with “customer”", {}, new_tags=("customer",)), whom, by=user)
+run_bulk(bulk_id=tagged.pk)
+running = BulkRun.objects.create(
+    workspace=workspace, action="add_to_list", name="Add to “News”", whom="All contacts", state="running",
+    total_count=48213, done_count=20000, started_at=timezone.now() - timedelta(seconds=1), created_by=user,
+    progress_at=timezone.now() + timedelta(days=1))
 print(json.dumps({
+    "bulk": tagged.pk, "bulk_running": running.pk,
     "contact": Contact.objects.filter(workspace=workspace).first().pk,
     "list": news.pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
@@ -122,6 +137,12 @@ def addresses(ids: dict) -> dict[str, str]:
         "imports": "/imports/",
         "exports": "/exports/",
         "export_new": "/exports/new/",
+        "bulk_runs": "/contacts/bulk/",
+        "bulk": f"/contacts/bulk/{ids['bulk']}/",
+        "bulk-running": f"/contacts/bulk/{ids['bulk_running']}/",
+        "bulk_new": "/contacts/bulk/new/?action=add_to_list&q=a",
+        "bulk_new-tags": "/contacts/bulk/new/?action=add_tags",
+        "bulk_new-delete": "/contacts/bulk/new/?action=delete",
         "sending": "/sending/",
         "sending_new": "/sending/new/",
         "sending_new-smtp": "/sending/new/?provider=smtp",

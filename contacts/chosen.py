@@ -1,6 +1,9 @@
-"""What an export is of: people found by a search, on a list, or of a segment, as kept in `Export.chosen`."""
+"""Whom an export or a bulk action is about: found by a search, of a list or a segment, or chosen one by one.
 
-from collections.abc import Mapping
+As kept in `Export.chosen` and `BulkRun.chosen`.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -31,20 +34,26 @@ def of_segment(segment: Segment) -> dict[str, Any]:
     return {"segment": segment.pk}
 
 
+def of_ids(pks: Iterable[int]) -> dict[str, Any]:
+    return {"ids": sorted(set(pks))}
+
+
 def people(chosen: Mapping[str, Any], workspace: Workspace) -> tuple[QuerySet[Contact], List | None]:
     """The contacts, and the list of which their status and consent are told.
 
     Raises: Gone.
     """
+    if "ids" in chosen:
+        return Contact.objects.of(workspace).filter(pk__in=chosen["ids"]), None
     if pk := chosen.get("segment"):
         segment = Segment.objects.of(workspace).filter(pk=pk).first()
         if segment is None:
-            raise Gone("The segment was deleted before its people were written.")
+            raise Gone("The segment was deleted before its turn came.")
         return segments.matching(segment, workspace), None
     in_list = None
     if pk := chosen.get("list"):
         in_list = List.objects.of(workspace).filter(pk=pk).first()
         if in_list is None:
-            raise Gone("The list was deleted before its people were written.")
+            raise Gone("The list was deleted before its turn came.")
     finder = Finder(search=chosen.get("search", ""), in_list=in_list, status=chosen.get("status", ""))
     return find(workspace, finder), in_list

@@ -1,0 +1,45 @@
+"""How fast something is done to everybody, and undone."""
+
+import os
+import time
+
+from accounts.models import Workspace
+from bench import processes
+from contacts import chosen
+from contacts.actions import bulk
+from contacts.actions.bulk import Plan, Whom
+from contacts.jobs import run_bulk
+from contacts.models import BulkAction, BulkRun, CustomField, List
+from contacts.queries.contacts import Finder
+
+
+def measure_bulk(workspace: Workspace, count: int) -> dict[str, object]:
+    """People a second of each deed for everybody and of its undoing, and how far the process's memory rose."""
+    fair = List.objects.create(workspace=workspace, name="Fair")
+    everyone = List.objects.get(workspace=workspace, name="Everyone")
+    city = CustomField.objects.get(workspace=workspace, key="city")
+    plans = [
+        Plan(BulkAction.ADD_TO_LIST, "Add", {"list": fair.pk}, agreed=True),
+        Plan(BulkAction.REMOVE_FROM_LIST, "Take off", {"list": everyone.pk}),
+        Plan(BulkAction.SUPPRESS, "Suppress", {}),
+        Plan(BulkAction.ADD_TAGS, "Tag", {}, new_tags=("customer",)),
+        Plan(BulkAction.SET_FIELD, "Set", {"field": city.pk, "value": "Rome"}),
+    ]
+    result: dict[str, object] = {}
+    before = processes.memory_mb(os.getpid())
+    for plan in plans:
+        run = bulk.ask(workspace, plan, Whom(chosen.of_finder(Finder()), "Everybody"), by=None)
+        result[f"{plan.action}_per_second"] = _measured(run, count)
+        result[f"{plan.action}_undone_per_second"] = _measured(bulk.undo(run, by=None), count)  # type: ignore[arg-type]
+    fair.delete()
+    BulkRun.objects.filter(workspace=workspace).delete()
+    return result | {"rose_mb": round(processes.peak_mb(os.getpid()) - before, 1)}
+
+
+def _measured(run: BulkRun, count: int) -> int:
+    began = time.monotonic()
+    run_bulk(bulk_id=run.pk)
+    seconds = time.monotonic() - began
+    run.refresh_from_db()
+    assert (run.state, run.changed_count) == ("done", count), (run.error, run.changed_count)
+    return round(count / seconds)
