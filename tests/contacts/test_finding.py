@@ -67,7 +67,10 @@ FEW = {
     "two words": ({"search": "N14999 example"}, "contact_search_idx"),
     "a small list": ({"in_list": "tiny"}, "subscription_list_i"),  # either of the two that know a list
     "a status that few have": ({"status": "unsubscribed"}, "subscription_list_idx"),
-    "suppressed": ({"status": "suppressed"}, "one_suppression_per_address"),
+    "suppressed": (
+        {"status": "suppressed"},
+        "one_contact_per_address",
+    ),  # from the few of suppression to contacts
 }
 MANY = {
     "everybody": {},
