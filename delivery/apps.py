@@ -7,8 +7,14 @@ class DeliveryConfig(AppConfig):
     def ready(self) -> None:
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
+        from delivery import people
         from delivery.accounts import give_inbox
         from delivery.timeline import of_contact
 
         on_workspace_created.append(give_inbox)
         contacts.timeline.append(of_contact)
+        contacts.addresses.append(people.addresses)
+        contacts.erase.append(people.erase)
+        contacts.message_counts.append(people.message_count)
+        contacts.merge.append(people.merge)
+        contacts.person_file.append(people.person_file)

@@ -4,6 +4,7 @@ from accounts.models import Workspace
 from contacts.models import Contact
 from delivery.content import Content
 from delivery.pipeline.mold import Frame, Mold, Recipient, Rendered
+from delivery.pipeline.molds import said_of
 
 SAMPLE = Recipient(number=0, email="sam@example.com", first_name="Sam", last_name="Sample", attributes={})
 
@@ -19,12 +20,7 @@ def preview(content: Content, *, workspace: Workspace, name: str, contact: Conta
 def draft_mold(content: Content, *, workspace: Workspace, name: str) -> Mold:
     """A mold outside any mailing; its links lead nowhere."""
     frame = Frame(
-        mailing_id=0,
-        workspace_id=workspace.pk,
-        workspace_name=workspace.name,
-        postal_address=workspace.postal_address,
-        campaign_name=name,
-        is_test=True,
+        mailing_id=0, workspace_id=workspace.pk, campaign_name=name, is_test=True, **said_of(workspace)
     )
     return Mold(content, frame)
 

@@ -1,12 +1,15 @@
 """A contact's messages, for the timeline on the contact's page; hung into `contacts.registry`."""
 
+from datetime import datetime
 from typing import Final
+
+from django.db.models.functions import Coalesce
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
 from delivery.models import Delivery, DeliveryState
+from delivery.people import messages_of
 
-MESSAGES_SHOWN: Final = 50
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -19,10 +22,12 @@ LOOKS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def of_contact(contact: Contact) -> list[TimelineEntry]:
-    """The newest messages to the contact, by one_delivery_per_contact; one query."""
-    rows = Delivery.objects.filter(contact=contact).select_related("mailing").order_by("-mailing_id")
-    return [_entry(row) for row in rows[:MESSAGES_SHOWN]]
+def of_contact(contact: Contact, before: datetime | None, count: int) -> list[TimelineEntry]:
+    """The contact's messages before a moment, newest first, so many at most; by one_delivery_per_contact."""
+    rows = messages_of(contact).annotate(at=Coalesce("settled_at", "mailing__created_at"))
+    if before:
+        rows = rows.filter(at__lt=before)
+    return [_entry(row) for row in rows.order_by("-at", "-mailing_id")[:count]]
 
 
 def _entry(delivery: Delivery) -> TimelineEntry:

@@ -5,21 +5,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
+from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
+from contacts import fitting
 from contacts.actions.contacts import Details
 from contacts.importing import addresses
-from contacts.importing.values import TEXT_LIMIT
-from contacts.models import Contact, CustomField, FieldType, List, Subscription, SubscriptionStatus
+from contacts.importing.values import NUMBER_LIMIT, TEXT_LIMIT
+from contacts.models import (
+    Contact,
+    CustomField,
+    FieldType,
+    List,
+    Subscription,
+    SubscriptionStatus,
+    Tag,
+)
 from contacts.queries.contacts import SUPPRESSED, Finder, contact_at
 from contacts.queries.lists import open_to
 
 ANY_STATUS: Final = ("", "Any status")
 NO_CONSENT: Final = "Only people who agreed may be subscribed. Confirm it, or choose no list."
-NUMBER_LIMIT: Final = 1e15  # beyond, a number is not stored exactly
 
 
 class FindForm(Styled, forms.Form):
@@ -39,6 +48,9 @@ class FindForm(Styled, forms.Form):
         required=False,
         choices=[ANY_STATUS, *SubscriptionStatus.choices, (SUPPRESSED, "Suppressed")],
     )
+    tag = forms.ModelChoiceField(
+        label="Tag", queryset=Tag.objects.none(), required=False, empty_label="All tags"
+    )
     sort = forms.ChoiceField(
         label="Sort",
         required=False,
@@ -54,8 +66,11 @@ class FindForm(Styled, forms.Form):
         super().__init__(data)
         self.in_list = in_list
         self.fields["list"].queryset = List.objects.of(workspace)  # type: ignore[attr-defined]
+        self.fields["tag"].queryset = Tag.objects.of(workspace).order_by(Lower("name"))  # type: ignore[attr-defined]
         if in_list:
             del self.fields["list"]
+        if not Tag.objects.of(workspace).exists():
+            del self.fields["tag"]
 
     def finder(self) -> Finder:
         self.full_clean()
@@ -64,6 +79,7 @@ class FindForm(Styled, forms.Form):
             search=found.get("q", ""),
             in_list=self.in_list or found.get("list"),
             status=found.get("status", ""),
+            tag=found.get("tag"),
             sort=found.get("sort") or "newest",
         )
 
@@ -79,6 +95,7 @@ class ContactForm(Styled, forms.Form):
     )
     first_name = forms.CharField(label="First name", max_length=120, required=False, validators=[ONE_LINE])
     last_name = forms.CharField(label="Last name", max_length=120, required=False, validators=[ONE_LINE])
+    asked_back = forms.BooleanField(label="They asked to come back", required=False)
 
     def __init__(
         self,
@@ -97,6 +114,7 @@ class ContactForm(Styled, forms.Form):
         names = ("email", "first_name", "last_name")
         known = {name: getattr(contact, name) for name in names} if contact else {}
         super().__init__(data, initial={**known, **(initial or {})}, use_required_attribute=False)
+        self.asks_back = False  # the address is of somebody who was erased
 
     def clean_email(self) -> str:
         try:
@@ -109,17 +127,50 @@ class ContactForm(Styled, forms.Form):
         return email
 
     def clean(self) -> dict[str, Any]:
+        for each in self.custom:
+            self._fit(each)
         if self.cleaned_data.get("lists") and not self.cleaned_data.get("agreed"):
             self.add_error("agreed", NO_CONSENT)
         return self.cleaned_data
 
+    def _fit(self, custom: CustomField) -> None:
+        name = f"attribute_{custom.key}"
+        if name not in self.cleaned_data:
+            return
+        value = _stored(custom, self.cleaned_data[name])
+        try:
+            self.cleaned_data[name] = value if value is None else fitting.fit(custom, value)
+        except fitting.Unfit as problem:
+            self.add_error(name, str(problem))
+
+    def refuse_erased(self, message: str) -> None:
+        """Say that the address was erased, and let the person declare that its owner asked to come back."""
+        self.asks_back = True
+        self.add_error("email", message)
+
     def details(self) -> Details:
         data = self.cleaned_data
-        attributes = {each.key: _stored(each, data[f"attribute_{each.key}"]) for each in self.custom}
+        attributes = {each.key: data[f"attribute_{each.key}"] for each in self.custom}
         return Details(data["email"], data["first_name"], data["last_name"], attributes)
 
     def profile(self) -> list[forms.BoundField]:
-        return [field for field in self if field.name not in ("lists", "agreed")]
+        return [field for field in self if field.name not in ("lists", "agreed", "asked_back")]
+
+
+class ValueForm(ContactForm):
+    """One value of a contact, changed where it stands. name: as the whole form calls its field."""
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, contact: Contact, name: str) -> None:
+        super().__init__(data, workspace=contact.workspace, contact=contact)
+        self.name = name
+        kept = {name, "asked_back"} if name == "email" else {name}
+        for other in self.fields.keys() - kept:
+            del self.fields[other]
+        self.fields[name].widget.attrs |= {"autofocus": True, "aria-label": self.fields[name].label}
+
+    @property
+    def field(self) -> forms.BoundField:
+        return self[self.name]
 
 
 class SubscribeForm(Styled, forms.Form):
@@ -150,6 +201,28 @@ class SubscribeForm(Styled, forms.Form):
         self.left = [each for each in held if each.left_by_themselves and not each.list.archived_at]
         if not self.left:
             del self.fields["asked_again"]
+
+
+class SuppressContactForm(Styled, forms.Form):
+    """Why nothing is to be sent to somebody any more."""
+
+    note = forms.CharField(
+        required=False, max_length=500, help_text="Why, for your team. Kept on the suppression list."
+    )
+
+
+class MergeForm(forms.Form):
+    """Which of two contacts each value is taken from: `take_NAME` is "kept" or "gone"."""
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, names: Sequence[str]) -> None:
+        super().__init__(data)
+        for name in names:
+            self.fields[f"take_{name}"] = forms.ChoiceField(
+                choices=[("kept", ""), ("gone", "")], required=False
+            )
+
+    def taken(self) -> set[str]:
+        return {name.removeprefix("take_") for name, side in self.cleaned_data.items() if side == "gone"}
 
 
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:
@@ -200,6 +273,10 @@ def _attribute_field(custom: CustomField, value: Any) -> forms.Field:
                 input_formats=["%Y-%m-%d"],
                 error_messages={"invalid": "Give the date as in 2024-12-31."},
             )
+        case FieldType.CHOICE:
+            held = [value] if isinstance(value, str) and value and value not in custom.options else []
+            choices = [("", "–"), *((each, each) for each in [*custom.options, *held])]
+            return forms.ChoiceField(label=label, required=False, choices=choices, initial=value)
         case FieldType.BOOLEAN:
             answer = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
             return forms.ChoiceField(
@@ -207,7 +284,8 @@ def _attribute_field(custom: CustomField, value: Any) -> forms.Field:
             )
     is_long = "\n" in str(value or "") or len(str(value or "")) > 80
     text = forms.Textarea(attrs={"rows": 3}) if is_long else forms.TextInput()
-    return forms.CharField(label=label, required=False, initial=value, max_length=TEXT_LIMIT, widget=text)
+    longest = custom.limits.get("max", TEXT_LIMIT)
+    return forms.CharField(label=label, required=False, initial=value, max_length=longest, widget=text)
 
 
 def _stored(custom: CustomField, value: Any) -> Any:

@@ -15,7 +15,7 @@ from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from contacts.actions import exports as actions
 from contacts.forms.contacts import FindForm
 from contacts.forms.exports import ExportForm
-from contacts.models import Export, ExportFormat, List, Segment
+from contacts.models import Export, ExportFormat, List, Segment, Tag
 from contacts.queries import exports as queries
 
 LINK_SECONDS: Final = 3600  # from when the page was shown; the page shows a fresh one each time
@@ -111,6 +111,8 @@ def _asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
         return get_object_or_404(segments, pk=_number(request.GET.get("segment"))), nothing
     if asked := request.GET.get("list"):
         get_object_or_404(List.objects.of(request.workspace), pk=_number(asked))
+    if asked := request.GET.get("tag"):
+        get_object_or_404(Tag.objects.of(request.workspace), pk=_number(asked))
     find = FindForm(request.GET, workspace=request.workspace)
     if not find.is_valid():
         raise Http404

@@ -5,7 +5,7 @@ What does not depend on the recipient is encoded when the mold is made; filling 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ class Frame:
     postal_address: str
     campaign_name: str
     is_test: bool = False
+    # {field key: what stands for the value of who has none}
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Recipient(NamedTuple):
@@ -135,6 +137,8 @@ class Mold:
         self.html = _body(_closed(content.html), field="content", html=True)
         self.html_end = _body(content.html_end, field="content", html=True)
         self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
+        read = self.attributes
+        self._defaults = {k: v for k, v in frame.defaults.items() if read is None or k in read}
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -200,7 +204,11 @@ class Mold:
 
     def _context(self, recipient: Recipient, unsubscribe_url: str) -> dict[str, Any]:
         contact = liquid.person(
-            recipient.email, recipient.first_name, recipient.last_name, recipient.attributes or {}
+            recipient.email,
+            recipient.first_name,
+            recipient.last_name,
+            recipient.attributes or {},
+            defaults=self._defaults,
         )
         return {**self._globals, "contact": contact, "unsubscribe_url": unsubscribe_url}
 

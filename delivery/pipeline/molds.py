@@ -1,8 +1,11 @@
 """The molds of this process, each compiled once, and what their messages say of the workspace."""
 
 from collections import OrderedDict
+from typing import Any
 
 from accounts.models import Workspace
+from contacts.fitting import defaults
+from contacts.models import CustomField
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
@@ -31,9 +34,14 @@ def frame_of(mailing: Mailing) -> Frame:
         postal_address=said["postal_address"],
         campaign_name=mailing.name,
         is_test=mailing.is_test,
+        defaults=said.get("defaults", {}),
     )
 
 
-def said_of(workspace: Workspace) -> dict[str, str]:
-    """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
-    return {"workspace_name": workspace.name, "postal_address": workspace.postal_address}
+def said_of(workspace: Workspace) -> dict[str, Any]:
+    """What a mailing keeps of its workspace: later changes in its settings and fields are for later mailings."""
+    return {
+        "workspace_name": workspace.name,
+        "postal_address": workspace.postal_address,
+        "defaults": defaults(CustomField.objects.of(workspace).exclude(default="")),
+    }

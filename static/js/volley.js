@@ -5,3 +5,6 @@ import "./autosave.js";
 import "./editor.js";
 import "./preview.js";
 import "./confirm.js";
+import "./inline-edit.js";
+import "./copy.js";
+import "./rows.js";

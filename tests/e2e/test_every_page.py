@@ -14,6 +14,11 @@ NO_PAGE = {
     "import_refused",
     "export_file",
     "segment_count",
+    "contact_value",
+    "contact_tag_suggestions",
+    "contact_timeline",
+    "field_counts",
+    "tag_counts",
     "campaign_preview",
     "campaign_preview_contacts",
     "inbox_part",
@@ -43,7 +48,7 @@ BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets the
 PREPARE = """
 from campaigns import demo
 from campaigns.models import Campaign
-from contacts.models import Contact, CustomField, Import, List, Segment, Suppression
+from contacts.models import Contact, CustomField, Import, List, Segment, Suppression, Tag
 from accounts.models import Invitation, Membership, User
 from datetime import timedelta
 from delivery.models import Batch, Delivery, Mailing, SendingAccount
@@ -67,6 +72,8 @@ draft = Campaign.objects.get(workspace=workspace, state="draft")
 token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
 print(json.dumps({
     "contact": Contact.objects.filter(workspace=workspace).first().pk,
+    "other": Contact.objects.filter(workspace=workspace).last().pk,
+    "tag": Tag.objects.create(workspace=workspace, name="Met at the fair").pk,
     "list": List.objects.filter(workspace=workspace).first().pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
@@ -93,6 +100,15 @@ def addresses(ids: dict) -> dict[str, str]:
         "contact_edit": f"{contact}/edit/",
         "contact_subscribe": f"{contact}/subscribe/",
         "contact_delete": f"{contact}/delete/",
+        "contact_suppress": f"{contact}/suppress/",
+        "contact_merge": f"{contact}/merge/",
+        "contact_merge-two": f"{contact}/merge/?other={ids['other']}",
+        "contact_erase": f"{contact}/erase/",
+        "tags": "/contacts/tags/",
+        "tag_new": "/contacts/tags/new/",
+        "tag_edit": f"/contacts/tags/{ids['tag']}/",
+        "tag_delete": f"/contacts/tags/{ids['tag']}/delete/",
+        "erased": "/suppression/erased/",
         "fields": "/contacts/fields/",
         "field_new": "/contacts/fields/new/",
         "field_edit": f"/contacts/fields/{ids['field']}/",
