@@ -30,11 +30,11 @@ FIND: Final = """
 SELECT id FROM contacts_tag
  WHERE workspace_id = %(workspace)s AND lower(name) IN (SELECT lower(n) FROM unnest(%(names)s::text[]) AS typed(n))
 """
-# By contact_tags_idx, locked in the order of ids as by everybody who locks many.
+# By contact_tags_idx (`+ 0` forbids the workspace's), locked in the order of ids as by everybody who locks many.
 REPLACE: Final = """
 WITH held AS (
     SELECT id FROM contacts_contact
-     WHERE workspace_id = %(workspace)s AND tag_ids @> ARRAY[%(old)s]::int[] AND NOT (tag_ids = '{}')
+     WHERE workspace_id + 0 = %(workspace)s AND tag_ids @> ARRAY[%(old)s]::int[] AND NOT (tag_ids = '{}')
      ORDER BY id LIMIT %(count)s FOR UPDATE)
 UPDATE contacts_contact c SET updated_at = %(at)s, tag_ids = CASE
        WHEN %(new)s::int IS NULL OR c.tag_ids @> ARRAY[%(new)s]::int[] THEN array_remove(c.tag_ids, %(old)s)
