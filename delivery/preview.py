@@ -1,10 +1,16 @@
 """How a message will read, as any contact: for previews and preflight."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+from django.utils.functional import SimpleLazyObject
+
 from accounts.models import Workspace
 from contacts.models import Contact
 from delivery.content import Content
 from delivery.pipeline.mold import Frame, Mold, Recipient, Rendered
-from delivery.pipeline.molds import said_of
+from delivery.pipeline.molds import defaults_of
 
 SAMPLE = Recipient(number=0, email="sam@example.com", first_name="Sam", last_name="Sample", attributes={})
 
@@ -20,7 +26,14 @@ def preview(content: Content, *, workspace: Workspace, name: str, contact: Conta
 def draft_mold(content: Content, *, workspace: Workspace, name: str) -> Mold:
     """A mold outside any mailing; its links lead nowhere."""
     frame = Frame(
-        mailing_id=0, workspace_id=workspace.pk, campaign_name=name, is_test=True, **said_of(workspace)
+        mailing_id=0,
+        workspace_id=workspace.pk,
+        workspace_name=workspace.name,
+        postal_address=workspace.postal_address,
+        campaign_name=name,
+        is_test=True,
+        # Asked where the content reads a field.
+        defaults=cast(Mapping[str, Any], SimpleLazyObject(partial(defaults_of, workspace))),
     )
     return Mold(content, frame)
 

@@ -150,9 +150,9 @@ def tag_suggestions(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @needs(Role.VIEWER)
 def timeline(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """The next entries of the timeline, put behind those that are there; without htmx the page shows them."""
+    contact, kind = contact_of(request, pk), kind_of(request)
     if not request.htmx:
         return redirect(f"{reverse('contact', args=[pk])}?{request.GET.urlencode()}#timeline")
-    contact, kind = contact_of(request, pk), kind_of(request)
     held, suppression = queries.memberships(contact), queries.suppression_of(contact)
     page = timelines.page(contact, held, suppression, kind=kind, cursor=request.GET.get("older", ""))
     context = {"contact": contact, "timeline": page, "kind": kind}

@@ -137,8 +137,7 @@ class Mold:
         self.html = _body(_closed(content.html), field="content", html=True)
         self.html_end = _body(content.html_end, field="content", html=True)
         self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
-        read = self.attributes
-        self._defaults = {k: v for k, v in frame.defaults.items() if read is None or k in read}
+        self._defaults = _defaults_read(frame.defaults, self.attributes)
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -231,6 +230,13 @@ def _attributes_read(*parts: Part) -> list[str] | None:
         names.add(path[1])
     names -= STANDARD_FIELDS
     return sorted(names) if len(names) <= PICKED_FIELDS else None
+
+
+def _defaults_read(defaults: Mapping[str, Any], read: list[str] | None) -> dict[str, Any]:
+    """Those that the parts name; a lazy mapping is not asked where they name none."""
+    if read == []:
+        return {}
+    return {key: value for key, value in defaults.items() if read is None or key in read}
 
 
 def _body(source: str, *, field: str, html: bool) -> Part:

@@ -43,5 +43,9 @@ def said_of(workspace: Workspace) -> dict[str, Any]:
     return {
         "workspace_name": workspace.name,
         "postal_address": workspace.postal_address,
-        "defaults": defaults(CustomField.objects.of(workspace).exclude(default="")),
+        "defaults": defaults_of(workspace),
     }
+
+
+def defaults_of(workspace: Workspace) -> dict[str, Any]:
+    return defaults(CustomField.objects.of(workspace).exclude(default=""))
