@@ -5,7 +5,7 @@ class CampaignsConfig(AppConfig):
     name = "campaigns"
 
     def ready(self) -> None:
-        from campaigns.actions import lifecycle
+        from campaigns.actions import forgetting, lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
         from contacts.actions import exports, imports, tags
@@ -22,4 +22,5 @@ class CampaignsConfig(AppConfig):
             tags.requeue_silent,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
+        contacts.erase.append(forgetting.erase)
         contacts.segment_uses.append(audience.segment_uses)

@@ -36,11 +36,15 @@ timeline: list[Callable[[Contact, datetime.datetime | None, int], list[TimelineE
 
 @dataclass(frozen=True)
 class Person:
-    """Who is to be erased. contact_ids: their own, and of those that were merged into them. emails: lower case."""
+    """Who is to be erased. contact_ids: their own, and of those that were merged into them.
+
+    emails: in lower case. spellings: these, and as they were written.
+    """
 
     workspace: Workspace
     contact_ids: list[int]
     emails: list[str]
+    spellings: list[str]
     first_name: str
     last_name: str
 

@@ -27,15 +27,19 @@ def of_contact(contact: Contact, before: datetime | None, count: int) -> list[Ti
     rows = messages_of(contact).annotate(at=Coalesce("settled_at", "mailing__created_at"))
     if before:
         rows = rows.filter(at__lt=before)
-    return [_entry(row) for row in rows.order_by("-at", "-mailing_id")[:count]]
+    return [_entry(row, contact) for row in rows.order_by("-at", "-mailing_id")[:count]]
 
 
-def _entry(delivery: Delivery) -> TimelineEntry:
+def _entry(delivery: Delivery, contact: Contact) -> TimelineEntry:
     icon, tone = LOOKS[delivery.state]
     kind = "Test message" if delivery.mailing.is_test else "Message"
     said = delivery.server_said  # it may begin with the code
     if not said.startswith(delivery.code):
         said = f"{delivery.code} {said}".strip()
+    if (
+        delivery.email.lower() != contact.email.lower()
+    ):  # an earlier address, or that of a contact merged since
+        said = f"To {delivery.email}. {said}".strip()
     return TimelineEntry(
         at=delivery.settled_at or delivery.mailing.created_at,
         icon=icon,

@@ -9,7 +9,16 @@ from django.db.models.functions import Lower
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts import fingerprints, masking, registry
-from contacts.models import Contact, ErasedAddress, FormerContact, Import, ImportRefusal, Suppression
+from contacts.models import (
+    Contact,
+    CustomField,
+    ErasedAddress,
+    FieldType,
+    FormerContact,
+    Import,
+    ImportRefusal,
+    Suppression,
+)
 from contacts.queries import erasure
 from contacts.registry import Person
 
@@ -20,6 +29,10 @@ MENTIONS: Final = {
     "contacts_segment": ["name", "rules"],
     "contacts_suppression": ["note"],
 }
+FORGET_VALUE: Final = """
+UPDATE contacts_contact SET attributes = attributes - %s
+ WHERE workspace_id = %s AND attributes @> jsonb_build_object(%s::text, %s::text)
+"""
 # A line of the trail that is about the person alone says so; one that names them among others keeps the rest.
 TRAIL_OF_ONE: Final = "verb LIKE 'contact.%%' OR verb LIKE 'suppression.%%'"
 MASK_TRAIL: Final = f"""
@@ -65,6 +78,7 @@ def erase(contact: Contact, *, by: User) -> None:
     for forget in registry.erase:
         forget(person)
     _forget_refused_rows(person)
+    _forget_values(person)
     Suppression.objects.of(workspace).filter(email__in=person.emails).delete()
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=workspace.pk)
@@ -92,7 +106,18 @@ def _person(contact: Contact) -> Person:
     others = Contact.objects.of(contact.workspace).alias(email_key=Lower("email")).exclude(pk=contact.pk)
     taken = others.filter(email_key__in=emails).values_list("email", flat=True)
     emails = {contact.email.lower()} | (emails - {email.lower() for email in taken})
-    return Person(contact.workspace, ids, sorted(emails), contact.first_name, contact.last_name)
+    spellings = {email for email in (contact.email, *known) if email.lower() in emails} | emails
+    return Person(
+        contact.workspace, ids, sorted(emails), sorted(spellings), contact.first_name, contact.last_name
+    )
+
+
+def _forget_values(person: Person) -> None:
+    """Another contact's field may name them, as whoever recommended us; each look by contact_attributes_idx."""
+    for field in CustomField.objects.of(person.workspace).filter(type=FieldType.TEXT):
+        for email in person.spellings:
+            with connection.cursor() as cursor:
+                cursor.execute(FORGET_VALUE, [field.key, person.workspace.pk, field.key, email])
 
 
 def _forget_refused_rows(person: Person) -> None:

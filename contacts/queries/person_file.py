@@ -16,7 +16,7 @@ from contacts.queries.timeline import trail_of
 
 def written(contact: Contact) -> Iterator[str]:
     """The file's text in pieces; messages are read as they are written, however many there are."""
-    yield "{\n"
+    yield "{"
     for at, (title, held) in enumerate(_sections(contact)):
         yield f"{',' if at else ''}\n  {json.dumps(title)}: "
         yield from _rows(held) if isinstance(held, Iterator) else [_text(held)]

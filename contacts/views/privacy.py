@@ -58,7 +58,7 @@ def file(request: WorkspaceRequest, pk: int) -> HttpResponse:
     contact = contact_of(request, pk)
     record(request.user, "contact.exported", contact)
     answer = StreamingHttpResponse(person_file.written(contact), content_type="application/json")
-    name = slugify(contact.email.replace("@", "-at-")) or f"contact-{contact.pk}"
+    name = slugify(contact.email.replace("@", " at ").replace(".", " ")) or f"contact-{contact.pk}"
     answer["Content-Disposition"] = f'attachment; filename="{name}.json"'
     answer["Cache-Control"] = "private, no-store"
     return cast(HttpResponse, answer)

@@ -23,7 +23,7 @@ from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
 from delivery.models import Delivery, InboxMessage, Mailing, SendingAccount
 from delivery.queries import progress
-from tests.builders import a_contact, a_field, a_list, an_account
+from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 from tests.people import a_workspace
 
 EMAIL = "Annabel.Quist+x@example.com"
@@ -93,6 +93,9 @@ def annabel(workspace):
         subject=f"Hello {FIRST}",
         source=f"To: {EMAIL}".encode(),
     )
+    a_field(workspace, "Recommended by", key="by")
+    a_contact(workspace, "friend@example.com", by=EMAIL, city="Bonn")
+    a_campaign(workspace, state_reason=f"The account was refused: 550 {EMAIL}")
     record(None, "contact.created", annabel)
     record(None, "export.asked", f"Contacts, with “{EMAIL}”", workspace=workspace)
     return annabel
@@ -130,6 +133,7 @@ def test_nothing_of_the_person_is_left_anywhere(sign_in, ada, workspace, annabel
     assert sign_in(ada).post(page, {"email": f" {EMAIL.lower()} "}).url == reverse("contacts")
     assert traces(EMAIL, "annabel.quist", LAST, FIRST, "Köln") == []
     assert not Contact.objects.filter(pk=annabel.pk).exists()
+    assert Contact.objects.get(email="friend@example.com").attributes == {"city": "Bonn"}
 
 
 def test_the_numbers_stay_and_so_does_what_is_said_of_others(sign_in, ada, workspace, annabel):

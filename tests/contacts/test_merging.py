@@ -158,6 +158,7 @@ def test_the_page_shows_both_ones_messages_and_the_old_address_leads_there(
     assert sign_in(carol).get(old).url == reverse("contact", args=[anna.pk])
     text = sign_in(carol).get(reverse("contact", args=[anna.pk])).text
     assert text.count("Message “March”") == 2
+    assert "To ann@old.example." in text
     assert "Merged with another contact" in text
 
 

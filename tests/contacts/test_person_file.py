@@ -43,7 +43,7 @@ def read(client, contact):
 
 def test_it_holds_everything_in_one_file(sign_in, bob, anna):
     answer, held = read(sign_in(bob), anna)
-    assert answer["Content-Disposition"] == 'attachment; filename="anna-at-examplecom.json"'
+    assert answer["Content-Disposition"] == 'attachment; filename="anna-at-example-com.json"'
     assert answer["Content-Type"] == "application/json"
     assert "no-store" in answer["Cache-Control"]
     assert held["profile"]["email"] == "anna@example.com"
