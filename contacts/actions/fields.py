@@ -84,8 +84,10 @@ def change(
         followed = _follow(held, renamed)
         _follow_in_segments(held, renamed)
     CustomField.objects.filter(pk=held.pk).update(**vars(settings))
-    is_name = settings.label != held.label
-    record(by, "field.renamed" if is_name else "field.changed", settings.label, workspace=held.workspace)
+    if settings.label != held.label:
+        record(by, "field.renamed", settings.label, workspace=held.workspace)
+    else:
+        record(by, "field.changed", held)
     return followed
 
 

@@ -1,6 +1,5 @@
 """What a person types about a contact: what to look for, the contact itself, a subscription by hand."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,12 +12,11 @@ from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts import fitting
 from contacts.actions.contacts import Details
+from contacts.forms.attributes import attribute_field, stored
 from contacts.importing import addresses
-from contacts.importing.values import NUMBER_LIMIT, TEXT_LIMIT
 from contacts.models import (
     Contact,
     CustomField,
-    FieldType,
     List,
     Subscription,
     SubscriptionStatus,
@@ -108,7 +106,7 @@ class ContactForm(Styled, forms.Form):
         self.workspace, self.contact = workspace, contact
         self.custom: list[CustomField] = list(CustomField.objects.of(workspace))
         held = contact.attributes if contact else {}
-        own = {f"attribute_{each.key}": _attribute_field(each, held.get(each.key)) for each in self.custom}
+        own = {f"attribute_{each.key}": attribute_field(each, held.get(each.key)) for each in self.custom}
         own |= {} if contact else _subscription_fields(workspace)
         self.base_fields = {**type(self).base_fields, **own}  # type: ignore[misc]
         names = ("email", "first_name", "last_name")
@@ -137,7 +135,7 @@ class ContactForm(Styled, forms.Form):
         name = f"attribute_{custom.key}"
         if name not in self.cleaned_data:
             return
-        value = _stored(custom, self.cleaned_data[name])
+        value = stored(custom, self.cleaned_data[name])
         try:
             self.cleaned_data[name] = value if value is None else fitting.fit(custom, value)
         except fitting.Unfit as problem:
@@ -211,20 +209,6 @@ class SuppressContactForm(Styled, forms.Form):
     )
 
 
-class MergeForm(forms.Form):
-    """Which of two contacts each value is taken from: `take_NAME` is "kept" or "gone"."""
-
-    def __init__(self, data: Mapping[str, Any] | None = None, *, names: Sequence[str]) -> None:
-        super().__init__(data)
-        for name in names:
-            self.fields[f"take_{name}"] = forms.ChoiceField(
-                choices=[("kept", ""), ("gone", "")], required=False
-            )
-
-    def taken(self) -> set[str]:
-        return {name.removeprefix("take_") for name, side in self.cleaned_data.items() if side == "gone"}
-
-
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:
     """What stands beside the field of an address that is somebody else's, with the way to them."""
     if existing is None:  # gone again in the same moment
@@ -245,58 +229,3 @@ def _subscription_fields(workspace: Workspace) -> dict[str, forms.Field]:
         ),
         "agreed": forms.BooleanField(label="They agreed to get these mails", required=False),
     }
-
-
-def _attribute_field(custom: CustomField, value: Any) -> forms.Field:
-    """A form field of the custom field's type, holding the value where it fits the type."""
-    label = custom.label
-    match custom.type:
-        case FieldType.NUMBER:
-            widget = forms.NumberInput(attrs={"step": "any"})
-            return forms.FloatField(
-                label=label,
-                required=False,
-                initial=value,
-                widget=widget,
-                min_value=-NUMBER_LIMIT,
-                max_value=NUMBER_LIMIT,
-            )
-        case FieldType.DATE:
-            date = forms.DateInput(
-                attrs={"type": "date", "min": "1900-01-01", "max": "2999-12-31"}, format="%Y-%m-%d"
-            )
-            return forms.DateField(
-                label=label,
-                required=False,
-                initial=value,
-                widget=date,
-                input_formats=["%Y-%m-%d"],
-                error_messages={"invalid": "Give the date as in 2024-12-31."},
-            )
-        case FieldType.CHOICE:
-            held = [value] if isinstance(value, str) and value and value not in custom.options else []
-            choices = [("", "–"), *((each, each) for each in [*custom.options, *held])]
-            return forms.ChoiceField(label=label, required=False, choices=choices, initial=value)
-        case FieldType.BOOLEAN:
-            answer = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
-            return forms.ChoiceField(
-                label=label, required=False, choices=[("", "–"), ("yes", "Yes"), ("no", "No")], initial=answer
-            )
-    is_long = "\n" in str(value or "") or len(str(value or "")) > 80
-    text = forms.Textarea(attrs={"rows": 3}) if is_long else forms.TextInput()
-    longest = custom.limits.get("max", TEXT_LIMIT)
-    return forms.CharField(label=label, required=False, initial=value, max_length=longest, widget=text)
-
-
-def _stored(custom: CustomField, value: Any) -> Any:
-    """The value as `Contact.attributes` keeps it; None where there is none."""
-    if value in ("", None):
-        return None
-    match custom.type:
-        case FieldType.NUMBER:
-            return int(value) if math.isfinite(value) and float(value).is_integer() else value
-        case FieldType.DATE:
-            return value.isoformat()
-        case FieldType.BOOLEAN:
-            return value == "yes"
-    return value

@@ -11,7 +11,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from contacts.actions import merging as actions
-from contacts.forms.contacts import MergeForm
+from contacts.forms.merging import MergeForm
 from contacts.models import Contact, Subscription
 from contacts.queries import contacts as queries
 from contacts.queries.contacts import Finder
