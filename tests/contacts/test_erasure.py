@@ -352,3 +352,19 @@ def test_an_old_deletion_can_be_made_an_erasure_of_its_messages(sign_in, ada, bo
     again = a_contact(workspace, EMAIL, first_name=FIRST, last_name=LAST)
     actions.erase(again, by=ada)
     assert traces("annabel.quist", LAST) == []
+
+
+def test_the_ledger_is_never_read_as_a_whole(workspace):
+    from delivery import people
+
+    values = {"ids": [1], "emails": ["a@b.example"], "workspace": workspace.pk, "found": "x", "parts": "x"}
+    for whose, index in (
+        (people.BY_CONTACT, "one_delivery_per_contact"),
+        (people.BY_ADDRESS, "delivery_no_contact_idx"),
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("EXPLAIN " + people.FORGET.format(whose=whose), values)
+            plan = "\n".join(row[0] for row in cursor)
+        assert index in plan
+        assert "Seq Scan on delivery_delivery" not in plan
