@@ -166,7 +166,11 @@ class AuditEntry(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes = [models.Index(fields=["workspace", "-id"], name="audit_newest_idx")]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="audit_newest_idx"),
+            # What was done to one thing, by what it was called.
+            models.Index("workspace", Lower("subject"), name="audit_subject_idx"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.subject}"

@@ -6,10 +6,10 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns import lists
-        from campaigns.actions import lifecycle
+        from campaigns.actions import forgetting, lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import bulk, exports, growth, imports
+        from contacts.actions import bulk, exports, growth, imports, tags
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -23,8 +23,10 @@ class CampaignsConfig(AppConfig):
             growth.fold,
             bulk.requeue_silent,
             bulk.forget_old,
+            tags.requeue_silent,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
+        contacts.erase.append(forgetting.erase)
         contacts.segment_uses.append(audience.segment_uses)
         contacts.list_uses.append(audience.list_uses)
         contacts.list_links.append(lists.links)

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from accounts.errors import Refusal
 from accounts.models import Workspace
 from contacts import segments
-from contacts.models import Contact, List, Segment
+from contacts.models import Contact, List, Segment, Tag
 from contacts.queries.contacts import Finder, find
 
 
@@ -27,6 +27,7 @@ def of_finder(finder: Finder) -> dict[str, Any]:
         "search": finder.search,
         "list": finder.in_list.pk if finder.in_list else None,
         "status": finder.status,
+        "tag": finder.tag.pk if finder.tag else None,
     }
 
 
@@ -55,5 +56,11 @@ def people(chosen: Mapping[str, Any], workspace: Workspace) -> tuple[QuerySet[Co
         in_list = List.objects.of(workspace).filter(pk=pk).first()
         if in_list is None:
             raise Gone("The list was deleted before its turn came.")
-    finder = Finder(search=chosen.get("search", ""), in_list=in_list, status=chosen.get("status", ""))
+    tag = None
+    if pk := chosen.get("tag"):
+        tag = Tag.objects.of(workspace).filter(pk=pk).first()
+        if tag is None:
+            raise Gone("The tag was deleted before its turn came.")
+    search, status = chosen.get("search", ""), chosen.get("status", "")
+    finder = Finder(search=search, in_list=in_list, status=status, tag=tag)
     return find(workspace, finder), in_list

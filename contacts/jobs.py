@@ -1,5 +1,6 @@
 """The RQ entry points of contacts."""
 
+from contacts.actions import tags
 from contacts.bulk import run as bulk
 from contacts.exporting import run as exporting
 from contacts.importing import run as importing
@@ -15,3 +16,7 @@ def run_export(*, export_id: int) -> dict[str, int | str]:
 
 def run_bulk(*, bulk_id: int) -> dict[str, int | str]:
     return bulk.work(bulk_id)
+
+
+def clean_tag(*, cleanup_id: int) -> dict[str, int]:
+    return {"cleanup": cleanup_id, "contacts": tags.clean(cleanup_id)}

@@ -1,9 +1,12 @@
 """What higher rooms tell this one, filled in their `AppConfig.ready()`."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from accounts.models import Workspace
+from contacts import masking
 from contacts.models import Contact, List, Segment
 
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
@@ -12,7 +15,10 @@ segment_uses: list[Callable[[Segment], list[str]]] = []
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """What happened to a contact. icon, tone: Tabler's names ("mail", "green"). label: a badge's word."""
+    """What happened to a contact. icon, tone: Tabler's names ("mail", "green"). label: a badge's word.
+
+    kind: a key of `contacts.queries.timeline.KINDS`.
+    """
 
     at: datetime.datetime
     icon: str
@@ -20,10 +26,45 @@ class TimelineEntry:
     detail: str = ""
     tone: str = "secondary"
     label: str = ""
+    kind: str = "message"
 
 
-# Each gives what its room knows of the contact, newest first, some fifty entries at most.
-timeline: list[Callable[[Contact], list[TimelineEntry]]] = []
+# Each gives what its room knows of the contact before a moment (None: of all times), newest first: the number asked
+# for at most, and never fewer while there are more.
+timeline: list[Callable[[Contact, datetime.datetime | None, int], list[TimelineEntry]]] = []
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is to be erased. contact_ids: their own, and of those that were merged into them.
+
+    emails: in lower case. spellings: these, and as they were written.
+    """
+
+    workspace: Workspace
+    contact_ids: list[int]
+    emails: list[str]
+    spellings: list[str]
+    first_name: str
+    last_name: str
+
+    @property
+    def pattern(self) -> str:
+        """What finds address and name in other texts; for `contacts.masking.mask`."""
+        return masking.pattern(self.emails, self.first_name, self.last_name)
+
+
+# Each gives the addresses by which its room knows the contacts of these ids, besides those of today.
+addresses: list[Callable[[list[int]], set[str]]] = []
+# Each counts the messages that its room has sent to a contact.
+message_counts: list[Callable[[Contact], int]] = []
+# Each takes what its room holds on the person away, in the transaction of the erasure, while the contact is there.
+erase: list[Callable[[Person], None]] = []
+# Each gives its room's sections of everything held on a contact: {title: rows}, each row a dict for JSON.
+person_file: list[Callable[[Contact], dict[str, Iterable[dict[str, Any]]]]] = []
+# Each gives the contact that stays what its room holds on the one that goes, in the merge's transaction. What stays
+# behind under the id of the one that goes is found by `FormerContact`.
+merge: list[Callable[[Contact, Contact], None]] = []
 
 # Each says whether something is being done now that long jobs are to give way to.
 is_busy: list[Callable[[], bool]] = []

@@ -1,14 +1,10 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from contacts.views import contacts, fields, lists, suppressions
+from contacts.views import contacts, lists, suppressions
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("contacts/", contacts.index, name="contacts"),
     path("contacts/new/", contacts.new, name="contact_new"),
-    path("contacts/fields/", fields.index, name="fields"),
-    path("contacts/fields/new/", fields.new, name="field_new"),
-    path("contacts/fields/<int:pk>/", fields.edit, name="field_edit"),
-    path("contacts/fields/<int:pk>/delete/", fields.delete, name="field_delete"),
     path("contacts/<int:pk>/", contacts.show, name="contact"),
     path("contacts/<int:pk>/edit/", contacts.edit, name="contact_edit"),
     path("contacts/<int:pk>/delete/", contacts.delete, name="contact_delete"),
@@ -24,8 +20,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("lists/<int:pk>/archive/", lists.archive, name="list_archive"),
     path("lists/<int:pk>/unarchive/", lists.unarchive, name="list_unarchive"),
     path("suppression/", suppressions.index, name="suppressions"),
+    path("suppression/erased/", suppressions.erased, name="erased"),
     path("suppression/new/", suppressions.new, name="suppression_new"),
     path("suppression/<int:pk>/delete/", suppressions.delete, name="suppression_delete"),
+    path("", include("contacts.urls_people")),
     path("", include("contacts.urls_imports")),
     path("", include("contacts.urls_exports")),
     path("", include("contacts.urls_bulk")),

@@ -7,7 +7,7 @@ class DeliveryConfig(AppConfig):
     def ready(self) -> None:
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
-        from delivery import registry
+        from delivery import people, registry
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
         from delivery.queries import is_sending
@@ -21,3 +21,8 @@ class DeliveryConfig(AppConfig):
         contacts.list_notes.append(standing.notes)
         registry.on_tick.append(asking.ask_waiting)
         registry.on_copy.append(asking.hold_unasked)
+        contacts.addresses.append(people.addresses)
+        contacts.erase.append(people.erase)
+        contacts.message_counts.append(people.message_count)
+        contacts.merge.append(people.merge)
+        contacts.person_file.append(people.person_file)

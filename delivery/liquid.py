@@ -216,11 +216,23 @@ def _unclosed(source: str) -> int:
 
 # What everybody has; a contact's other fields are attributes of the workspace's own.
 STANDARD_FIELDS: Final = frozenset({"email", "first_name", "last_name", "name"})
+NO_DEFAULTS: Final[Mapping[str, Any]] = {}
 
 
-def person(email: str, first_name: str, last_name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands behind `contact` in a template; the standard fields win over custom ones."""
+def person(
+    email: str,
+    first_name: str,
+    last_name: str,
+    attributes: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] = NO_DEFAULTS,
+) -> dict[str, Any]:
+    """What stands behind `contact` in a template; the standard fields win over custom ones.
+
+    defaults: what the content reads and the contact may lack.
+    """
     return {
+        **defaults,
         # Nothing is the same as absent: to filters None would be a value, and “None” a text.
         **{key: value for key, value in attributes.items() if value is not None},
         "email": email,

@@ -33,7 +33,7 @@ SELECT floor(extract(epoch FROM settled_at - %s) / %s)::int AS step, count(*) FR
  WHERE mailing_id = %s AND state = 'accepted' AND settled_at >= %s GROUP BY 1
 """
 BY_DOMAIN = """
-SELECT lower(split_part(email, '@', 2)) AS domain, count(*),
+SELECT coalesce(nullif(lower(split_part(email, '@', 2)), ''), 'erased') AS domain, count(*),
        count(*) FILTER (WHERE state = 'accepted'), count(*) FILTER (WHERE state = 'deferred'),
        count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'pending'),
        count(*) FILTER (WHERE state = 'canceled')

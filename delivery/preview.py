@@ -1,9 +1,16 @@
 """How a message will read, as any contact: for previews and preflight."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+from django.utils.functional import SimpleLazyObject
+
 from accounts.models import Workspace
 from contacts.models import Contact
 from delivery.content import Content
 from delivery.pipeline.mold import Frame, Mold, Recipient, Rendered
+from delivery.pipeline.molds import defaults_of
 
 SAMPLE = Recipient(number=0, email="sam@example.com", first_name="Sam", last_name="Sample", attributes={})
 
@@ -26,6 +33,8 @@ def draft_mold(content: Content, *, workspace: Workspace, name: str, list_name: 
         campaign_name=name,
         is_test=True,
         list_name=list_name,
+        # Asked where the content reads a field.
+        defaults=cast(Mapping[str, Any], SimpleLazyObject(partial(defaults_of, workspace))),
     )
     return Mold(content, frame)
 

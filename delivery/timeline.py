@@ -1,12 +1,15 @@
 """A contact's messages, for the timeline on the contact's page; hung into `contacts.registry`."""
 
+from datetime import datetime
 from typing import Final
+
+from django.db.models.functions import Coalesce
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
 from delivery.models import Delivery, DeliveryState
+from delivery.people import messages_of
 
-MESSAGES_SHOWN: Final = 50
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -19,13 +22,15 @@ LOOKS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def of_contact(contact: Contact) -> list[TimelineEntry]:
-    """The newest messages to the contact, by one_delivery_per_contact; one query."""
-    rows = Delivery.objects.filter(contact=contact).select_related("mailing").order_by("-mailing_id")
-    return [_entry(row) for row in rows[:MESSAGES_SHOWN]]
+def of_contact(contact: Contact, before: datetime | None, count: int) -> list[TimelineEntry]:
+    """The contact's messages before a moment, newest first, so many at most; by one_delivery_per_contact."""
+    rows = messages_of(contact).annotate(at=Coalesce("settled_at", "mailing__created_at"))
+    if before:
+        rows = rows.filter(at__lt=before)
+    return [_entry(row, contact) for row in rows.order_by("-at", "-mailing_id")[:count]]
 
 
-def _entry(delivery: Delivery) -> TimelineEntry:
+def _entry(delivery: Delivery, contact: Contact) -> TimelineEntry:
     icon, tone = LOOKS[delivery.state]
     title = f"{'Test message' if delivery.mailing.is_test else 'Message'} “{delivery.mailing}”"
     if delivery.mailing.confirms_id:
@@ -33,6 +38,10 @@ def _entry(delivery: Delivery) -> TimelineEntry:
     said = delivery.server_said  # it may begin with the code
     if not said.startswith(delivery.code):
         said = f"{delivery.code} {said}".strip()
+    if (
+        delivery.email.lower() != contact.email.lower()
+    ):  # an earlier address, or that of a contact merged since
+        said = f"To {delivery.email}. {said}".strip()
     return TimelineEntry(
         at=delivery.settled_at or delivery.mailing.created_at,
         icon=icon,

@@ -34,6 +34,8 @@ class Link:
     @property
     def masked_email(self) -> str:
         """Enough for its owner, too little for whom the message was forwarded to."""
+        if not self.delivery.email:
+            return "this address"
         local, _, domain = self.delivery.email.rpartition("@")
         return f"{local[:1]}…@{domain}"
 
@@ -59,10 +61,12 @@ def find(token: str) -> Link | None:
 
 
 def _contact(delivery: Delivery) -> Contact | None:
-    """The person, also when deleted and imported again since."""
+    """The person, also when merged into another contact, or deleted and imported again since."""
     of_workspace = Contact.objects.filter(workspace=delivery.mailing.workspace)
     known = of_workspace.filter(pk=delivery.contact_id).first() if delivery.contact_id else None
-    return known or of_workspace.filter(email__iexact=delivery.email).first()
+    if known is None and delivery.contact_id:
+        known = of_workspace.filter(formers__former_id=delivery.contact_id).first()
+    return known or (of_workspace.filter(email__iexact=delivery.email).first() if delivery.email else None)
 
 
 def _of_mailing(contact: Contact | None, mailing: Mailing) -> list[List]:

@@ -24,10 +24,23 @@ def a_list(workspace, name="News", **fields):
     return List.objects.create(workspace=workspace, name=name, **fields)
 
 
-def a_field(workspace, label="City", *, key=None, type="text"):  # noqa: A002
+def a_field(workspace, label="City", *, key=None, type="text", **more):  # noqa: A002
     from contacts.models import CustomField
 
-    return CustomField.objects.create(workspace=workspace, key=key or label.lower(), label=label, type=type)
+    return CustomField.objects.create(
+        workspace=workspace, key=key or label.lower(), label=label, type=type, **more
+    )
+
+
+def a_tag(workspace, name="VIP", *contacts):
+    """A tag that these contacts have."""
+    from contacts.models import Tag
+
+    made = Tag.objects.create(workspace=workspace, name=name)
+    for contact in contacts:
+        contact.tag_ids = sorted([*contact.tag_ids, made.pk])
+        contact.save(update_fields=["tag_ids"])
+    return made
 
 
 def a_contact(

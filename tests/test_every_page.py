@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
 from contacts.actions import confirmations
-from contacts.models import BulkRun, Export, Import, ImportState, List, Suppression
+from contacts.models import BulkRun, Contact, Export, Import, ImportState, List, Suppression, Tag
 from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
@@ -72,8 +72,23 @@ TABLE = {
     "contact_subscribe": (PAGE, MARKETER),
     "contact_unsubscribe": (DEED, MARKETER),
     "contact_ask_again": (DEED, MARKETER),
+    "contact_value": (PAGE, MARKETER),
+    "contact_tags": (DEED, MARKETER),
+    "contact_tag_suggestions": (PAGE, VIEWER),
+    "contact_timeline": (PAGE, VIEWER),
+    "contact_suppress": (PAGE, MARKETER),
+    "contact_merge": (PAGE, MARKETER),
+    "contact_erase": (PAGE, ADMIN),
+    "contact_file": (DEED, MARKETER),
+    "tags": (PAGE, VIEWER),
+    "tag_counts": (PAGE, VIEWER),
+    "tag_new": (PAGE, MARKETER),
+    "tag_edit": (PAGE, MARKETER),
+    "tag_delete": (PAGE, MARKETER),
     "fields": (PAGE, VIEWER),
+    "field_counts": (PAGE, VIEWER),
     "field_new": (PAGE, ADMIN),
+    "field_move": (DEED, ADMIN),
     "field_edit": (PAGE, ADMIN),
     "field_delete": (PAGE, ADMIN),
     "lists": (PAGE, VIEWER),
@@ -85,6 +100,7 @@ TABLE = {
     "list_archive": (DEED, MARKETER),
     "list_unarchive": (DEED, MARKETER),
     "suppressions": (PAGE, VIEWER),
+    "erased": (PAGE, VIEWER),
     "suppression_new": (PAGE, MARKETER),
     "suppression_delete": (PAGE, ADMIN),
     "imports": (PAGE, VIEWER),
@@ -217,6 +233,8 @@ def world(workspace, alice, bob, settings):
     news = a_list(workspace, f"{SECRET} news")
     contact = a_contact(workspace, f"{SECRET}@example.com".lower(), first_name=SECRET, subscribed_to=[news])
     segment = a_segment(workspace, f"{SECRET} segment")
+    tag = Tag.objects.create(workspace=workspace, name=f"{SECRET} tag")
+    Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     left_out = a_segment(workspace, f"{SECRET} left out")
     an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
@@ -276,8 +294,14 @@ def world(workspace, alice, bob, settings):
             "contact": [contact.pk],
             "contact_*": [contact.pk],
             "contact_new": [],
+            "contact_value": [contact.pk, "first_name"],
+            "tags": [],
+            "tag_*": [tag.pk],
+            "tag_new": [],
+            "tag_counts": [],
             "field_*": [a_field(workspace, f"{SECRET} field", key="field").pk],
             "field_new": [],
+            "field_counts": [],
             "list": [news.pk],
             "list_*": [news.pk],
             "contact_ask_again": [pending.pk, news.pk],

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
+from contacts.actions.erasure import refuse_erased
 from contacts.actions.subscriptions import check_consent, subscribe
-from contacts.models import Contact, List
+from contacts.models import Contact, FormerContact, List
 from contacts.queries.contacts import contact_at
 
 
@@ -37,14 +38,22 @@ class AddressTaken(Refusal):
 
 
 def create(
-    workspace: Workspace, *, details: Details, lists: Iterable[List] = (), agreed: bool = False, by: User
+    workspace: Workspace,
+    *,
+    details: Details,
+    lists: Iterable[List] = (),
+    agreed: bool = False,
+    asked_back: bool = False,
+    by: User,
 ) -> Contact:
     """Add a contact, and subscribe them where they agreed to it.
 
-    Raises: AddressTaken: whatever its case. NoConsent: lists were chosen, and it was not declared.
+    asked_back: somebody who was erased asked to come back.
+    Raises: AddressTaken: whatever its case. NoConsent: lists were chosen, and it was not declared. WasErased.
     """
     chosen = list(lists)
     with _unique_address(workspace, details.email), transaction.atomic(durable=True):
+        refuse_erased(workspace, details.email, asked_back=asked_back, by=by)
         if chosen:
             check_consent(agreed=agreed)
         contact = Contact.objects.create(
@@ -59,21 +68,50 @@ def create(
     return contact
 
 
-def change(contact: Contact, *, details: Details, by: User) -> None:
+def change(contact: Contact, *, details: Details, asked_back: bool = False, by: User) -> None:
     """Save what was typed; attributes that are not named stay.
 
-    Raises: AddressTaken: by another contact, whatever its case.
+    Raises: AddressTaken: by another contact, whatever its case. WasErased: the address is another person's.
     """
     with _unique_address(contact.workspace, details.email), transaction.atomic(durable=True):
-        held = Contact.objects.select_for_update().get(pk=contact.pk).attributes
+        held = _moved_to(contact, details.email, asked_back=asked_back, by=by)
         Contact.objects.filter(pk=contact.pk).update(
             email=details.email,
             first_name=details.first_name,
             last_name=details.last_name,
-            attributes=_merged(held, details.attributes),
+            attributes=_merged(held.attributes, details.attributes),
             updated_at=timezone.now(),
         )
-        record(by, "contact.changed", contact)
+        record(by, "contact.changed", details.email, workspace=contact.workspace)
+
+
+def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = False, by: User) -> None:
+    """Save one value and leave all else as it stands, whoever changes it meanwhile.
+
+    name: "email", "first_name", "last_name" or a field's key behind "attribute_". value: as in Details.
+    Raises: as `change`.
+    """
+    email = value if name == "email" else contact.email
+    with _unique_address(contact.workspace, email), transaction.atomic(durable=True):
+        if name == "email":
+            held = _moved_to(contact, email, asked_back=asked_back, by=by)
+        else:
+            held = Contact.objects.select_for_update().get(pk=contact.pk)
+        key = name.removeprefix("attribute_")
+        saved = {name: value} if key == name else {"attributes": _merged(held.attributes, {key: value})}
+        Contact.objects.filter(pk=contact.pk).update(**saved, updated_at=timezone.now())
+        record(by, "contact.changed", email if name == "email" else held.email, workspace=contact.workspace)
+
+
+def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User) -> Contact:
+    """The contact, locked, about to get the address; the one before is remembered, as mail went to it."""
+    is_new = email.lower() != contact.email.lower()
+    if is_new:
+        refuse_erased(contact.workspace, email, asked_back=asked_back, by=by)
+    held = Contact.objects.select_for_update().get(pk=contact.pk)
+    if email.lower() != held.email.lower():
+        FormerContact.objects.create(workspace=contact.workspace, contact=held, email=held.email)
+    return held
 
 
 @transaction.atomic(durable=True)

@@ -87,6 +87,8 @@ def in_words(finder: Finder) -> str:
     words = (
         f"List “{finder.in_list}”" if finder.in_list else "All contacts" if not finder.is_on else "Contacts"
     )
+    if finder.tag:
+        words += f", tagged “{finder.tag}”"
     if finder.status:
         words += f", {finder.status}"
     return f"{words}, with “{finder.search}”" if finder.search else words

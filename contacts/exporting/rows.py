@@ -17,6 +17,9 @@ ONCE: Final = f"(SELECT {DEFUSED.format('t')} FROM (SELECT {{0}} OFFSET 0) x(t))
 LISTS: Final = """(
     SELECT string_agg(l.name, '; ' ORDER BY l.name) FROM contacts_subscription s
       JOIN contacts_list l ON l.id = s.list_id WHERE s.contact_id = c.id AND s.status = 'subscribed')"""
+TAGS: Final = """(
+    SELECT string_agg(t.name, '; ' ORDER BY t.name) FROM contacts_tag t
+     WHERE c.tag_ids <> '{}' AND t.id = ANY(c.tag_ids))"""
 # With LIMIT it is looked up by its index for each row; a join may be planned as a scan of everybody's.
 SUPPRESSED: Final = """(
     SELECT x.reason FROM contacts_suppression x
@@ -82,6 +85,7 @@ def _columns(fields: list[CustomField]) -> list[Column]:
         Column("Last name", _text("c.last_name")),
         *map(_attribute, fields),
         Column("Lists", ONCE.format(LISTS)),
+        Column("Tags", ONCE.format(TAGS)),
         Column("Suppressed", SUPPRESSED),
         Column("Added", _moment("c.created_at")),
     ]

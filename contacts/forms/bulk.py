@@ -8,9 +8,10 @@ from django import forms
 from accounts.errors import Refusal
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
+from contacts import fitting
 from contacts.actions.bulk import Plan
 from contacts.actions.tags import NAME_LIMIT
-from contacts.forms.contacts import value_field, value_of
+from contacts.forms.attributes import attribute_field, stored
 from contacts.models import BulkAction, CustomField, List, Tag
 
 IDS_LIMIT: Final = 5000  # people chosen one by one; more are found by a search
@@ -180,7 +181,7 @@ class SetFieldForm(_BulkForm):
         self.chosen = custom.filter(pk=int(text)).first() if is_number else None
         emptied = self.fields.pop("is_emptied")
         if self.chosen:
-            value = value_field(self.chosen)
+            value = attribute_field(self.chosen, None)
             value.label = "Value"
             kind = {forms.Select: "form-select"}.get(type(value.widget), "form-control")
             value.widget.attrs["class"] = kind
@@ -189,12 +190,20 @@ class SetFieldForm(_BulkForm):
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         if self.chosen and "value" in data:
-            self.value = value_of(self.chosen, data["value"])
+            self.value = stored(self.chosen, data["value"])
             if self.value is None and not data["is_emptied"]:
                 self.add_error("value", "Give a value, or take it away.")
             if self.value is not None and data["is_emptied"]:
                 self.add_error("is_emptied", "There is a value to set. Choose one of the two.")
+            elif self.value is not None:
+                self._fit(self.chosen)
         return data
+
+    def _fit(self, chosen: CustomField) -> None:
+        try:
+            self.value = fitting.fit(chosen, self.value)
+        except fitting.Unfit as problem:
+            self.add_error("value", str(problem))
 
     def plan(self) -> Plan:
         assert self.chosen

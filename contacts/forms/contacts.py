@@ -1,27 +1,27 @@
 """What a person types about a contact: what to look for, the contact itself, a subscription by hand."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
+from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
+from contacts import fitting
 from contacts.actions.contacts import Details
+from contacts.forms.attributes import attribute_field, stored
 from contacts.forms.choices import ManyOptions
 from contacts.importing import addresses
-from contacts.importing.values import TEXT_LIMIT
-from contacts.models import Contact, CustomField, FieldType, List, OptIn, Subscription, SubscriptionStatus
+from contacts.models import Contact, CustomField, List, OptIn, Subscription, SubscriptionStatus, Tag
 from contacts.queries.contacts import SUPPRESSED, Finder, contact_at
 from contacts.queries.lists import open_to
 
 DECLARE, ASK = "declare", "ask"  # how somebody is put on a list with double opt-in
 ANY_STATUS: Final = ("", "Any status")
 NO_CONSENT: Final = "Only people who agreed may be subscribed. Confirm it, or choose no list."
-NUMBER_LIMIT: Final = 1e15  # beyond, a number is not stored exactly
 
 
 class FindForm(Styled, forms.Form):
@@ -45,6 +45,9 @@ class FindForm(Styled, forms.Form):
         required=False,
         choices=[ANY_STATUS, *SubscriptionStatus.choices, (SUPPRESSED, "Suppressed")],
     )
+    tag = forms.ModelChoiceField(
+        label="Tag", queryset=Tag.objects.none(), required=False, empty_label="All tags"
+    )
     sort = forms.ChoiceField(
         label="Sort",
         required=False,
@@ -60,8 +63,11 @@ class FindForm(Styled, forms.Form):
         super().__init__(data)
         self.in_list = in_list
         self.fields["list"].queryset = List.objects.of(workspace)  # type: ignore[attr-defined]
+        self.fields["tag"].queryset = Tag.objects.of(workspace).order_by(Lower("name"))  # type: ignore[attr-defined]
         if in_list:
             del self.fields["list"]
+        if not Tag.objects.of(workspace).exists():
+            del self.fields["tag"]
 
     def finder(self) -> Finder:
         self.full_clean()
@@ -70,6 +76,7 @@ class FindForm(Styled, forms.Form):
             search=found.get("q", ""),
             in_list=self.in_list or found.get("list"),
             status=found.get("status", ""),
+            tag=found.get("tag"),
             sort=found.get("sort") or "newest",
         )
 
@@ -85,6 +92,7 @@ class ContactForm(Styled, forms.Form):
     )
     first_name = forms.CharField(label="First name", max_length=120, required=False, validators=[ONE_LINE])
     last_name = forms.CharField(label="Last name", max_length=120, required=False, validators=[ONE_LINE])
+    asked_back = forms.BooleanField(label="They asked to come back", required=False)
 
     def __init__(
         self,
@@ -97,12 +105,13 @@ class ContactForm(Styled, forms.Form):
         self.workspace, self.contact = workspace, contact
         self.custom: list[CustomField] = list(CustomField.objects.of(workspace))
         held = contact.attributes if contact else {}
-        own = {f"attribute_{each.key}": _attribute_field(each, held.get(each.key)) for each in self.custom}
+        own = {f"attribute_{each.key}": attribute_field(each, held.get(each.key)) for each in self.custom}
         own |= {} if contact else _subscription_fields(workspace)
         self.base_fields = {**type(self).base_fields, **own}  # type: ignore[misc]
         names = ("email", "first_name", "last_name")
         known = {name: getattr(contact, name) for name in names} if contact else {}
         super().__init__(data, initial={**known, **(initial or {})}, use_required_attribute=False)
+        self.asks_back = False  # the address is of somebody who was erased
 
     def clean_email(self) -> str:
         try:
@@ -115,17 +124,50 @@ class ContactForm(Styled, forms.Form):
         return email
 
     def clean(self) -> dict[str, Any]:
+        for each in self.custom:
+            self._fit(each)
         if self.cleaned_data.get("lists") and not self.cleaned_data.get("agreed"):
             self.add_error("agreed", NO_CONSENT)
         return self.cleaned_data
 
+    def _fit(self, custom: CustomField) -> None:
+        name = f"attribute_{custom.key}"
+        if name not in self.cleaned_data:
+            return
+        value = stored(custom, self.cleaned_data[name])
+        try:
+            self.cleaned_data[name] = value if value is None else fitting.fit(custom, value)
+        except fitting.Unfit as problem:
+            self.add_error(name, str(problem))
+
+    def refuse_erased(self, message: str) -> None:
+        """Say that the address was erased, and let the person declare that its owner asked to come back."""
+        self.asks_back = True
+        self.add_error("email", message)
+
     def details(self) -> Details:
         data = self.cleaned_data
-        attributes = {each.key: _stored(each, data[f"attribute_{each.key}"]) for each in self.custom}
+        attributes = {each.key: data[f"attribute_{each.key}"] for each in self.custom}
         return Details(data["email"], data["first_name"], data["last_name"], attributes)
 
     def profile(self) -> list[forms.BoundField]:
-        return [field for field in self if field.name not in ("lists", "agreed")]
+        return [field for field in self if field.name not in ("lists", "agreed", "asked_back")]
+
+
+class ValueForm(ContactForm):
+    """One value of a contact, changed where it stands. name: as the whole form calls its field."""
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, contact: Contact, name: str) -> None:
+        super().__init__(data, workspace=contact.workspace, contact=contact)
+        self.name = name
+        kept = {name, "asked_back"} if name == "email" else {name}
+        for other in self.fields.keys() - kept:
+            del self.fields[other]
+        self.fields[name].widget.attrs |= {"autofocus": True, "aria-label": self.fields[name].label}
+
+    @property
+    def field(self) -> forms.BoundField:
+        return self[self.name]
 
 
 class SubscribeForm(Styled, forms.Form):
@@ -180,14 +222,12 @@ class SubscribeForm(Styled, forms.Form):
         return data
 
 
-def value_field(custom: CustomField) -> forms.Field:
-    """An empty form field for a value of the custom field."""
-    return _attribute_field(custom, None)
+class SuppressContactForm(Styled, forms.Form):
+    """Why nothing is to be sent to somebody any more."""
 
-
-def value_of(custom: CustomField, data: Any) -> Any:
-    """What that form field gave, as `Contact.attributes` keeps it; None where it was left empty."""
-    return _stored(custom, data)
+    note = forms.CharField(
+        required=False, max_length=500, help_text="Why, for your team. Kept on the suppression list."
+    )
 
 
 def taken(email: str, existing: Contact | None) -> forms.ValidationError:
@@ -210,53 +250,3 @@ def _subscription_fields(workspace: Workspace) -> dict[str, forms.Field]:
         ),
         "agreed": forms.BooleanField(label="They agreed to get these mails", required=False),
     }
-
-
-def _attribute_field(custom: CustomField, value: Any) -> forms.Field:
-    """A form field of the custom field's type, holding the value where it fits the type."""
-    label = custom.label
-    match custom.type:
-        case FieldType.NUMBER:
-            widget = forms.NumberInput(attrs={"step": "any"})
-            return forms.FloatField(
-                label=label,
-                required=False,
-                initial=value,
-                widget=widget,
-                min_value=-NUMBER_LIMIT,
-                max_value=NUMBER_LIMIT,
-            )
-        case FieldType.DATE:
-            date = forms.DateInput(
-                attrs={"type": "date", "min": "1900-01-01", "max": "2999-12-31"}, format="%Y-%m-%d"
-            )
-            return forms.DateField(
-                label=label,
-                required=False,
-                initial=value,
-                widget=date,
-                input_formats=["%Y-%m-%d"],
-                error_messages={"invalid": "Give the date as in 2024-12-31."},
-            )
-        case FieldType.BOOLEAN:
-            answer = {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else ""
-            return forms.ChoiceField(
-                label=label, required=False, choices=[("", "–"), ("yes", "Yes"), ("no", "No")], initial=answer
-            )
-    is_long = "\n" in str(value or "") or len(str(value or "")) > 80
-    text = forms.Textarea(attrs={"rows": 3}) if is_long else forms.TextInput()
-    return forms.CharField(label=label, required=False, initial=value, max_length=TEXT_LIMIT, widget=text)
-
-
-def _stored(custom: CustomField, value: Any) -> Any:
-    """The value as `Contact.attributes` keeps it; None where there is none."""
-    if value in ("", None):
-        return None
-    match custom.type:
-        case FieldType.NUMBER:
-            return int(value) if math.isfinite(value) and float(value).is_integer() else value
-        case FieldType.DATE:
-            return value.isoformat()
-        case FieldType.BOOLEAN:
-            return value == "yes"
-    return value

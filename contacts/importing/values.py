@@ -13,6 +13,7 @@ NOTATIONS: Final = {
     "eu": "1.234,56 · d/m/y",
 }
 TEXT_LIMIT: Final = 2000  # characters of one text value
+NUMBER_LIMIT: Final = 1e15  # beyond, a number is not stored exactly
 YEARS: Final = range(1900, 3000)
 TRUE: Final = frozenset(
     (

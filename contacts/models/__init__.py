@@ -1,12 +1,21 @@
 """Contacts, lists, subscriptions, suppression, segments, imports and exports: who may be written to."""
 
 from contacts.models.bulk import BulkAction, BulkChunk, BulkRun, BulkState
+from contacts.models.erasure import ErasedAddress
 from contacts.models.exports import Export, ExportFormat, ExportState
 from contacts.models.fields import CustomField, FieldType
 from contacts.models.growth import ListChange, ListDay
 from contacts.models.imports import Import, ImportRefusal, ImportState
 from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, SubscriptionStatus
-from contacts.models.people import HAS_TAGS, NAME_KEY, Contact, ContactQuerySet, Tag
+from contacts.models.people import (
+    HAS_TAGS,
+    NAME_KEY,
+    Contact,
+    ContactQuerySet,
+    FormerContact,
+    Tag,
+    TagCleanup,
+)
 from contacts.models.runs import LongRun
 from contacts.models.scoped import ScopedQuerySet
 from contacts.models.segments import Segment
@@ -23,10 +32,12 @@ __all__ = [
     "Contact",
     "ContactQuerySet",
     "CustomField",
+    "ErasedAddress",
     "Export",
     "ExportFormat",
     "ExportState",
     "FieldType",
+    "FormerContact",
     "Import",
     "ImportRefusal",
     "ImportState",
@@ -42,4 +53,5 @@ __all__ = [
     "Suppression",
     "SuppressionReason",
     "Tag",
+    "TagCleanup",
 ]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.db.models import Value
 
 from accounts.models import Workspace
 from contacts.models.scoped import ScopedQuerySet
@@ -27,11 +28,16 @@ class CustomField(models.Model):
         default=list, blank=True
     )  # of a choice: the texts to choose from, in their order
     default = models.CharField(max_length=200, blank=True, default="")  # what mail says of who has no value
+    description = models.CharField(max_length=200, blank=True, default="", db_default="")  # for the team
+    # What values keep within, each bound where there is one: {"min": …, "max": …}. Of a number: numbers; of a date:
+    # "YYYY-MM-DD"; of a text "max" alone, characters. See contacts.fitting.
+    limits: Any = models.JSONField(default=dict, db_default=Value({}, models.JSONField()), blank=True)
+    position = models.PositiveSmallIntegerField(default=0, db_default=0)  # ties go by label
 
     objects = ScopedQuerySet.as_manager()
 
     class Meta:
-        ordering = ["label"]
+        ordering = ["position", "label", "pk"]
         constraints = [models.UniqueConstraint(fields=["workspace", "key"], name="one_field_per_key")]
 
     def __str__(self) -> str:

@@ -93,3 +93,31 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TagCleanup(models.Model):
+    """A tag that is gone, whose id many contacts still hold: a job gives them the other one, if any, and drops it."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    tag_id = models.IntegerField()
+    into_id = models.IntegerField(null=True)  # the tag they get instead
+    touched_at = models.DateTimeField(default=timezone.now)  # when its job last gave a sign of life
+
+    def __str__(self) -> str:
+        return f"{self.tag_id} into {self.into_id or 'nothing'}"
+
+
+class FormerContact(models.Model):
+    """What a contact was before: another one that was merged into it, or itself under another address.
+
+    Whoever knows the person by the old id or address still finds them.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="formers")
+    former_id = models.BigIntegerField(unique=True, null=True)  # of one that was merged
+    email = models.EmailField(max_length=254)
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.email

@@ -1,5 +1,6 @@
-"""How contacts are read: found by search, list and status; one contact's lists, suppression and timeline."""
+"""How contacts are read: found by search, list and status; one contact's lists and suppression."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -20,17 +21,24 @@ from django.db.models.lookups import IsNull
 
 from accounts.models import Workspace
 from accounts.pages import Page, page_of
-from contacts import registry
-from contacts.models import NAME_KEY, Contact, List, Subscription, SubscriptionStatus, Suppression
+from contacts.models import (
+    HAS_TAGS,
+    NAME_KEY,
+    Contact,
+    FormerContact,
+    List,
+    Subscription,
+    SubscriptionStatus,
+    Suppression,
+    Tag,
+)
 from contacts.queries import finding
-from contacts.registry import TimelineEntry
 
 # Each has its index: contact_newest_idx, one_contact_per_address, contact_name_idx.
 SORTS: Final = {"newest": "-id", "oldest": "id", "email": "email_key", "name": "name_key"}
 SORT_KEYS: Final[dict[str, Any]] = {"email_key": Lower("email"), "name_key": NAME_KEY}
 SUPPRESSED: Final = "suppressed"  # beside the statuses of a subscription
 WORDS_LIMIT: Final = 6  # of a search; more would only make it slow
-TIMELINE_LENGTH: Final = 60
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,12 @@ class Finder:
     search: str = ""
     in_list: List | None = None
     status: str = ""
+    tag: Tag | None = None
     sort: str = "newest"
 
     @property
     def is_on(self) -> bool:
-        return bool(self.search or self.in_list or self.status)
+        return bool(self.search or self.in_list or self.status or self.tag)
 
 
 def find(workspace: Workspace, finder: Finder) -> QuerySet[Contact]:
@@ -53,7 +62,7 @@ def find(workspace: Workspace, finder: Finder) -> QuerySet[Contact]:
 
 
 def page(workspace: Workspace, finder: Finder, *, cursor: str = "") -> Page[Contact]:
-    """A page of who fits, with their lists: in all but a few queries. `in_list`: only that list is with them.
+    """A page of who fits, with their lists and `tags`: in all but a few queries. `in_list`: only that list is with them.
 
     Raises: TakesTooLong: too few letters to find anybody by.
     """
@@ -73,13 +82,29 @@ def page(workspace: Workspace, finder: Finder, *, cursor: str = "") -> Page[Cont
 
     found = page_of(rows, order=order, cursor=cursor, read=read)
     prefetch_related_objects(found.rows, Prefetch("subscriptions", subscriptions))
+    give_tags(found.rows)
     return found
+
+
+def give_tags(contacts: Iterable[Contact]) -> None:
+    """Put each contact's tags on it as `tags`, by name; one query, none where nobody has any."""
+    held = {pk for each in contacts for pk in each.tag_ids}
+    tags = list(Tag.objects.filter(pk__in=held).order_by(Lower("name"))) if held else []
+    for each in contacts:
+        each.tags = [tag for tag in tags if tag.pk in each.tag_ids]  # type: ignore[attr-defined]
 
 
 def contact_at(workspace: Workspace, email: str) -> Contact | None:
     """Whose address it is, whatever its case; by one_contact_per_address."""
     rows = Contact.objects.of(workspace).alias(email_key=Lower("email"))
     return rows.filter(email_key=Lower(Value(email))).first()
+
+
+def stayed(workspace: Workspace, former_id: int) -> int | None:
+    """The contact that another one, gone since, was merged into."""
+    rows = FormerContact.objects.filter(workspace=workspace, former_id=former_id)
+    found: int | None = rows.values_list("contact_id", flat=True).first()
+    return found
 
 
 def suppression_of(contact: Contact) -> Suppression | None:
@@ -93,36 +118,6 @@ def memberships(contact: Contact) -> list[Subscription]:
     return list(rows.order_by(Lower("list__name")))
 
 
-def timeline(
-    contact: Contact, held: list[Subscription], suppression: Suppression | None
-) -> list[TimelineEntry]:
-    """What happened to the contact, newest first: what this room knows, and what those above have hung in."""
-    entries = [TimelineEntry(contact.created_at, "user-plus", "Added to the contacts")]
-    entries += [_joined(each) for each in held if each.consent_at]
-    entries += [_left(each) for each in held if each.unsubscribed_at]
-    if suppression:
-        reason, note = suppression.get_reason_display(), suppression.note
-        entries.append(TimelineEntry(suppression.created_at, "ban", "Suppressed", note, "red", reason))
-    entries += [entry for ask in registry.timeline for entry in ask(contact)]
-    return sorted(entries, key=lambda entry: entry.at, reverse=True)[:TIMELINE_LENGTH]
-
-
-def _joined(held: Subscription) -> TimelineEntry:
-    assert held.consent_at
-    if held.status == SubscriptionStatus.PENDING:
-        title = f"Signed up for “{held.list}”, not confirmed yet"
-        return TimelineEntry(held.consent_at, "user-question", title, held.consent_source, "azure")
-    return TimelineEntry(
-        held.consent_at, "user-check", f"Agreed to get “{held.list}”", held.consent_source, "green"
-    )
-
-
-def _left(held: Subscription) -> TimelineEntry:
-    assert held.unsubscribed_at
-    title, detail = f"Unsubscribed from “{held.list}”", held.unsubscribe_source
-    return TimelineEntry(held.unsubscribed_at, "user-minus", title, detail, "yellow")
-
-
 def _fits(
     rows: QuerySet[Contact], workspace: Workspace, finder: Finder, *, looked_up: bool
 ) -> QuerySet[Contact]:
@@ -131,6 +126,8 @@ def _fits(
         rows = rows.filter(
             Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word)
         )
+    if finder.tag:
+        rows = rows.filter(HAS_TAGS, tag_ids__contains=[finder.tag.pk])  # contact_tags_idx
     held = _looked_up if looked_up else Exists
     if finder.status == SUPPRESSED:
         rows = rows.filter(held(_suppressed()))

@@ -5,7 +5,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.access import WorkspaceRequest
 from contacts.forms.contacts import FindForm
-from contacts.models import List, Segment
+from contacts.models import List, Segment, Tag
 
 
 def asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
@@ -19,6 +19,8 @@ def asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
         return get_object_or_404(segments, pk=_number(request.GET.get("segment"))), nothing
     if asked := request.GET.get("list"):
         get_object_or_404(List.objects.of(request.workspace), pk=_number(asked))
+    if asked := request.GET.get("tag"):
+        get_object_or_404(Tag.objects.of(request.workspace), pk=_number(asked))
     find = FindForm(request.GET, workspace=request.workspace)
     if not find.is_valid():
         raise Http404

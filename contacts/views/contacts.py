@@ -13,13 +13,15 @@ from accounts.models import Role
 from accounts.pages import render_part
 from contacts.actions import confirmations, subscriptions
 from contacts.actions import contacts as actions
+from contacts.actions.erasure import WasErased
 from contacts.forms.contacts import ASK, ContactForm, FindForm, SubscribeForm, taken
 from contacts.models import Contact, List, Subscription, SubscriptionStatus
 from contacts.queries import contacts as queries
-from contacts.queries.fields import fields
+from contacts.queries import timeline
 from contacts.queries.lists import open_to
 from contacts.queries.segments import TakesTooLong
 from contacts.views.bulk import deeds_for
+from contacts.views.profile import contact_of, kind_of, profile_of
 
 
 @needs(Role.VIEWER)
@@ -42,21 +44,27 @@ def found(request: WorkspaceRequest, finder: queries.Finder) -> dict[str, Any]:
 
 @needs(Role.VIEWER)
 def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    contact = _contact(request, pk)
-    return render(request, "contacts/contact.html", _profile(contact))
+    """One contact; the address of one that was merged leads on to the one that stayed."""
+    if stayed := queries.stayed(request.workspace, pk):
+        return redirect("contact", stayed)
+    contact = contact_of(request, pk)
+    return render(request, "contacts/contact.html", _profile(request, contact))
 
 
-def _profile(contact: Contact) -> dict[str, Any]:
+def _profile(request: WorkspaceRequest, contact: Contact) -> dict[str, Any]:
     held, suppression = queries.memberships(contact), queries.suppression_of(contact)
-    attributes = [(each, contact.attributes.get(each.key)) for each in fields(contact.workspace)]
+    queries.give_tags([contact])
+    kind, cursor = kind_of(request), request.GET.get("older", "")
     return {
         "contact": contact,
-        "attributes": attributes,
+        "values": profile_of(contact),
         "memberships": held,
         "suppression": suppression,
         "is_subscribed": any(each.status == SubscriptionStatus.SUBSCRIBED for each in held),
         "has_open_list": open_to(contact).exists(),
-        "timeline": queries.timeline(contact, held, suppression),
+        "timeline": timeline.page(contact, held, suppression, kind=kind, cursor=cursor),
+        "kind": kind,
+        "kinds": timeline.KINDS.items(),
     }
 
 
@@ -69,6 +77,8 @@ def new(request: WorkspaceRequest) -> HttpResponse:
             contact = _create(request, form)
         except actions.AddressTaken as refusal:
             form.add_error("email", taken(form.cleaned_data["email"], refusal.existing))
+        except WasErased as refusal:
+            form.refuse_erased(refusal.message)
         else:
             messages.success(request, f"{contact} was added.")
             return redirect("contact", contact.pk)
@@ -76,20 +86,29 @@ def new(request: WorkspaceRequest) -> HttpResponse:
 
 
 def _create(request: WorkspaceRequest, form: ContactForm) -> Contact:
-    data, details = form.cleaned_data, form.details()
-    lists, agreed = data["lists"], data["agreed"]
-    return actions.create(request.workspace, details=details, lists=lists, agreed=agreed, by=request.user)
+    data = form.cleaned_data
+    return actions.create(
+        request.workspace,
+        details=form.details(),
+        lists=data["lists"],
+        agreed=data["agreed"],
+        asked_back=data["asked_back"],
+        by=request.user,
+    )
 
 
 @needs(Role.MARKETER)
 def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    contact = _contact(request, pk)
+    contact = contact_of(request, pk)
     form = ContactForm(request.POST or None, workspace=request.workspace, contact=contact)
     if form.is_valid():
         try:
-            actions.change(contact, details=form.details(), by=request.user)
+            asked_back = form.cleaned_data["asked_back"]
+            actions.change(contact, details=form.details(), asked_back=asked_back, by=request.user)
         except actions.AddressTaken as refusal:
             form.add_error("email", taken(form.cleaned_data["email"], refusal.existing))
+        except WasErased as refusal:
+            form.refuse_erased(refusal.message)
         else:
             messages.success(request, "Saved.")
             return redirect("contact", contact.pk)
@@ -100,7 +119,7 @@ def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @needs(Role.MARKETER)
 def delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """Ask, then delete."""
-    contact = _contact(request, pk)
+    contact = contact_of(request, pk)
     if request.method != "POST":
         context = {"contact": contact, "memberships": queries.memberships(contact)}
         return render(request, "contacts/contact_delete.html", context)
@@ -111,7 +130,7 @@ def delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 @needs(Role.MARKETER)
 def subscribe(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    contact = _contact(request, pk)
+    contact = contact_of(request, pk)
     held, initial = queries.memberships(contact), {"list": request.GET.get("list")}
     form = SubscribeForm(request.POST or None, contact=contact, held=held, initial=initial)
     if form.is_valid():
@@ -142,7 +161,7 @@ def _subscribe(request: WorkspaceRequest, contact: Contact, form: SubscribeForm)
 @needs(Role.MARKETER)
 @require_POST
 def ask_again(request: WorkspaceRequest, pk: int, list_pk: int) -> HttpResponse:
-    contact = _contact(request, pk)
+    contact = contact_of(request, pk)
     rows = Subscription.objects.select_related("list__workspace", "contact__workspace")
     held = get_object_or_404(rows, workspace=request.workspace, contact=contact, list=list_pk)
     try:
@@ -157,17 +176,10 @@ def ask_again(request: WorkspaceRequest, pk: int, list_pk: int) -> HttpResponse:
 @needs(Role.MARKETER)
 @require_POST
 def unsubscribe(request: WorkspaceRequest, pk: int, list_pk: int) -> HttpResponse:
-    contact = _contact(request, pk)
+    contact = contact_of(request, pk)
     left = get_object_or_404(List.objects.of(request.workspace), pk=list_pk)
     if subscriptions.unsubscribe_by_hand(contact, lists=[left], by=request.user):
         messages.success(request, f"{contact} gets no more mail for “{left}”.")
     else:
         messages.info(request, f"{contact} was not on “{left}” any more.")
     return redirect("contact", contact.pk)
-
-
-def _contact(request: WorkspaceRequest, pk: int) -> Contact:
-    contact: Contact = get_object_or_404(
-        Contact.objects.of(request.workspace).select_related("workspace"), pk=pk
-    )
-    return contact

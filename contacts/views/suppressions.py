@@ -10,6 +10,7 @@ from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts.actions import suppression as actions
 from contacts.forms.suppression import SuppressForm
 from contacts.models import Suppression, SuppressionReason
+from contacts.queries import erasure
 from contacts.queries import suppression as queries
 from contacts.queries.contacts import contact_at
 
@@ -25,7 +26,7 @@ def index(request: WorkspaceRequest) -> HttpResponse:
     sort, sorts = sort_of(request, SORTS)
     page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
     context = {"page": page, "search": words, "reason": reason, "reasons": SuppressionReason.choices}
-    context |= {"sort": sort, "sorts": sorts}
+    context |= {"sort": sort, "sorts": sorts, "erased_count": erasure.erased_count(request.workspace)}
     return render_part(
         request,
         "contacts/suppressions.html",
@@ -33,6 +34,18 @@ def index(request: WorkspaceRequest) -> HttpResponse:
         context,
         target="suppressed-found",
     )
+
+
+@needs(Role.VIEWER)
+def erased(request: WorkspaceRequest) -> HttpResponse:
+    """Who was erased: when, and nothing else, since nothing else is known."""
+    found = erasure.erased(request.workspace)
+    context = {
+        "page": page_of(found, order="-id", cursor=request.GET.get("cursor", "")),
+        "count": erasure.erased_count(request.workspace),
+        "unreadable": erasure.unreadable_count(request.workspace),
+    }
+    return render(request, "contacts/erased.html", context)
 
 
 @needs(Role.MARKETER)

@@ -21,6 +21,7 @@ OPEN = """
 SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
        CASE
+         WHEN d.email = '' THEN 'erased'
          WHEN (SELECT true FROM contacts_suppression s
                 WHERE s.workspace_id = %(workspace)s AND s.email = lower(d.email) LIMIT 1) THEN 'suppressed'
          WHEN %(is_test)s THEN ''

@@ -5,7 +5,7 @@ What does not depend on the recipient is encoded when the mold is made; filling 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -31,6 +31,8 @@ class Frame:
     campaign_name: str
     is_test: bool = False
     list_name: str | None = None  # of the list that it asks to confirm
+    # {field key: what stands for the value of who has none}
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Recipient(NamedTuple):
@@ -137,6 +139,7 @@ class Mold:
         self.html = _body(_closed(content.html), field="content", html=True)
         self.html_end = _body(content.html_end, field="content", html=True)
         self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
+        self._defaults = _defaults_read(frame.defaults, self.attributes)
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -212,7 +215,11 @@ class Mold:
 
     def _context(self, recipient: Recipient, unsubscribe_url: str, confirm_url: str) -> dict[str, Any]:
         contact = liquid.person(
-            recipient.email, recipient.first_name, recipient.last_name, recipient.attributes or {}
+            recipient.email,
+            recipient.first_name,
+            recipient.last_name,
+            recipient.attributes or {},
+            defaults=self._defaults,
         )
         context = {**self._globals, "contact": contact, "unsubscribe_url": unsubscribe_url}
         if self._asks:
@@ -238,6 +245,13 @@ def _attributes_read(*parts: Part) -> list[str] | None:
         names.add(path[1])
     names -= STANDARD_FIELDS
     return sorted(names) if len(names) <= PICKED_FIELDS else None
+
+
+def _defaults_read(defaults: Mapping[str, Any], read: list[str] | None) -> dict[str, Any]:
+    """Those that the parts name; a lazy mapping is not asked where they name none."""
+    if read == []:
+        return {}
+    return {key: value for key, value in defaults.items() if read is None or key in read}
 
 
 def _body(source: str, *, field: str, html: bool) -> Part:

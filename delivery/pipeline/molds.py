@@ -1,9 +1,11 @@
 """The molds of this process, each compiled once, and what their messages say of the workspace."""
 
 from collections import OrderedDict
+from typing import Any
 
 from accounts.models import Workspace
-from contacts.models import List
+from contacts.fitting import defaults
+from contacts.models import CustomField, List
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
@@ -33,10 +35,19 @@ def frame_of(mailing: Mailing) -> Frame:
         campaign_name=mailing.name,
         is_test=mailing.is_test,
         list_name=said.get("list_name"),
+        defaults=said.get("defaults", {}),
     )
 
 
-def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, str]:
-    """What a mailing keeps of its workspace: later changes in its settings are for later mailings."""
-    said = {"workspace_name": workspace.name, "postal_address": workspace.postal_address}
+def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, Any]:
+    """What a mailing keeps of its workspace: later changes in its settings and fields are for later mailings."""
+    said: dict[str, Any] = {
+        "workspace_name": workspace.name,
+        "postal_address": workspace.postal_address,
+        "defaults": defaults_of(workspace),
+    }
     return said | {"list_name": confirms.name} if confirms else said
+
+
+def defaults_of(workspace: Workspace) -> dict[str, Any]:
+    return defaults(CustomField.objects.of(workspace).exclude(default=""))

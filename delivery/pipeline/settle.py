@@ -26,11 +26,13 @@ SKIP_REASONS = {
 ACCEPTED, REJECTED = DeliveryState.ACCEPTED.value, DeliveryState.REJECTED.value
 # SETTLE's columns: number, state, code, what the server said, the ESP's id, when it is due again, attempts.
 Row = tuple[int, str, str, str, str, datetime | None, int]
-# Only open rows change, so a chunk settled twice counts once.
+# Only open rows change, so a chunk settled twice counts once. Of who was erased meanwhile no words are kept.
 SETTLE = """
 WITH settled AS (
   UPDATE delivery_delivery d
-     SET state = said.state, code = said.code, server_said = said.server_said, provider_id = said.provider_id,
+     SET state = said.state, code = said.code,
+         server_said = CASE d.email WHEN '' THEN '' ELSE said.server_said END,
+         provider_id = CASE d.email WHEN '' THEN '' ELSE said.provider_id END,
          due_at = said.due_at, attempt_count = d.attempt_count + said.attempts, settled_at = now(),
          deferred_since = CASE said.state WHEN 'deferred' THEN coalesce(d.deferred_since, now()) END
     FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[])

@@ -8,3 +8,6 @@ import "./confirm.js";
 import "./upload.js";
 import "./filter-choices.js";
 import "./choose.js";
+import "./inline-edit.js";
+import "./copy.js";
+import "./rows.js";

@@ -1,4 +1,6 @@
 import datetime
+import html
+import re
 
 import pytest
 from django.db import connection
@@ -6,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import record
 from contacts.models import Contact, Subscription
 from delivery.models import Delivery, Mailing
 from tests.builders import a_contact, a_field, a_list, an_account
@@ -168,14 +171,40 @@ def test_deleting_a_contact_leaves_its_messages_in_the_ledger(sign_in, bob, work
     assert not Contact.objects.exists()
 
 
-def test_the_timeline_is_in_order_and_ends(workspace, anna):
-    from contacts.queries.contacts import TIMELINE_LENGTH, timeline
-
-    for number in range(70):
-        sent = a_message(workspace, anna, f"Mailing {number}")
+def test_the_timeline_is_in_order_and_goes_on_to_its_end(sign_in, carol, workspace, anna):
+    for number in range(120):
+        sent = a_message(workspace, anna, f"Mailing {number:03}")
         Delivery.objects.filter(pk=sent.pk).update(
-            settled_at=timezone.now() + datetime.timedelta(minutes=number)
+            settled_at=timezone.now()
+            - datetime.timedelta(minutes=number // 3)  # three at a time, torn apart nowhere
         )
-    entries = timeline(anna, [], None)
-    assert len(entries) <= TIMELINE_LENGTH
-    assert entries == sorted(entries, key=lambda entry: entry.at, reverse=True)
+    client, seen, url = sign_in(carol), [], reverse("contact", args=[anna.pk]) + "?kind=message"
+    while url:
+        page = client.get(url).text
+        seen += re.findall(r"Mailing \d{3}", page)
+        older = re.search(r'rel="next" href="([^"]+)#', page)
+        url = html.unescape(older[1]) if older else ""
+        assert len(re.findall("timeline-event-icon", page)) <= 50
+    assert len(seen) == len(set(seen)) == 120
+    minutes = [int(name[-3:]) // 3 for name in seen]
+    assert minutes == sorted(minutes)
+
+
+def test_a_cursor_that_makes_no_sense_shows_the_newest(sign_in, carol, anna):
+    for cursor in ("x", "2020-13-45", "2020-01-01", "9" * 300):
+        page = sign_in(carol).get(reverse("contact", args=[anna.pk]), {"older": cursor, "kind": "colour"})
+        assert "Added to the contacts" in page.text
+
+
+def test_the_timeline_shows_one_kind(sign_in, carol, workspace, anna):
+    a_message(workspace, anna, "March news")
+    record(None, "contact.changed", anna)
+    for kind, shown, hidden in (
+        ("message", "March news", "Agreed to get"),
+        ("consent", "Agreed to get", "March news"),
+        ("change", "Changed", "March news"),
+    ):
+        text = sign_in(carol).get(reverse("contact", args=[anna.pk]), {"kind": kind}).text
+        timeline = text[text.index('id="timeline"') :]
+        assert shown in timeline
+        assert hidden not in timeline

@@ -95,7 +95,8 @@ def test_a_row_tells_everything_of_a_contact(workspace, export):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", added)
     assert zoe == {
         "E-mail": "zoe@example.com", "First name": "Zoë", "Last name": 'O"Neil, Jr.', "City": "Zürich\nWest",
-        "Points": "-3.5", "Member": "yes", "Born": "1990-02-03", "Lists": "Club; News", "Suppressed": "",
+        "Points": "-3.5", "Member": "yes", "Born": "1990-02-03", "Lists": "Club; News", "Tags": "",
+        "Suppressed": "",
     }  # fmt: skip
     assert (tom["Member"], tom["Points"], tom["Suppressed"], tom["Lists"]) == ("no", "", "complaint", "")
     assert (exported.state, exported.done_count, exported.total_count) == ("done", 2, 2)

@@ -16,6 +16,11 @@ NO_PAGE = {
     "segment_count",
     "list_confirmation_preview",
     "bulk_count",
+    "contact_value",
+    "contact_tag_suggestions",
+    "contact_timeline",
+    "field_counts",
+    "tag_counts",
     "campaign_preview",
     "campaign_preview_contacts",
     "inbox_part",
@@ -49,7 +54,7 @@ from contacts import chosen
 from contacts.actions import bulk
 from contacts.actions.bulk import Plan, Whom
 from contacts.jobs import run_bulk
-from contacts.models import BulkRun, Contact, CustomField, Import, List, Segment, Subscription, Suppression
+from contacts.models import BulkRun, Contact, CustomField, Import, List, Segment, Subscription, Suppression, Tag
 from contacts.queries.contacts import Finder
 from django.utils import timezone
 from accounts.models import Invitation, Membership, User
@@ -90,6 +95,8 @@ running = BulkRun.objects.create(
 print(json.dumps({
     "bulk": tagged.pk, "bulk_running": running.pk,
     "contact": Contact.objects.filter(workspace=workspace).first().pk,
+    "other": Contact.objects.filter(workspace=workspace).last().pk,
+    "tag": Tag.objects.create(workspace=workspace, name="Met at the fair").pk,
     "list": news.pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
@@ -117,6 +124,15 @@ def addresses(ids: dict) -> dict[str, str]:
         "contact_edit": f"{contact}/edit/",
         "contact_subscribe": f"{contact}/subscribe/",
         "contact_delete": f"{contact}/delete/",
+        "contact_suppress": f"{contact}/suppress/",
+        "contact_merge": f"{contact}/merge/",
+        "contact_merge-two": f"{contact}/merge/?other={ids['other']}",
+        "contact_erase": f"{contact}/erase/",
+        "tags": "/contacts/tags/",
+        "tag_new": "/contacts/tags/new/",
+        "tag_edit": f"/contacts/tags/{ids['tag']}/",
+        "tag_delete": f"/contacts/tags/{ids['tag']}/delete/",
+        "erased": "/suppression/erased/",
         "fields": "/contacts/fields/",
         "field_new": "/contacts/fields/new/",
         "field_edit": f"/contacts/fields/{ids['field']}/",

@@ -1,0 +1,100 @@
+"""What delivery holds on a contact, when they are merged, erased or handed over; hung into `contacts.registry`."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.db import connection
+
+from contacts import masking
+from contacts.models import Contact, FormerContact
+from contacts.registry import Person
+from delivery.models import Delivery, InboxMessage, Mailing
+
+# Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
+# delivery_no_contact_idx for test messages and for what a deleted contact got.
+FORGET: Final = """
+UPDATE delivery_delivery o
+   SET email = '', contact_id = NULL, provider_id = '',
+       server_said = CASE WHEN regexp_replace(server_said, %(found)s, '…', 'gi') ~* %(parts)s THEN ''
+                     ELSE regexp_replace(server_said, %(found)s, '…', 'gi') END
+ WHERE {whose}
+"""
+BY_CONTACT: Final = "o.contact_id = ANY(%(ids)s)"
+BY_ADDRESS: Final = """
+o.contact_id IS NULL AND lower(o.email) = ANY(%(emails)s)
+   AND EXISTS (SELECT FROM delivery_mailing m WHERE m.id = o.mailing_id AND m.workspace_id = %(workspace)s)"""
+# Where both got a mailing the rows stay apart, and both are the person's: see contacts.models.FormerContact.
+MOVE: Final = """
+UPDATE delivery_delivery d SET contact_id = %(kept)s
+ WHERE d.contact_id = %(gone)s AND NOT EXISTS (
+       SELECT FROM delivery_delivery k WHERE k.contact_id = %(kept)s AND k.mailing_id = d.mailing_id)
+"""
+# Servers' words that a mailing or an account keeps may quote a recipient.
+MENTIONS: Final = {
+    "delivery_mailing": ["state_reason", "handed_over"],
+    "delivery_sendingaccount": ["stopped_reason", "test_said"],
+}
+
+
+def addresses(contact_ids: list[int]) -> set[str]:
+    """Where their messages went to."""
+    return set(Delivery.objects.filter(contact__in=contact_ids).values_list("email", flat=True))
+
+
+def erase(person: Person) -> None:
+    """Leave of their messages what can be counted."""
+    values: dict[str, Any] = {
+        "ids": person.contact_ids,
+        "emails": person.emails,
+        "workspace": person.workspace.pk,
+        "found": person.pattern,
+        "parts": masking.pattern(_parts(person)),
+    }
+    with connection.cursor() as cursor:
+        for whose in (BY_CONTACT, BY_ADDRESS):
+            cursor.execute(FORGET.format(whose=whose), values)
+    for table, columns in MENTIONS.items():
+        masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
+    InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
+
+
+def _parts(person: Person) -> Iterable[str]:
+    """What a server may call them by instead of the whole address."""
+    names = (person.first_name.strip(), person.last_name.strip())
+    return [*(email.partition("@")[0] for email in person.emails), *filter(None, names)]
+
+
+def merge(kept: Contact, gone: Contact) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE, {"kept": kept.pk, "gone": gone.pk})
+    Mailing.objects.filter(sample_contact=gone).update(sample_contact=kept)
+
+
+def messages_of(contact: Contact) -> Any:
+    """Every message to the person, under whichever id."""
+    formers = FormerContact.objects.filter(contact=contact, former_id__isnull=False)
+    ids = [contact.pk, *formers.values_list("former_id", flat=True)]
+    return Delivery.objects.filter(contact__in=ids).select_related("mailing")
+
+
+def message_count(contact: Contact) -> int:
+    return int(messages_of(contact).count())
+
+
+def person_file(contact: Contact) -> dict[str, Iterable[dict[str, Any]]]:
+    return {"messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator())}
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "mailing": delivery.mailing.name,
+        "subject": delivery.mailing.content.get("subject", ""),
+        "test": delivery.mailing.is_test,
+        "to": delivery.email,
+        "planned_at": delivery.mailing.created_at,
+        "outcome": delivery.get_state_display(),
+        "outcome_at": delivery.settled_at,
+        "attempts": delivery.attempt_count,
+        "answer": f"{delivery.code} {delivery.server_said}".strip(),
+        "unsubscribed_at": delivery.unsubscribed_at,
+    }

@@ -1,0 +1,76 @@
+"""One contact's page in a real browser: values, tags and a choice's options by keyboard alone."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+PREPARE = """
+from accounts.models import Role
+from tests.builders import a_contact, a_field
+from tests.people import a_person, a_workspace
+workspace = a_workspace("Acme people")
+ada = a_person("ada.people@acme.example", name="Ada")
+ada.memberships.all().delete()
+a_person(ada.email, workspace=workspace, role=Role.ADMIN)
+a_field(workspace, "City")
+print(json.dumps({"pk": a_contact(workspace, first_name="Anna", city="Köln").pk}))
+"""
+
+
+@pytest.fixture
+def contact(volley, page):
+    """A contact of Ada's, who is signed in; gives its address."""
+    pk = volley.python(PREPARE)["pk"]
+    page.goto("/accounts/login/")
+    page.get_by_label("E-mail address").fill("ada.people@acme.example")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Acme people")).to_be_visible()
+    return f"/contacts/{pk}/"
+
+
+def test_values_and_tags_are_changed_by_keyboard(page, contact):
+    page.goto(contact)
+    pencil = page.get_by_role("link", name="Change First name")
+    pencil.focus()
+    page.keyboard.press("Enter")
+    box = page.get_by_role("textbox", name="First name")
+    expect(box).to_be_focused()
+    box.fill("Somebody else")
+    page.keyboard.press("Escape")
+    expect(pencil).to_be_focused()
+    expect(page.locator("#value-first_name")).to_contain_text("Anna")
+    page.keyboard.press("Enter")
+    box.fill("Anne")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Anne", exact=True)).to_be_visible()
+    expect(pencil).to_be_focused()
+    page.get_by_text("anna@example.com").last.click()
+    email = page.get_by_role("textbox", name="E-mail address")
+    email.fill("nonsense")
+    page.keyboard.press("Enter")
+    expect(page.locator("#value-email").get_by_role("alert")).to_contain_text("@-sign")
+    expect(email).to_have_value("nonsense")
+    expect(email).to_be_focused()
+    page.get_by_label("Tag to add").fill("Met at the fair")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Take off Met at the fair")).to_be_visible()
+    expect(page.get_by_label("Tag to add")).to_be_focused()
+    page.get_by_role("button", name="Take off Met at the fair").press("Enter")
+    expect(page.locator("#contact-tags")).to_contain_text("No tags.")
+
+
+def test_a_choice_is_made_renamed_and_put_in_order(page, contact):
+    page.goto("/contacts/fields/new/")
+    page.get_by_label("Name", exact=True).fill("Level")
+    expect(page.get_by_label("Option")).to_be_hidden()
+    page.get_by_label("Type").select_option("choice")
+    page.get_by_label("Option").fill("Silver")
+    for word in ("Gold", "Lead"):
+        page.keyboard.press("Enter")
+        page.keyboard.type(word)
+    page.get_by_role("button", name="Move up").nth(1).click()
+    page.get_by_role("button", name="Remove").nth(2).click()
+    page.get_by_role("button", name="Make the field").click()
+    expect(page.get_by_role("row", name="Level")).to_contain_text("Gold, Silver")
+    expect(page.locator("[id^=field-][id$=-count]").first).to_have_text("1")
