@@ -8,7 +8,7 @@ class CampaignsConfig(AppConfig):
         from campaigns.actions import lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import exports, imports
+        from contacts.actions import exports, imports, segments
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -19,6 +19,7 @@ class CampaignsConfig(AppConfig):
             imports.forget_abandoned,
             exports.requeue_silent,
             exports.forget_old,
+            segments.requeue_untaken,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.segment_uses.append(audience.segment_uses)

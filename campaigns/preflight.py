@@ -43,6 +43,7 @@ def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
     sample = list(audience.recipients(campaign).order_by("pk")[:SAMPLE])
     found = [
         *_time(campaign),
+        *_segments(campaign),
         *_audience(sample),
         *_sender(campaign),
         *_days(campaign, people or 0),
@@ -67,6 +68,11 @@ def _time(campaign: Campaign) -> Iterator[Check]:
             "campaign_schedule",
             "Schedule",
         )
+
+
+def _segments(campaign: Campaign) -> Iterator[Check]:
+    for problem in audience.broken(campaign):
+        yield Check("error", problem, "campaign_audience", "Audience")
 
 
 def _audience(sample: list[Contact]) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """The RQ entry points of contacts."""
 
+from contacts.actions import segments
 from contacts.exporting import run as exporting
 from contacts.importing import run as importing
 
@@ -10,3 +11,7 @@ def run_import(*, import_id: int) -> dict[str, int | str]:
 
 def run_export(*, export_id: int) -> dict[str, int | str]:
     return exporting.work(export_id)
+
+
+def take_snapshot(*, segment_id: int) -> dict[str, int]:
+    return {"people": segments.take(segment_id)}

@@ -3,8 +3,13 @@
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from contacts.models import Contact, Segment
+
+if TYPE_CHECKING:
+    from contacts.segments.condition import Condition
+    from contacts.segments.vocabulary import Vocabulary
 
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
 segment_uses: list[Callable[[Segment], list[str]]] = []
@@ -24,3 +29,6 @@ class TimelineEntry:
 
 # Each gives what its room knows of the contact, newest first, some fifty entries at most.
 timeline: list[Callable[[Contact], list[TimelineEntry]]] = []
+
+# Each gives conditions that segments can be made of, such as who opened what; see contacts.segments.condition.
+conditions: "list[Callable[[Vocabulary], list[Condition]]]" = []

@@ -8,7 +8,9 @@ class DeliveryConfig(AppConfig):
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
         from delivery.accounts import give_inbox
+        from delivery.segments import conditions
         from delivery.timeline import of_contact
 
         on_workspace_created.append(give_inbox)
         contacts.timeline.append(of_contact)
+        contacts.conditions.append(conditions)

@@ -7,7 +7,7 @@ from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, Subscrip
 from contacts.models.people import HAS_TAGS, NAME_KEY, Contact, ContactQuerySet, Tag
 from contacts.models.runs import LongRun
 from contacts.models.scoped import ScopedQuerySet
-from contacts.models.segments import Segment
+from contacts.models.segments import Segment, SegmentKind, SegmentMember
 from contacts.models.suppression import Suppression, SuppressionReason
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "OptIn",
     "ScopedQuerySet",
     "Segment",
+    "SegmentKind",
+    "SegmentMember",
     "Subscription",
     "SubscriptionStatus",
     "Suppression",

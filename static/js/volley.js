@@ -5,3 +5,5 @@ import "./autosave.js";
 import "./editor.js";
 import "./preview.js";
 import "./confirm.js";
+import "./search-menu.js";
+import "./filter-list.js";

@@ -13,7 +13,6 @@ NO_PAGE = {
     "metrics",
     "import_refused",
     "export_file",
-    "segment_count",
     "campaign_preview",
     "campaign_preview_contacts",
     "inbox_part",

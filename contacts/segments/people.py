@@ -1,0 +1,100 @@
+"""Conditions on the contact itself: its names and times, and whether it can be mailed."""
+
+import datetime
+from typing import Any, Final
+
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Lower
+
+from contacts.models import Subscription, SubscriptionStatus, Suppression, SuppressionReason
+from contacts.segments.condition import Condition, Operator
+from contacts.segments.inputs import Date, Some, Whole
+from contacts.segments.sql import DAY, Clock
+from contacts.segments.text import Email, TextCondition
+
+YES_NO: Final = {"yes": Operator("is yes"), "no": Operator("is no")}
+
+
+class Moment(Condition):
+    """A time of the contact itself, by the workspace's days."""
+
+    operators = {
+        "on": Operator("on", (Date(label="Date"),)),
+        "before": Operator("before", (Date(label="Date"),)),
+        "after": Operator("after", (Date(label="Date"),)),
+        "between": Operator("between", (Date("from", "From"), Date("to", "To", before="and"))),
+        "last": Operator("in the last", (Whole(label="Days"),)),
+        "ago": Operator("longer ago than", (Whole(label="Days"),)),
+    }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        clock: Clock = vocabulary.clock
+        match operator:
+            case "before":
+                return self._within(None, value, clock)
+            case "after":
+                return self._within(value + DAY, None, clock)
+            case "between":
+                return self._within(value["from"], value["to"] + DAY, clock)
+            case "last":
+                return self._within(clock.today - value * DAY, clock.today + DAY, clock)
+            case "ago":
+                return self._within(None, clock.today - value * DAY, clock)
+        return self._within(value, value + DAY, clock)
+
+    def _within(self, first: datetime.date | None, end: datetime.date | None, clock: Clock) -> Q:
+        since = {f"{self.key}__gte": clock.starts(first)} if first else {}
+        until = {f"{self.key}__lt": clock.starts(end)} if end else {}
+        return Q(**since, **until)
+
+
+class Suppressed(Condition):
+    operators = {
+        **YES_NO,
+        "because": Operator(
+            "because of",
+            (
+                Some(
+                    label="Reasons",
+                    choices=lambda _vocabulary: dict(SuppressionReason.choices),
+                    thing="reason",
+                ),
+            ),
+        ),
+    }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        rows = suppressions(vocabulary.workspace)
+        if operator == "because":
+            rows = rows.filter(reason__in=value)
+        return ~Q(Exists(rows)) if operator == "no" else Q(Exists(rows))
+
+
+class Mailable(Condition):
+    """As `Contact.objects.sendable()`, within the one workspace."""
+
+    operators = YES_NO
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        subscribed = Subscription.objects.filter(
+            workspace=vocabulary.workspace, contact=OuterRef("pk"), status=SubscriptionStatus.SUBSCRIBED
+        )
+        found = Q(Exists(subscribed)) & ~Q(Exists(suppressions(vocabulary.workspace)))
+        return found if operator == "yes" else ~found
+
+
+def suppressions(workspace: Any) -> Any:
+    """Those of the contact that an outer query is at, by one_suppression_per_address."""
+    return Suppression.objects.filter(workspace=workspace, email=Lower(OuterRef("email")))
+
+
+def conditions(vocabulary: Any) -> list[Condition]:
+    return [
+        Email("email", "E-mail"),
+        TextCondition("first_name", "First name"),
+        TextCondition("last_name", "Last name"),
+        Moment("created_at", "Added"),
+        Moment("updated_at", "Last changed"),
+        Mailable("mailable", "Can be mailed"),
+        Suppressed("suppressed", "Suppressed"),
+    ]
