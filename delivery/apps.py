@@ -9,8 +9,8 @@ class DeliveryConfig(AppConfig):
         from contacts import registry as contacts
         from delivery.accounts import give_inbox
         from delivery.segments import conditions
-        from delivery.timeline import of_contact
+        from delivery.timeline import events_of_contact, of_contact
 
         on_workspace_created.append(give_inbox)
-        contacts.timeline.append(of_contact)
+        contacts.timeline += [of_contact, events_of_contact]
         contacts.conditions.append(conditions)

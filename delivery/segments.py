@@ -1,13 +1,13 @@
 """What segments can ask of messages: who was sent, opened or clicked what; hung into `contacts.registry`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from contacts.segments.condition import Condition, Operator
-from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Whole
+from contacts.segments.condition import Condition, Operator, said
+from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Whole
 from delivery.models import Delivery, DeliveryState, Event, Mailing
 
 
@@ -45,6 +45,14 @@ TIMES: Final = Whole(
     "times", label="Times", before="at least", unit="time", least=1, most=TIMES_LIMIT, blank="once"
 )
 DAYS: Final = Whole("days", label="Days", before="in the last", blank="ever")
+THE_CAMPAIGN: Final = replace(CAMPAIGN, blank="")
+OUTCOMES: Final = Some(
+    "states",
+    label="Outcomes",
+    before="is",
+    choices=lambda _vocabulary: dict(DeliveryState.choices),
+    thing="outcome",
+)
 EVER_OR_LATELY: Final = (CAMPAIGN, DAYS)
 
 
@@ -112,6 +120,26 @@ class Did(Activity):
         return rows.filter(workspace=vocabulary.workspace)
 
 
+class Outcome(Condition):
+    """How a campaign ended for a contact; "was sent" is the usual question."""
+
+    group = "Engagement"
+    operators = {
+        "is": Operator("of", (THE_CAMPAIGN, OUTCOMES)),
+        "left": Operator("unsubscribed by the link of", (THE_CAMPAIGN,)),
+    }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        rows = Delivery.objects.filter(contact=OuterRef("pk"), mailing=value["mailing"])
+        if operator == "left":
+            return Q(Exists(rows.filter(unsubscribed_at__isnull=False)))
+        return Q(Exists(rows.filter(state__in=value["states"])))
+
+    def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:
+        words = " ".join(said(operator, value, vocabulary))
+        return f"{operator.label} {words}" if operator.label != "of" else f"outcome of {words}"
+
+
 def sent(vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Delivery]:
     """The ledger's rows of the contact that an outer query is at, accepted by the next server.
 
@@ -142,4 +170,5 @@ def conditions(vocabulary: Any) -> list[Condition]:
             ignored="was sent, yet did not click",
             **{"not": "never clicked"},
         ),
+        Outcome("outcome", "Outcome"),
     ]

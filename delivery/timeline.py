@@ -1,12 +1,14 @@
-"""A contact's messages, for the timeline on the contact's page; hung into `contacts.registry`."""
+"""A contact's messages and what they did with them, for the contact's timeline; hung into `contacts.registry`."""
 
 from typing import Final
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
-from delivery.models import Delivery, DeliveryState
+from delivery.models import Delivery, DeliveryState, Event, EventKind
 
 MESSAGES_SHOWN: Final = 50
+EVENTS_SHOWN: Final = 50
+DID: Final = {EventKind.OPENED: ("eye", "Opened"), EventKind.CLICKED: ("click", "Clicked in")}  # icon, words
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -23,6 +25,25 @@ def of_contact(contact: Contact) -> list[TimelineEntry]:
     """The newest messages to the contact, by one_delivery_per_contact; one query."""
     rows = Delivery.objects.filter(contact=contact).select_related("mailing").order_by("-mailing_id")
     return [_entry(row) for row in rows[:MESSAGES_SHOWN]]
+
+
+def events_of_contact(contact: Contact) -> list[TimelineEntry]:
+    """The newest of what they did, and of what was done by machines; one query, by event_contact_idx."""
+    rows = Event.objects.filter(contact=contact).select_related("mailing").order_by("-at")
+    return [_event(row) for row in rows[:EVENTS_SHOWN]]
+
+
+def _event(event: Event) -> TimelineEntry:
+    icon, words = DID[EventKind(event.kind)]
+    why = f"by a machine: {event.why_machine or 'no person'}" if event.is_machine else ""
+    return TimelineEntry(
+        at=event.at,
+        icon=icon,
+        title=f"{words} “{event.mailing}”",
+        detail=event.url,
+        tone="secondary" if event.is_machine else "blue",
+        label=why,
+    )
 
 
 def _entry(delivery: Delivery) -> TimelineEntry:

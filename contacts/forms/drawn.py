@@ -54,6 +54,11 @@ class RuleRow:
         return f"rule-{self.path}-subject"
 
     @property
+    def is_wide(self) -> bool:
+        """Whether its values need a line of their own."""
+        return len(self.inputs) > 1
+
+    @property
     def is_searched(self) -> bool:
         return sum(len(menu) for _, menu in self.subjects) > SEARCHED_FROM
 

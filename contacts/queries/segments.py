@@ -16,6 +16,7 @@ from accounts.models import Workspace
 from accounts.pages import Page, page_of
 from contacts import segments
 from contacts.models import Contact, Segment
+from contacts.segments import people
 from contacts.segments.rules import RulesProblem, every_rule, read
 
 LIVE_SECONDS: Final = 1.0  # for counting while rules are edited; longer, and an estimate is shown
@@ -75,19 +76,18 @@ def count(rules: Any, workspace: Workspace, *, seconds: float = LIVE_SECONDS) ->
     Cost: up to a scan of the workspace's contacts; a sample reads SAMPLE_ROWS of the table.
     """
     found = segments.matching(rules, workspace)
+    mailable = found.filter(people.mailable(workspace))
     began = time.monotonic()
     matching = _exactly(found, seconds)
     left = max(seconds - (time.monotonic() - began), 0.05)
     nobody = matching is not None and matching.people == 0
-    sendable = matching if nobody else matching and _exactly(found.sendable(), left)  # type: ignore[attr-defined]
-    return Count(
-        matching or _estimated(found, seconds),
-        sendable or _estimated(found.sendable(), seconds),  # type: ignore[attr-defined]
-        [] if nobody else _examples(found),
-    )
+    sendable = matching if nobody else matching and _exactly(mailable, left)
+    matching = matching or _estimated(found, seconds)
+    sendable = sendable or _estimated(mailable, seconds)
+    return Count(matching, _at_most_as_many(sendable, matching), [] if nobody else _examples(found))
 
 
-def people(segment: Segment, *, cursor: str) -> Page[Contact]:
+def page_of_people(segment: Segment, *, cursor: str) -> Page[Contact]:
     """A page of who matches, newest first.
 
     Raises: TakesTooLong: no answer within PAGE_SECONDS, neither by going from the newest back nor by sorting all.
@@ -114,6 +114,13 @@ def inner(rules: Any) -> set[int]:
     except RulesProblem:
         return set()
     return {pk for pk in found if isinstance(pk, int)}
+
+
+def _at_most_as_many(sendable: Figure | None, matching: Figure | None) -> Figure | None:
+    """An estimate may not say that more can be mailed than match."""
+    if sendable and matching and sendable.about and sendable.people > matching.people:
+        return Figure(matching.people, about=True, is_few=sendable.is_few)
+    return sendable
 
 
 def _exactly(found: QuerySet[Contact], seconds: float) -> Figure | None:

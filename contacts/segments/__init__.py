@@ -48,7 +48,8 @@ def in_words(rules: Any, vocabulary: Vocabulary) -> str:
         group = read(rules)
     except RulesProblem as problem:
         return problem.message
-    return _group_in_words(group, vocabulary) or "No rules: nobody matches."
+    words = _group_in_words(group, vocabulary) or "No rules: nobody matches."
+    return words[0].upper() + words[1:]
 
 
 def segment_in_words(segment: Segment, vocabulary: Vocabulary) -> str:

@@ -58,10 +58,15 @@ def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 
 def _build(request: WorkspaceRequest, segment: Segment | None) -> HttpResponse:
-    """Draw the builder; redraw its rules after a press of a button (the "deed"); or save."""
-    stored = segment.rules if segment else BLANK
+    """Draw the builder; redraw its rules after a press of a button (the "deed"); or save.
+
+    A new one begins with the rules in the address, as a report's numbers give them.
+    """
+    stored = segment.rules if segment else rules_in(request.GET) if "rule.0.subject" in request.GET else BLANK
     rules = rules_in(request.POST) if request.method == "POST" else stored
     form = SegmentForm(request.POST or None, workspace=request.workspace, segment=segment)
+    if segment is None:
+        form.initial["name"] = request.GET.get("name", "")[:120]
     if "deed" in request.POST:
         form = SegmentForm(None, initial=request.POST, workspace=request.workspace, segment=segment)
         return _builder(request, segment, form, rules, focus=edited(rules, request.POST["deed"]))
@@ -141,7 +146,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {"segment": segment, "words": segments.segment_in_words(segment, vocabulary)}
     context["broken"] = vocabulary.problem(segments.within(segment))
     try:
-        context["page"] = queries.people(segment, cursor=request.GET.get("cursor", ""))
+        context["page"] = queries.page_of_people(segment, cursor=request.GET.get("cursor", ""))
     except queries.TakesTooLong as refusal:
         context["problem"] = refusal.message
     return render_part(
