@@ -12,12 +12,12 @@ import django
 
 django.setup()
 
-from bench.contacts import exporting  # noqa: E402
+from bench.contacts import exporting, segments  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
 # Each gets the workspace and how many contacts it has, and leaves it as it was.
-PARTS = {"export": exporting.measure_export}
+PARTS = {"export": exporting.measure_export, "segments": segments.measure_segments}
 
 
 def main() -> None:
