@@ -76,17 +76,17 @@ class Activity(Condition):
                 return self._did(rows, value["times"] or 1, vocabulary)
             case "not":
                 return ~self._did(rows, 1, vocabulary)
-        was_sent = Q(Exists(sent(vocabulary, value["mailing"], value["days"])))
+        was_sent: Q = vocabulary.has(sent(vocabulary, value["mailing"], value["days"]))
         return was_sent & ~self._did(rows, 1, vocabulary)
 
     def _did(self, rows: QuerySet[Any], times: int, vocabulary: Any) -> Q:
         """The first time is looked for over everybody at once, further ones of whoever has one, by index alone."""
-        found = Q(Exists(self.own(rows, vocabulary)))
+        found: Q = vocabulary.has(rows, **self.own(vocabulary))
         return found & Q(Exists(rows[times - 1 :])) if times > 1 else found
 
-    def own(self, rows: QuerySet[Any], vocabulary: Any) -> QuerySet[Any]:
-        """The workspace's alone, which the contact implies: so that a plan by hash reads no more."""
-        return rows
+    def own(self, vocabulary: Any) -> dict[str, Any]:
+        """What the contact implies of its rows, where they have a column for it."""
+        return {}
 
     def rows(self, vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Any]:
         raise NotImplementedError
@@ -116,8 +116,8 @@ class Did(Activity):
             rows = rows.filter(at__gte=vocabulary.clock.since(days))  # event_lately_idx
         return rows
 
-    def own(self, rows: QuerySet[Any], vocabulary: Any) -> QuerySet[Any]:
-        return rows.filter(workspace=vocabulary.workspace)
+    def own(self, vocabulary: Any) -> dict[str, Any]:
+        return {"workspace": vocabulary.workspace}
 
 
 class Outcome(Condition):
@@ -132,8 +132,8 @@ class Outcome(Condition):
     def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
         rows = Delivery.objects.filter(contact=OuterRef("pk"), mailing=value["mailing"])
         if operator == "left":
-            return Q(Exists(rows.filter(unsubscribed_at__isnull=False)))
-        return Q(Exists(rows.filter(state__in=value["states"])))
+            return vocabulary.has(rows.filter(unsubscribed_at__isnull=False))
+        return vocabulary.has(rows.filter(state__in=value["states"]))
 
     def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:
         words = " ".join(said(operator, value, vocabulary))

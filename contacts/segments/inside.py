@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import OuterRef, Q
 
 from contacts.models import SegmentMember
 from contacts.segments.condition import Condition, Operator
@@ -26,7 +26,7 @@ class InSegment(Condition):
             if segment.taken_at is None:
                 raise Broken(f"The snapshot “{segment.name}” is still being taken; wait a moment.")
             members = SegmentMember.objects.filter(segment=value, contact=OuterRef("pk"))
-            found = Q(Exists(members))
+            found = vocabulary.has(members)
         else:
             found = vocabulary.compile_inside(segment)
         return found if operator == "in" else ~found

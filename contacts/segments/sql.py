@@ -6,7 +6,7 @@ import zoneinfo
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import BooleanField, Expression
+from django.db.models import BooleanField, Expression, Q, QuerySet, Subquery, Value
 
 DAY: Final = datetime.timedelta(days=1)
 
@@ -24,6 +24,12 @@ class Clock:
     def since(self, days: int) -> datetime.datetime:
         """When "the last N days" began: today and the N days before it."""
         return self.starts(self.today - days * DAY)
+
+
+def looked_up(rows: QuerySet[Any]) -> Q:
+    """Whether the contact that an outer query is at has one of the rows; looked up for each contact, never joined."""
+    one = Subquery(rows.order_by().annotate(one=Value(1)).values("one")[:1])
+    return Q(Sql("(({0}) IS NOT NULL)", one))
 
 
 class Sql(Expression):

@@ -3,24 +3,26 @@
 Each thing (fields, lists, tags, campaigns, segments) is asked for when a rule first speaks of it, and once.
 """
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-from django.db.models import Q
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
 from contacts import registry
-from contacts.models import Segment
+from contacts.models import Contact, Segment
 from contacts.segments import fields, inside, lists, people
 from contacts.segments.condition import Condition, Operator
 from contacts.segments.inputs import Broken
 from contacts.segments.rules import Group, Rule, RulesProblem, read
-from contacts.segments.sql import Clock
+from contacts.segments.sql import Clock, looked_up
 
 INSIDE_LIMIT: Final = 3  # segments within segments, the outermost counted
 COMPILED_LIMIT: Final = 300  # conditions in all, those of the segments within included
+LARGE: Final = 100_000  # contacts; to look up so many takes half a second
 UNTIL_THEN: Final = "Until then nobody matches"
 Thing = TypeVar("Thing")
 # In the order of the menu; what higher rooms know comes before the segments.
@@ -47,6 +49,20 @@ class Vocabulary:
     def segments(self) -> dict[int, Segment]:
         """All of the workspace, by id; one query."""
         return {each.pk: each for each in Segment.objects.of(self.workspace).order_by("name")}
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether the planner knows the workspace for a large one; one query, of the planner alone."""
+        plan = json.loads(Contact.objects.of(self.workspace).values("pk").explain(format="json"))
+        return int(plan[0]["Plan"]["Plan Rows"]) >= LARGE
+
+    def has(self, rows: QuerySet[Any], **own: Any) -> Q:
+        """Whether the contact that an outer query is at has one of the rows. own: what the contact implies of them.
+
+        Of a large workspace they may be joined, by hash over its own ones. A small or new one is not in the
+        planner's statistics: taken for empty, its rows would be read anew for each contact, so they are looked up.
+        """
+        return Q(Exists(rows.filter(**own))) if self.is_large else looked_up(rows)
 
     @property
     def is_inside(self) -> bool:

@@ -273,3 +273,102 @@ def test_another_workspaces_segment_does_not_exist(sign_in, mallory, segment, na
     client = sign_in(mallory)
     ask = client.get if name in ("segment", "segment_edit") else client.post
     assert ask(reverse(name, args=[segment.pk])).status_code == 404
+
+
+def test_the_builder_works_without_scripts(sign_in, bob):
+    """A button sends the form, and the whole page comes back with the rules as they are now."""
+    client = sign_in(bob)
+    page = client.get(reverse("segment_new")).text
+    assert '<button class="btn btn-sm" type="submit" name="deed" value="add-rule:"' in page
+    answer = client.post(reverse("segment_new"), FORM | {"name": "X", "deed": "add-rule:"})
+    assert "<html" in answer.text
+    assert 'name="rule.1.subject"' in answer.text
+    assert 'value="X"' in answer.text
+    assert answer.status_code == 200
+
+
+def test_several_values_are_ticked_and_kept(sign_in, bob, workspace):
+    CustomField.objects.create(
+        workspace=workspace, key="plan", label="Plan", type="choice", options=["free", "plus", "pro"]
+    )
+    form = {"name": "Paying", "rule.0.subject": "attribute:plan", "rule.0.operator": "any_of"}
+    client = sign_in(bob)
+    client.post(reverse("segment_new"), {**form, "rule.0.value": ["plus", "pro"]})
+    segment = Segment.objects.get()
+    assert segment.rules["rules"][0]["value"] == ["plus", "pro"]
+    page = client.get(reverse("segment_edit", args=[segment.pk])).text
+    assert page.count('type="checkbox" name="rule.0.value"') == 3
+    assert page.count(" checked") == 2
+    refused = client.post(reverse("segment_new"), {**form, "name": "None"})
+    assert "Choose at least one option." in refused.text
+
+
+def test_values_by_name_are_kept(sign_in, bob):
+    form = {"name": "Keen", "rule.0.subject": "clicked", "rule.0.operator": "did"}
+    values = {"rule.0.value.mailing": "", "rule.0.value.times": "2", "rule.0.value.days": "30"}
+    sign_in(bob).post(reverse("segment_new"), form | values)
+    assert Segment.objects.get().rules["rules"][0]["value"] == {"mailing": None, "times": 2, "days": 30}
+
+
+def test_a_new_segment_may_begin_with_rules_of_the_address(sign_in, bob):
+    page = sign_in(bob).get(reverse("segment_new"), FORM | {"name": "From a link"})
+    assert 'value="From a link"' in page.text
+    assert "gmail.com</textarea>" in page.text
+    hostile = {"rule.0.subject": "\0", "rule.0.value": "<script>", "name": "\0"}
+    assert sign_in(bob).get(reverse("segment_new"), hostile).status_code == 200
+
+
+def test_many_conditions_can_be_searched(sign_in, bob, workspace):
+    page = reverse("segment_new")
+    assert "data-search-menu" not in sign_in(bob).get(page).text
+    CustomField.objects.bulk_create(
+        CustomField(workspace=workspace, key=f"f{number}", label=f"Field {number}") for number in range(200)
+    )
+    assert 'data-search-menu="rule-0-subject"' in sign_in(bob).get(page).text
+
+
+def test_an_estimate_is_marked_and_the_exact_count_is_a_button_away(
+    sign_in, bob, anna, workspace, monkeypatch
+):
+    for number in range(30):
+        a_contact(workspace, f"p{number}@gmail.com")
+    monkeypatch.setattr(queries, "_exactly", lambda *_: None)
+    text = " ".join(sign_in(bob).post(reverse("segment_count"), FORM).text.split())
+    assert '<strong class="fs-2">About 31</strong> people match' in text
+    assert "<strong>fewer than 20</strong> can be mailed" in text
+    assert "Count exactly" in text
+    monkeypatch.undo()
+    text = sign_in(bob).post(reverse("segment_count"), FORM | {"exactly": "1"}).text
+    assert ">31<" in text
+    assert "Count exactly" not in text
+
+
+def test_an_estimate_keeps_no_figure_and_a_change_forgets_it(sign_in, bob, segment, anna, monkeypatch):
+    client, recount = sign_in(bob), reverse("segment_recount", args=[segment.pk])
+    client.post(recount)
+    segment.refresh_from_db()
+    assert segment.people_count == 1
+    client.post(
+        reverse("segment_edit", args=[segment.pk]), FORM | {"name": "Gmail", "rule.0.value": "gmx.de"}
+    )
+    segment.refresh_from_db()
+    assert segment.people_count is None
+    monkeypatch.setattr(queries, "_exactly", lambda *_: None)
+    client.post(recount)
+    segment.refresh_from_db()
+    assert segment.people_count is None
+
+
+def test_rare_people_are_found_by_sorting_where_going_back_takes_too_long(anna, segment, monkeypatch):
+    tried = []
+    real = queries.page_of
+
+    def page_of(rows, *, order, cursor):
+        tried.append(order)
+        if order == "-id":
+            raise queries.TakesTooLong("too long")
+        return real(rows, order=order, cursor=cursor)
+
+    monkeypatch.setattr(queries, "page_of", page_of)
+    assert [each.email for each in queries.page_of_people(segment, cursor="").rows] == ["anna@gmail.com"]
+    assert tried == ["-id", "-newest"]
