@@ -9,7 +9,7 @@ from contacts.segments.inputs import Broken, Input
 from contacts.segments.rules import DEPTH_LIMIT, Group, Rule, RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
 
-MENU_LIMIT: Final = 500  # things in the menu of one input; what is chosen beyond them is kept
+MENU_LIMIT: Final = 1000  # things in the menu of one input; what is chosen beyond them is kept
 SEARCHED_FROM: Final = 20  # conditions or choices, above which there is something to search them by
 JOIN_LABELS: Final = (("and", "all of these"), ("or", "any of these"), ("none", "none of these"))
 Menu = list[tuple[str, list[tuple[str, str]]]]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from contacts.segments.rules import TEXT_LIMIT, VALUES_LIMIT
+
 if TYPE_CHECKING:
     from contacts.segments.vocabulary import Vocabulary
 
@@ -82,7 +84,9 @@ class Texts(Input):
         found = list(dict.fromkeys(part for part in parts if part))
         if not found:
             raise Broken(self.missing)
-        return found
+        if len(found) > VALUES_LIMIT:
+            raise Broken(f"These are {len(found):,} values; a rule takes at most {VALUES_LIMIT:,}.")
+        return [_text(each) for each in found]
 
     def _shown(self, value: list[str], vocabulary: "Vocabulary") -> str:
         return _listed([f"“{each}”" for each in value])
@@ -199,6 +203,8 @@ def _text(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else str(value)
     if not text:
         raise Broken("Fill in the value.")
+    if len(text) > TEXT_LIMIT:
+        raise Broken(f"“{text[:40]}…” is too long; a value has at most {TEXT_LIMIT} characters.")
     return text
 
 

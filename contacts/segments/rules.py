@@ -10,15 +10,14 @@ DEPTH_LIMIT: Final = 4  # groups within groups, the outermost counted
 RULE_LIMIT: Final = 50  # rules and groups in all
 TEXT_LIMIT: Final = 500  # characters of one value
 VALUES_LIMIT: Final = 1000  # values of one rule
+RAW_LIMIT: Final = 100_000  # characters of one part as it is sent: many values may be pasted into one field
 JOINS: Final = ("and", "or", "none")
 Scalar = str | int | float | bool | None
 Value = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]]
 UNREADABLE_GROUP: Final = (
     "These rules cannot be read: a group needs “and”, “or” or “none” and a list of rules."
 )
-UNREADABLE_RULE: Final = (
-    "These rules cannot be read: a rule needs a subject, an operator and values of at most 500 characters."
-)
+UNREADABLE_RULE: Final = "These rules cannot be read: a rule needs a subject, an operator and plain values."
 
 
 class RulesProblem(Refusal):
@@ -112,7 +111,7 @@ def _is_fit(part: Any) -> bool:
     """Whether it is a plain value that the database can hold: no NUL, no half of a character."""
     if isinstance(part, str):
         return (
-            len(part) <= TEXT_LIMIT
+            len(part) <= RAW_LIMIT
             and "\0" not in part
             and not any("\ud800" <= char <= "\udfff" for char in part)
         )

@@ -303,6 +303,21 @@ def test_several_values_are_ticked_and_kept(sign_in, bob, workspace):
     assert "Choose at least one option." in refused.text
 
 
+def test_many_addresses_are_pasted_at_once(sign_in, bob, anna):
+    pasted = "\r\n".join(["anna@gmail.com", *(f"person{number}@example.com" for number in range(900))])
+    form = {"name": "Pasted", "rule.0.subject": "email", "rule.0.operator": "any_of"}
+    client = sign_in(bob)
+    assert ">1<" in client.post(reverse("segment_count"), form | {"rule.0.value": pasted}).text
+    assert client.post(reverse("segment_new"), form | {"rule.0.value": pasted}).status_code == 302
+    assert len(Segment.objects.get().rules["rules"][0]["value"]) == 901
+    for wrong, message in (
+        ("\n".join(map(str, range(1001))), "These are 1,001 values"),
+        ("x" * 501, "too long"),
+    ):
+        refused = client.post(reverse("segment_new"), form | {"name": "More", "rule.0.value": wrong})
+        assert message in refused.text
+
+
 def test_values_by_name_are_kept(sign_in, bob):
     form = {"name": "Keen", "rule.0.subject": "clicked", "rule.0.operator": "did"}
     values = {"rule.0.value.mailing": "", "rule.0.value.times": "2", "rule.0.value.days": "30"}
