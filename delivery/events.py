@@ -51,7 +51,7 @@ def key_of(at: datetime, *parts: object) -> uuid.UUID:
 def record(rows: Sequence[Noticed]) -> int:
     """Write those that are not there yet; safe to call again with the same. Returns: how many were new.
 
-    Cost: two statements, some 20 µs a row; rows are locked in the order of their keys.
+    Cost: one COPY and one INSERT, 0.1 ms a row and less on two cores; rows are locked in the order of their keys.
     """
     if not rows:
         return 0

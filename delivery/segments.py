@@ -57,7 +57,7 @@ EVER_OR_LATELY: Final = (CAMPAIGN, DAYS)
 
 
 class Activity(Condition):
-    """Something that happened between a contact and the messages of campaigns; test messages never count."""
+    """Something that happened between a contact and the messages of campaigns; a test message is to no contact."""
 
     group = "Engagement"
 

@@ -625,6 +625,21 @@ def test_opened_and_not_opened_are_together_who_was_sent_it(people, workspace):
         assert opened | ignored == found(all_of(was_sent), workspace)
 
 
+def test_a_workspace_that_the_planner_does_not_know_is_looked_up_and_never_joined(people, workspace):
+    """Taken for empty, its events would be read anew for each of its contacts."""
+    vocabulary = Vocabulary(workspace)
+    assert not vocabulary.is_large
+    every = [
+        rule("clicked", "did", {}),
+        rule("mailable", "yes"),
+        rule("list", "subscribed", ""),
+        rule("sent", "not", {}),
+    ]
+    sql = str(Contact.objects.filter(vocabulary.compile(all_of(*every))).query)
+    assert "EXISTS" not in sql
+    assert sql.count("LIMIT 1)) IS NOT NULL") == 5
+
+
 def test_a_segment_composes_with_further_filters_in_one_query(people, workspace, django_assert_num_queries):
     segment = Segment(workspace=workspace, rules=all_of(rule("attribute:city", "is", "BERLIN")))
     with django_assert_num_queries(2):  # fields, and the one condition
