@@ -8,7 +8,7 @@ from django.db.models import F, Q, TextField, Value
 
 from contacts.models import CustomField, FieldType
 from contacts.segments.condition import Condition, Operator
-from contacts.segments.inputs import Choices, Date, Number, Some, Whole
+from contacts.segments.inputs import Choices, Date, Number, One, Some, Whole
 from contacts.segments.sql import DAY, Clock, Sql
 from contacts.segments.text import EMPTY, TextCondition
 
@@ -92,12 +92,13 @@ class ChoiceField(FieldCondition):
     def __init__(self, field: CustomField) -> None:
         super().__init__(field)
         options: Choices = {str(option): str(option) for option in field.options}
-        several = (
-            Some(label=f"Options of {field.label}", choices=lambda _vocabulary: options, thing="option"),
-        )
+        one = One(label=f"Option of {field.label}", choices=lambda _vocabulary: options, thing="option")
+        some = Some(label=f"Options of {field.label}", choices=one.choices, thing="option")
         self.operators = {
-            "any_of": Operator("is any of", several),
-            "none_of": Operator("is none of", several),
+            "any_of": Operator("is any of", (some,)),
+            "none_of": Operator("is none of", (some,)),
+            "is": Operator("is", (one,)),  # as rules say that were made while it was a text
+            "is_not": Operator("is not", (one,)),
             **EMPTY,
         }
 
@@ -107,6 +108,10 @@ class ChoiceField(FieldCondition):
                 return Q(*map(self.is_exactly, value), _connector=Q.OR)
             case "none_of":
                 return ~self.compile("any_of", value, vocabulary)
+            case "is":
+                return self.is_exactly(value)
+            case "is_not":
+                return ~self.is_exactly(value)
             case "empty":
                 return Q(Sql("{0} = ''", self.plain()))
         return Q(Sql("{0} <> ''", self.plain()))

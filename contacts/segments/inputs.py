@@ -154,7 +154,7 @@ class One(Input):
 
     @property
     def missing(self) -> str:  # type: ignore[override]
-        return f"Choose a {self.thing}."
+        return f"Choose {'an' if self.thing[0] in 'aeiou' else 'a'} {self.thing}."
 
     def _read(self, raw: Any, vocabulary: "Vocabulary") -> Any:
         return _chosen(raw, self.choices(vocabulary), self.thing)

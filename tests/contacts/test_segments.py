@@ -254,6 +254,10 @@ def reads_choice(operator, value, held):
             return held in value
         case "none_of":
             return held not in value
+        case "is":
+            return held == value
+        case "is_not":
+            return held != value
     return is_there == (operator == "not_empty")
 
 
@@ -386,6 +390,7 @@ def rules_of():
         _of(["attribute:vip", "suppressed", "mailable"], ["yes", "no"], st.none()),
         _of(["suppressed"], ["because"], some(["manual", "complaint", "hard_bounce"])),
         _of(["attribute:plan"], ["any_of", "none_of"], some(PLANS)),
+        _of(["attribute:plan"], ["is", "is_not"], st.sampled_from(PLANS)),
         _of(["tags"], ["any_of", "all_of", "none_of"], some(tags)),
         _of(["list"], ["subscribed", "pending", "unsubscribed", "not_on"], a_list_),
         _of(
