@@ -74,6 +74,7 @@ WORDS: Final = {
     "segment.changed": "Changed a segment",
     "segment.created": "Made a segment",
     "segment.deleted": "Deleted a segment",
+    "segment.frozen": "Froze a segment as a snapshot",
     "suppression.added": "Suppressed addresses: nothing is sent to them",
     "suppression.removed": "Lifted a suppression",
     "tag.created": "Made a tag",

@@ -9,7 +9,7 @@ class CampaignsConfig(AppConfig):
         from campaigns.actions import forgetting, lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import bulk, exports, growth, imports, tags
+        from contacts.actions import bulk, exports, growth, imports, segments, tags
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -24,6 +24,7 @@ class CampaignsConfig(AppConfig):
             bulk.requeue_silent,
             bulk.forget_old,
             tags.requeue_silent,
+            segments.requeue_untaken,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.erase.append(forgetting.erase)

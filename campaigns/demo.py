@@ -146,6 +146,23 @@ UPDATE delivery_mailing m
           FROM delivery_delivery WHERE mailing_id = %(mailing)s) AS c
  WHERE m.id = %(mailing)s
 """
+# Two in five open, every sixth of those clicks, and scanners open and click within seconds of it; fewer each hour.
+EVENTS = """
+INSERT INTO delivery_event (workspace_id, key, kind, at, mailing_id, contact_id, is_machine, why_machine, url)
+SELECT %(workspace)s, gen_random_uuid(), kind, d.settled_at + after, d.mailing_id, d.contact_id, why <> '', why,
+       CASE WHEN kind = 'clicked' THEN 'https://juniper.example/' || (ARRAY['shop', 'roasts', 'visit'])[1 + d.number %% 3]
+            ELSE '' END
+  FROM delivery_delivery d,
+       LATERAL (VALUES ('opened', d.number %% 5 < 2, '', 180 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
+                       ('opened', d.number %% 15 = 0, '', 90000 + d.number * 31 %% 80000),
+                       ('clicked', d.number %% 30 IN (0, 5, 11, 16, 21), '',
+                        240 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
+                       ('opened', d.number %% 9 = 4, 'Mail privacy proxy', 2 + d.number %% 5),
+                       ('clicked', d.number %% 61 = 7, 'Link scanner', 4 + d.number %% 9)) AS did(kind, does, why, seconds),
+       LATERAL (SELECT seconds * interval '1 second' AS after) AS later
+ WHERE d.mailing_id = %(mailing)s AND d.state = 'accepted' AND d.contact_id IS NOT NULL AND does
+   AND d.settled_at + after < now()
+"""
 LEAVE = """
 UPDATE contacts_subscription s
    SET status = 'unsubscribed', unsubscribed_at = d.unsubscribed_at, unsubscribe_source = 'Link in “' || %(name)s || '”'
@@ -269,6 +286,16 @@ def _segments(workspace: Workspace, lists: dict[str, List]) -> None:
         ],
         "Plus and pro": [{"subject": "attribute:plan", "operator": "is_not", "value": "free"}],
         "More than 500 points": [{"subject": "attribute:points", "operator": ">", "value": 500}],
+        "Birthday in the next 7 days": [
+            {"subject": "attribute:birthday", "operator": "anniversary_next", "value": 7}
+        ],
+        "Clicked in the last 90 days": [
+            {"subject": "clicked", "operator": "did", "value": {"mailing": None, "times": 1, "days": 90}},
+            {"subject": "mailable", "operator": "yes", "value": None},
+        ],
+        "Sent to, but never opened": [
+            {"subject": "opened", "operator": "ignored", "value": {"mailing": None, "days": None}}
+        ],
     }
     for name, each in rules.items():
         Segment.objects.create(workspace=workspace, name=name, rules={"join": "and", "rules": each})
@@ -336,8 +363,9 @@ def _past_campaign(
     )
     plan.freeze(mailing, people)
     values: dict[str, Any] = {"mailing": mailing.pk, "at": at, "name": name, "lists": mailing.list_ids}
+    values["workspace"] = workspace.pk
     with connection.cursor() as cursor:
         cursor.execute("UPDATE delivery_batch SET state = 'done' WHERE mailing_id = %(mailing)s", values)
-        for statement in (OUTCOMES, COUNTS, LEAVE):
+        for statement in (OUTCOMES, COUNTS, LEAVE, EVENTS):
             cursor.execute(statement, values)
     Campaign.objects.filter(pk=campaign.pk).update(state=State.SENT, mailing=mailing)

@@ -44,6 +44,7 @@ def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
     sample = list(audience.recipients(campaign, choice).order_by("pk")[:SAMPLE])
     found = [
         *_time(campaign),
+        *_segments(campaign),
         *_audience(sample),
         *_archived(choice),
         *_sender(campaign),
@@ -69,6 +70,11 @@ def _time(campaign: Campaign) -> Iterator[Check]:
             "campaign_schedule",
             "Schedule",
         )
+
+
+def _segments(campaign: Campaign) -> Iterator[Check]:
+    for problem in audience.broken(campaign):
+        yield Check("error", problem, "campaign_audience", "Audience")
 
 
 def _audience(sample: list[Contact]) -> Iterator[Check]:

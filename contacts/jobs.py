@@ -1,6 +1,6 @@
 """The RQ entry points of contacts."""
 
-from contacts.actions import tags
+from contacts.actions import segments, tags
 from contacts.bulk import run as bulk
 from contacts.exporting import run as exporting
 from contacts.importing import run as importing
@@ -20,3 +20,7 @@ def run_bulk(*, bulk_id: int) -> dict[str, int | str]:
 
 def clean_tag(*, cleanup_id: int) -> dict[str, int]:
     return {"cleanup": cleanup_id, "contacts": tags.clean(cleanup_id)}
+
+
+def take_snapshot(*, segment_id: int) -> dict[str, int]:
+    return {"people": segments.take(segment_id)}

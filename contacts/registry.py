@@ -3,14 +3,21 @@
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accounts.models import Workspace
 from contacts import masking
 from contacts.models import Contact, List, Segment
 
+if TYPE_CHECKING:
+    from contacts.segments.condition import Condition
+    from contacts.segments.vocabulary import Vocabulary
+
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
 segment_uses: list[Callable[[Segment], list[str]]] = []
+
+# Each gives conditions that segments can be made of, such as who opened what; see contacts.segments.condition.
+conditions: "list[Callable[[Vocabulary], list[Condition]]]" = []
 
 
 @dataclass(frozen=True)

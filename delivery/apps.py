@@ -11,10 +11,12 @@ class DeliveryConfig(AppConfig):
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
         from delivery.queries import is_sending
-        from delivery.timeline import of_contact
+        from delivery.segments import conditions
+        from delivery.timeline import events_of_contact, of_contact
 
         on_workspace_created.append(give_inbox)
-        contacts.timeline.append(of_contact)
+        contacts.timeline += [of_contact, events_of_contact]
+        contacts.conditions.append(conditions)
         contacts.is_busy.append(is_sending)
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)

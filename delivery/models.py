@@ -300,6 +300,60 @@ class Confirmation(models.Model):
         return self.subject
 
 
+class EventKind(models.TextChoices):
+    OPENED = "opened", "Opened"
+    CLICKED = "clicked", "Clicked"
+
+
+class Event(models.Model):
+    """What a recipient did with a message, as it was noticed; written by `delivery.events`, never changed.
+
+    The key tells the event from every other one of the workspace and begins with its time, so that one that is
+    reported twice is written once, new ones stand together, and a table may be cut by workspace or by time.
+    """
+
+    pk = models.CompositePrimaryKey("workspace_id", "key")
+    # No foreign key checks and none of their indexes: hundreds of rows a second arrive during a send.
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    key = models.UUIDField()  # see delivery.events.key_of
+    kind = models.CharField(max_length=12, choices=EventKind.choices)
+    at = models.DateTimeField()
+    mailing = models.ForeignKey(
+        Mailing, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    # Null once the contact is erased.
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False, db_constraint=False
+    )
+    # A scanner's or a mail program's own doing, and by which sign; kept, shown apart, in nobody's segment.
+    is_machine = models.BooleanField(default=False)
+    why_machine = models.CharField(max_length=40, default="", blank=True)
+    url = models.CharField(max_length=2000, default="", blank=True)  # of a click: where it led to
+
+    class Meta:
+        indexes = [
+            # "In the last 30 days", over everybody; index alone.
+            models.Index(
+                fields=["workspace", "kind", "at", "contact"],
+                condition=models.Q(is_machine=False),
+                name="event_lately_idx",
+            ),
+            # One person's newest first, and whether somebody ever did: index alone for the latter.
+            models.Index(
+                fields=["contact", "-at"], include=["kind", "is_machine", "mailing"], name="event_contact_idx"
+            ),
+            # Who did what with one mailing; index alone.
+            models.Index(
+                fields=["mailing", "kind", "contact"], include=["at", "is_machine"], name="event_mailing_idx"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mailing_id} by {self.contact_id}"
+
+
 class InboxMessage(models.Model):
     """A message that the local SMTP inbox took; for a first run and for tests of one's own, never for strangers' mail."""
 

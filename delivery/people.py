@@ -8,7 +8,7 @@ from django.db import connection
 from contacts import masking
 from contacts.models import Contact, FormerContact
 from contacts.registry import Person
-from delivery.models import Delivery, InboxMessage, Mailing
+from delivery.models import Delivery, Event, InboxMessage, Mailing
 
 # Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
 # delivery_no_contact_idx for test messages and for what a deleted contact got.
@@ -35,6 +35,9 @@ MENTIONS: Final = {
     "delivery_sendingaccount": ["stopped_reason", "test_said"],
 }
 
+FORGET_EVENTS: Final = "UPDATE delivery_event SET contact_id = NULL, url = '' WHERE contact_id = ANY(%(ids)s)"
+MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
+
 
 def addresses(contact_ids: list[int]) -> set[str]:
     """Where their messages went to."""
@@ -53,6 +56,7 @@ def erase(person: Person) -> None:
     with connection.cursor() as cursor:
         for whose in (BY_CONTACT, BY_ADDRESS):
             cursor.execute(FORGET.format(whose=whose), values)
+        cursor.execute(FORGET_EVENTS, values)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
     InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
@@ -67,6 +71,7 @@ def _parts(person: Person) -> Iterable[str]:
 def merge(kept: Contact, gone: Contact) -> None:
     with connection.cursor() as cursor:
         cursor.execute(MOVE, {"kept": kept.pk, "gone": gone.pk})
+        cursor.execute(MOVE_EVENTS, {"kept": kept.pk, "gone": gone.pk})
     Mailing.objects.filter(sample_contact=gone).update(sample_contact=kept)
 
 
@@ -77,12 +82,30 @@ def messages_of(contact: Contact) -> Any:
     return Delivery.objects.filter(contact__in=ids).select_related("mailing")
 
 
+def events_of(contact: Contact) -> Any:
+    """What the person did with their messages; a merge moves it to the contact that stays."""
+    return Event.objects.filter(contact=contact).select_related("mailing")
+
+
 def message_count(contact: Contact) -> int:
     return int(messages_of(contact).count())
 
 
 def person_file(contact: Contact) -> dict[str, Iterable[dict[str, Any]]]:
-    return {"messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator())}
+    return {
+        "messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator()),
+        "events": (_event(each) for each in events_of(contact).order_by("at").iterator()),
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "event": event.get_kind_display(),
+        "mailing": event.mailing.name,
+        "link": event.url,
+        "by_a_machine": event.why_machine or event.is_machine,
+    }
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

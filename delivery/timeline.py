@@ -1,4 +1,4 @@
-"""A contact's messages, for the timeline on the contact's page; hung into `contacts.registry`."""
+"""A contact's messages and what they did with them, for the contact's timeline; hung into `contacts.registry`."""
 
 from datetime import datetime
 from typing import Final
@@ -7,9 +7,10 @@ from django.db.models.functions import Coalesce
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
-from delivery.models import Delivery, DeliveryState
-from delivery.people import messages_of
+from delivery.models import Delivery, DeliveryState, Event, EventKind
+from delivery.people import events_of, messages_of
 
+DID: Final = {EventKind.OPENED: ("eye", "Opened"), EventKind.CLICKED: ("click", "Clicked in")}  # icon, words
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -28,6 +29,27 @@ def of_contact(contact: Contact, before: datetime | None, count: int) -> list[Ti
     if before:
         rows = rows.filter(at__lt=before)
     return [_entry(row, contact) for row in rows.order_by("-at", "-mailing_id")[:count]]
+
+
+def events_of_contact(contact: Contact, before: datetime | None, count: int) -> list[TimelineEntry]:
+    """What they did before a moment, and what was done by machines, newest first; by event_contact_idx."""
+    rows = events_of(contact).order_by("-at")
+    if before:
+        rows = rows.filter(at__lt=before)
+    return [_event(row) for row in rows[:count]]
+
+
+def _event(event: Event) -> TimelineEntry:
+    icon, words = DID[EventKind(event.kind)]
+    why = f"by a machine: {event.why_machine or 'no person'}" if event.is_machine else ""
+    return TimelineEntry(
+        at=event.at,
+        icon=icon,
+        title=f"{words} “{event.mailing}”",
+        detail=event.url,
+        tone="secondary" if event.is_machine else "blue",
+        label=why,
+    )
 
 
 def _entry(delivery: Delivery, contact: Contact) -> TimelineEntry:

@@ -68,11 +68,13 @@ def a_contact(
     return contact
 
 
-def a_segment(workspace, name="Gmail", *rules, join="and"):
+def a_segment(workspace, name="Gmail", *rules, join="and", **fields):
     from contacts.models import Segment
 
     rules = rules or ({"subject": "email", "operator": "domain", "value": "gmail.com"},)
-    return Segment.objects.create(workspace=workspace, name=name, rules={"join": join, "rules": list(rules)})
+    return Segment.objects.create(
+        workspace=workspace, name=name, rules={"join": join, "rules": list(rules)}, **fields
+    )
 
 
 CAMPAIGN_CONTENT = """<mjml>

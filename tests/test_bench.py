@@ -22,6 +22,7 @@ FEW = [
     ("contacts", "reading --contacts 300"),
     ("contacts", "export --contacts 300"),
     ("contacts", "pages --contacts 300"),
+    ("contacts", "segments --contacts 300"),
     ("contacts", "lists --contacts 300"),
     ("contacts", "bulk --contacts 300"),
     ("contacts", "sending --contacts 300"),

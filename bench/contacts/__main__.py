@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from bench.contacts import bulk, exporting, lists, pages, reading, sending  # noqa: E402
+from bench.contacts import bulk, exporting, lists, pages, reading, segments, sending  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
@@ -21,6 +21,7 @@ PARTS = {
     "reading": reading.measure_reading,
     "export": exporting.measure_export,
     "pages": pages.measure_pages,
+    "segments": segments.measure_segments,
     "lists": lists.measure_lists,
     "bulk": bulk.measure_bulk,
     "sending": sending.measure_sending,

@@ -139,6 +139,10 @@ def launch(campaign_id: int) -> int:
 def _mailing(campaign: Campaign) -> Mailing:
     if campaign.account is None:
         raise NotReady("Its sending account was deleted. Choose another one and send it again.")
+    if broken := audience.broken(
+        campaign
+    ):  # since it was checked: an exclusion that finds nobody leaves out nobody
+        raise NotReady(" ".join(broken))
     return delivery.launch(
         workspace=campaign.workspace,
         name=campaign.name,

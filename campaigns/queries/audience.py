@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -12,20 +11,21 @@ from django.db.models.functions import Lower
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
 from contacts.models import Contact, List, Segment, Subscription, SubscriptionStatus, Suppression
-from contacts.segments import NOBODY, condition
+from contacts.segments import NOBODY, condition, within
 from contacts.segments.vocabulary import Vocabulary
 
 # All that a campaign says of its audience, in one query by the keys of its four link tables.
 CHOSEN = """
-SELECT 'lists', l.id, CASE WHEN l.archived_at IS NOT NULL THEN to_jsonb(l.name) END
+SELECT 'lists', l.id, CASE WHEN l.archived_at IS NOT NULL THEN l.name END, NULL, NULL::jsonb
   FROM campaigns_campaign_lists c JOIN contacts_list l ON l.id = c.list_id WHERE campaign_id = %(campaign)s
 UNION ALL
-SELECT 'excluded_lists', list_id, NULL FROM campaigns_campaign_excluded_lists WHERE campaign_id = %(campaign)s
+SELECT 'excluded_lists', list_id, NULL, NULL, NULL FROM campaigns_campaign_excluded_lists WHERE campaign_id = %(campaign)s
 UNION ALL
-SELECT 'segments', s.id, s.rules FROM campaigns_campaign_segments c JOIN contacts_segment s ON s.id = c.segment_id
+SELECT 'segments', s.id, s.name, s.kind, s.rules
+  FROM campaigns_campaign_segments c JOIN contacts_segment s ON s.id = c.segment_id
  WHERE campaign_id = %(campaign)s
 UNION ALL
-SELECT 'excluded_segments', s.id, s.rules
+SELECT 'excluded_segments', s.id, s.name, s.kind, s.rules
   FROM campaigns_campaign_excluded_segments c JOIN contacts_segment s ON s.id = c.segment_id
  WHERE campaign_id = %(campaign)s
 """
@@ -33,12 +33,15 @@ SELECT 'excluded_segments', s.id, s.rules
 
 @dataclass(frozen=True)
 class Chosen:
-    """lists, excluded_lists: ids. segments, excluded_segments: {id: rules}. archived: names of lists, of those chosen."""
+    """lists, excluded_lists: ids. segments, excluded_segments: by id, as far as rules are compiled from them.
+
+    archived: names of lists, of those chosen.
+    """
 
     lists: list[int] = field(default_factory=list)
     excluded_lists: list[int] = field(default_factory=list)
-    segments: dict[int, Any] = field(default_factory=dict)
-    excluded_segments: dict[int, Any] = field(default_factory=dict)
+    segments: dict[int, Segment] = field(default_factory=dict)
+    excluded_segments: dict[int, Segment] = field(default_factory=dict)
     archived: list[str] = field(default_factory=list)
 
 
@@ -56,14 +59,15 @@ def chosen(campaign: Campaign) -> Chosen:
     found = Chosen()
     with connection.cursor() as cursor:
         cursor.execute(CHOSEN, {"campaign": campaign.pk})
-        for kind, pk, value in cursor.fetchall():
-            kept, value = getattr(found, kind), json.loads(value) if isinstance(value, str) else value
+        for chosen_as, pk, name, kind, rules in cursor.fetchall():
+            kept = getattr(found, chosen_as)
             if isinstance(kept, list):
                 kept.append(pk)
             else:
-                kept[pk] = value
-            if kind == "lists" and value:
-                found.archived.append(value)
+                rules = json.loads(rules) if isinstance(rules, str) else rules
+                kept[pk] = Segment(pk=pk, workspace=campaign.workspace, name=name, kind=kind, rules=rules)
+            if chosen_as == "lists" and name:
+                found.archived.append(name)
     return found
 
 
@@ -77,13 +81,24 @@ def recipients(campaign: Campaign, choice: Chosen | None = None) -> QuerySet[Con
     return _recipients(campaign.workspace, choice or chosen(campaign), None)
 
 
+def broken(campaign: Campaign) -> list[str]:
+    """Which of its segments make no sense any more, in sentences: one that finds nobody would also leave out nobody."""
+    choice = chosen(campaign)
+    vocabulary = Vocabulary(campaign.workspace)
+    found = (choice.segments | choice.excluded_segments).values()
+    problems = ((each, vocabulary.problem(within(each))) for each in found)
+    return [
+        f"The segment “{each}” cannot be used as it is: {problem}" for each, problem in problems if problem
+    ]
+
+
 def count(
     campaign: Campaign, *, choice: Chosen | None = None, vocabulary: Vocabulary | None = None
 ) -> AudienceCount:
     """How many it goes to, and how many of the chosen it does not. choice, vocabulary: where they are read already."""
     choice = choice or chosen(campaign)
     if vocabulary is None and (choice.segments or choice.excluded_segments):
-        vocabulary = Vocabulary.of(campaign.workspace)
+        vocabulary = Vocabulary(campaign.workspace)
     wanted = _on(choice.lists) | _in_any(choice.segments, campaign.workspace, vocabulary)
     people = _recipients(campaign.workspace, choice, vocabulary).count()
     everyone = Contact.objects.of(campaign.workspace).filter(wanted).count()
@@ -92,7 +107,7 @@ def count(
 
 def _recipients(workspace: Workspace, choice: Chosen, vocabulary: Vocabulary | None) -> QuerySet[Contact]:
     if vocabulary is None and (choice.segments or choice.excluded_segments):
-        vocabulary = Vocabulary.of(workspace)
+        vocabulary = Vocabulary(workspace)
     wanted = _on(choice.lists, SubscriptionStatus.SUBSCRIBED)
     if choice.segments:
         sendable = Q(Exists(_subscriptions().filter(status=SubscriptionStatus.SUBSCRIBED)))
@@ -128,10 +143,10 @@ def _on(lists: Collection[int], *statuses: SubscriptionStatus) -> Q:
     return Q(Exists(on_them.filter(status__in=statuses) if statuses else on_them))
 
 
-def _in_any(segments: dict[int, Any], workspace: Workspace, vocabulary: Vocabulary | None) -> Q:
+def _in_any(segments: dict[int, Segment], workspace: Workspace, vocabulary: Vocabulary | None) -> Q:
     if not segments:
         return NOBODY
-    parts = [condition(rules, workspace, vocabulary=vocabulary) for rules in segments.values()]
+    parts = [condition(within(each), workspace, vocabulary=vocabulary) for each in segments.values()]
     return Q(*parts, _connector=Q.OR)
 
 

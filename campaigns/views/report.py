@@ -8,6 +8,7 @@ from accounts.models import Role
 from accounts.pages import render_part
 from campaigns.models import Campaign, State
 from campaigns.queries import campaigns as queries
+from campaigns.queries import segments
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
 from delivery.queries import progress
@@ -41,6 +42,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "is_open": is_open,
         "is_live": is_open or bool(stands and stands.open),  # the rest of a canceled one is closed bit by bit
         "figures": queries.figures(campaign),
+        "segment": segments.addresses(campaign),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
     }
@@ -55,5 +57,7 @@ def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     after = request.GET.get("after", "")
     page = queries.recipients(campaign, state=state, code=code, search=search, after=after)
     context = {"campaign": campaign, "page": page, "search": search, "state": state, "code": code}
+    if not (search or code):  # which no segment could say
+        context["segment_url"] = segments.addresses(campaign).get(state)
     context["chips"] = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
     return render(request, "campaigns/recipients.html", context)

@@ -14,7 +14,7 @@ from campaigns.queries import audience
 from contacts.models import CustomField
 from contacts.queries import lists
 from contacts.queries.segments import at_most
-from contacts.segments import in_words
+from contacts.segments import segment_in_words
 from contacts.segments.vocabulary import Vocabulary
 
 STEPS: Final = {
@@ -92,7 +92,7 @@ def audience_count(
 
 
 def audience_context(form: AudienceForm) -> dict[str, Any]:
-    vocabulary = Vocabulary.of(form.campaign.workspace)
+    vocabulary = Vocabulary(form.campaign.workspace)
     return {
         "list_choices": _list_choices(form),
         "segment_choices": _segment_choices(form, vocabulary),
@@ -121,7 +121,9 @@ def _list_choices(form: AudienceForm) -> list[Choice]:
 def _segment_choices(form: AudienceForm, vocabulary: Vocabulary) -> list[Choice]:
     chosen, left_out = form.chosen("segments"), form.chosen("excluded_segments")
     return [
-        Choice(row.pk, row.name, in_words(row.rules, vocabulary), None, row.pk in chosen, row.pk in left_out)
+        Choice(
+            row.pk, row.name, segment_in_words(row, vocabulary), None, row.pk in chosen, row.pk in left_out
+        )
         for row in form.offered_segments
     ]
 

@@ -18,7 +18,7 @@ from contacts.models.people import (
 )
 from contacts.models.runs import LongRun
 from contacts.models.scoped import ScopedQuerySet
-from contacts.models.segments import Segment
+from contacts.models.segments import Segment, SegmentKind, SegmentMember
 from contacts.models.suppression import Suppression, SuppressionReason
 
 __all__ = [
@@ -48,6 +48,8 @@ __all__ = [
     "OptIn",
     "ScopedQuerySet",
     "Segment",
+    "SegmentKind",
+    "SegmentMember",
     "Subscription",
     "SubscriptionStatus",
     "Suppression",

@@ -1,4 +1,4 @@
-"""Saved segments."""
+"""Saved segments: by rules, or as a snapshot of who matched once."""
 
 from typing import Any
 
@@ -10,14 +10,33 @@ from accounts.models import Workspace
 from contacts.models.scoped import ScopedQuerySet
 
 
+class SegmentKind(models.TextChoices):
+    RULES = "rules", "By rules"
+    SNAPSHOT = "snapshot", "Snapshot"
+
+
 class Segment(models.Model):
-    """Contacts that match rules, worked out when asked. rules: see `contacts.segments`."""
+    """Contacts that match rules, worked out when asked (rules: see `contacts.segments`); or a snapshot.
+
+    A snapshot's members are rows, written once by a job; until `taken_at` is set it has none yet and matches nobody.
+    """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="segments")
     name = models.CharField(max_length=120)
+    kind = models.CharField(
+        max_length=8, choices=SegmentKind.choices, default=SegmentKind.RULES, db_default=SegmentKind.RULES
+    )
+    # Of a snapshot: the rules that it is, or was, taken from. Nothing else of them counts any more.
     rules: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+    # Who matched when it was last counted to the end: lists of segments count nothing. None: never, or changed since.
+    people_count = models.PositiveIntegerField(null=True, blank=True)
+    counted_at = models.DateTimeField(null=True, blank=True)
+    taken_at = models.DateTimeField(null=True, blank=True)
+    taken_from = models.TextField(
+        default="", db_default="", blank=True
+    )  # the rules in words, as they were then
 
     objects = ScopedQuerySet.as_manager()
 
@@ -27,3 +46,23 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_snapshot(self) -> bool:
+        return self.kind == SegmentKind.SNAPSHOT
+
+
+class SegmentMember(models.Model):
+    """A contact that a snapshot holds; goes with the contact."""
+
+    pk = models.CompositePrimaryKey("segment_id", "contact_id")
+    # No foreign key checks: they would cost more than the million rows that a snapshot may be.
+    segment = models.ForeignKey(
+        Segment, on_delete=models.CASCADE, related_name="members", db_index=False, db_constraint=False
+    )
+    contact = models.ForeignKey(
+        "contacts.Contact", on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} in {self.segment_id}"

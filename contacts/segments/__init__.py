@@ -1,10 +1,10 @@
-"""Segments: rules over fields and lists, compiled to one SQL condition with bound parameters.
+"""Segments: rules over what is known of contacts, compiled to one SQL condition with bound parameters.
 
     {"join": "and", "rules": [{"subject": "attribute:city", "operator": "is", "value": "Berlin"},
-                              {"join": "or", "rules": [...]}]}
+                              {"join": "none", "rules": [...]}]}
 
-Whatever the rules hold, nothing here fails: a rule that makes no sense (its field or list was deleted)
-matches nobody, and says so in words.
+Whatever the rules hold, nothing here fails: where a rule makes no sense (its field or list was deleted), the whole
+segment finds nobody and says so in words. Else "none of" such a rule would be everybody.
 """
 
 from typing import Any
@@ -13,43 +13,33 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Workspace
 from contacts.models import Contact, Segment
-from contacts.segments.rules import Group, Rule, RulesProblem, read
-from contacts.segments.vocabulary import Broken, Vocabulary
+from contacts.segments.inputs import Broken
+from contacts.segments.rules import Group, RulesProblem, read
+from contacts.segments.vocabulary import Vocabulary
 
 NOBODY = Q(pk__in=[])
+JOINS = {"and": (" and ", ""), "or": (" or ", ""), "none": (" or ", "none of: ")}
 
 
 def matching(rules: Segment | Any, workspace: Workspace) -> QuerySet[Contact]:
     """The workspace's contacts that match a segment, or rules; composes with any further filter."""
-    raw = rules.rules if isinstance(rules, Segment) else rules
+    raw = within(rules) if isinstance(rules, Segment) else rules
     return Contact.objects.of(workspace).filter(condition(raw, workspace))
 
 
 def condition(rules: Any, workspace: Workspace, *, vocabulary: Vocabulary | None = None) -> Q:
     """One condition over Contact, for `Contact.objects.filter(condition(…))`. No rules match nobody."""
     try:
-        group = read(rules)
-    except RulesProblem:
-        return NOBODY
-    return _compile(group, vocabulary or Vocabulary.of(workspace))
-
-
-def _compile(group: Group, vocabulary: Vocabulary) -> Q:
-    if not group.rules:
-        return NOBODY
-    parts = [
-        _compile(each, vocabulary) if isinstance(each, Group) else _compile_rule(each, vocabulary)
-        for each in group.rules
-    ]
-    return Q(*parts, _connector=Q.AND if group.join == "and" else Q.OR)
-
-
-def _compile_rule(rule: Rule, vocabulary: Vocabulary) -> Q:
-    try:
-        subject, _operator, value = vocabulary.resolve(rule)
+        return (vocabulary or Vocabulary(workspace)).compile(rules)
     except Broken:
         return NOBODY
-    return subject.condition(rule.operator, value, vocabulary.clock)
+
+
+def within(segment: Segment) -> Any:
+    """Rules that find whom the segment holds: its own, or for a snapshot its members."""
+    if not segment.is_snapshot:
+        return segment.rules
+    return {"rules": [{"subject": "segment", "operator": "in", "value": segment.pk}]}
 
 
 def in_words(rules: Any, vocabulary: Vocabulary) -> str:
@@ -58,12 +48,20 @@ def in_words(rules: Any, vocabulary: Vocabulary) -> str:
         group = read(rules)
     except RulesProblem as problem:
         return problem.message
-    return _group_in_words(group, vocabulary) or "No rules: nobody matches."
+    words = _group_in_words(group, vocabulary) or "No rules: nobody matches."
+    return words[0].upper() + words[1:]
+
+
+def segment_in_words(segment: Segment, vocabulary: Vocabulary) -> str:
+    if not segment.is_snapshot:
+        return in_words(segment.rules, vocabulary)
+    return f"Snapshot of: {segment.taken_from}"
 
 
 def _group_in_words(group: Group, vocabulary: Vocabulary) -> str:
+    between, before = JOINS[group.join]
     parts = [
         f"({_group_in_words(each, vocabulary)})" if isinstance(each, Group) else vocabulary.in_words(each)
         for each in group.rules
     ]
-    return f" {group.join} ".join(parts)
+    return before + between.join(parts) if parts else ""

@@ -1,15 +1,23 @@
 """The shape of rules: a tree of groups, read from JSON that may be hostile."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from accounts.errors import Refusal
 
-DEPTH_LIMIT: Final = 3  # groups within groups, the outermost counted
+DEPTH_LIMIT: Final = 4  # groups within groups, the outermost counted
 RULE_LIMIT: Final = 50  # rules and groups in all
 TEXT_LIMIT: Final = 500  # characters of one value
-JOINS: Final = ("and", "or")
+VALUES_LIMIT: Final = 1000  # values of one rule
+RAW_LIMIT: Final = 100_000  # characters of one part as it is sent: many values may be pasted into one field
+JOINS: Final = ("and", "or", "none")
 Scalar = str | int | float | bool | None
+Value = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]]
+UNREADABLE_GROUP: Final = (
+    "These rules cannot be read: a group needs “and”, “or” or “none” and a list of rules."
+)
+UNREADABLE_RULE: Final = "These rules cannot be read: a rule needs a subject, an operator and plain values."
 
 
 class RulesProblem(Refusal):
@@ -18,9 +26,11 @@ class RulesProblem(Refusal):
 
 @dataclass(frozen=True)
 class Rule:
+    """value: what the operator takes: nothing, one value, several, or several by name."""
+
     subject: str
     operator: str
-    value: Scalar = None
+    value: Value = None
 
 
 @dataclass(frozen=True)
@@ -45,19 +55,26 @@ def count(group: Group) -> int:
     return sum(1 + (count(each) if isinstance(each, Group) else 0) for each in group.rules)
 
 
+def every_rule(group: Group) -> Iterator[Rule]:
+    for each in group.rules:
+        if isinstance(each, Group):
+            yield from every_rule(each)
+        else:
+            yield each
+
+
 def _group(raw: Any, *, depth: int) -> Group:
     if depth > DEPTH_LIMIT:
         raise RulesProblem(f"Groups of rules go at most {DEPTH_LIMIT} deep.")
-    if (
-        not isinstance(raw, dict)
-        or not isinstance(raw.get("rules"), list)
-        or raw.get("join", "and") not in JOINS
-    ):
-        raise RulesProblem("These rules cannot be read: a group needs “and” or “or” and a list of rules.")
+    if not isinstance(raw, dict) or not isinstance(raw.get("rules"), list):
+        raise RulesProblem(UNREADABLE_GROUP)
+    join = raw.get("join", "and")
+    if join not in JOINS:
+        raise RulesProblem(UNREADABLE_GROUP)
     if len(raw["rules"]) > RULE_LIMIT:
         raise RulesProblem(f"A segment has at most {RULE_LIMIT} rules.")
     inner = (_group(each, depth=depth + 1) if _is_group(each) else _rule(each) for each in raw["rules"])
-    return Group(raw.get("join", "and"), tuple(inner))
+    return Group(join, tuple(inner))
 
 
 def _is_group(raw: Any) -> bool:
@@ -65,18 +82,37 @@ def _is_group(raw: Any) -> bool:
 
 
 def _rule(raw: Any) -> Rule:
-    parts = (raw.get("subject"), raw.get("operator")) if isinstance(raw, dict) else (None, None)
-    value = raw.get("value") if isinstance(raw, dict) else None
-    texts = [*parts, *([value] if isinstance(value, str) else [])]
-    if not all(isinstance(text, str) and len(text) <= TEXT_LIMIT and _is_plain(text) for text in texts):
-        raise RulesProblem(
-            "These rules cannot be read: a rule needs a subject, an operator and a short value."
+    if not isinstance(raw, dict):
+        raise RulesProblem(UNREADABLE_RULE)
+    subject, operator, value = raw.get("subject"), raw.get("operator"), raw.get("value")
+    if not (isinstance(subject, str) and isinstance(operator, str)):
+        raise RulesProblem(UNREADABLE_RULE)
+    parts = [subject, operator, *_scalars(value)]
+    if len(parts) > VALUES_LIMIT + 2:
+        raise RulesProblem(f"A rule compares with at most {VALUES_LIMIT:,} values.")
+    if not all(map(_is_fit, parts)):
+        raise RulesProblem(UNREADABLE_RULE)
+    return Rule(subject, operator, value)
+
+
+def _scalars(value: Any) -> list[Any]:
+    """All that the value holds, names included; what is nested deeper than a value may be stays as it is."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return [value]
+    return [
+        *value,
+        *(part for held in value.values() for part in (held if isinstance(held, list) else [held])),
+    ]
+
+
+def _is_fit(part: Any) -> bool:
+    """Whether it is a plain value that the database can hold: no NUL, no half of a character."""
+    if isinstance(part, str):
+        return (
+            len(part) <= RAW_LIMIT
+            and "\0" not in part
+            and not any("\ud800" <= char <= "\udfff" for char in part)
         )
-    if value is not None and not isinstance(value, str | int | float | bool):
-        raise RulesProblem("These rules cannot be read: a value is a text, a number, or yes or no.")
-    return Rule(str(parts[0]), str(parts[1]), value)
-
-
-def _is_plain(text: str) -> bool:
-    """Whether the database can hold it: no NUL, no half of a character."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return part is None or isinstance(part, int | float)

@@ -11,3 +11,5 @@ import "./choose.js";
 import "./inline-edit.js";
 import "./copy.js";
 import "./rows.js";
+import "./search-menu.js";
+import "./filter-list.js";

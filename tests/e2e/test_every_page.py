@@ -13,7 +13,6 @@ NO_PAGE = {
     "metrics",
     "import_refused",
     "export_file",
-    "segment_count",
     "list_confirmation_preview",
     "bulk_count",
     "contact_value",

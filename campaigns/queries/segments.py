@@ -1,0 +1,46 @@
+"""The segments that a report's numbers stand for: the rule builder's address with rules in it."""
+
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from campaigns.models import Campaign
+from delivery.models import DeliveryState
+
+# {what is counted: how the segment is called, before the campaign}
+NAMES = {
+    DeliveryState.ACCEPTED: "Was sent",
+    DeliveryState.REJECTED: "Rejected in",
+    DeliveryState.SKIPPED: "Skipped in",
+    DeliveryState.IN_DOUBT: "In doubt in",
+    DeliveryState.CANCELED: "Not sent",
+    "unsubscribed": "Unsubscribed by",
+    "unopened": "Did not open",
+}
+
+
+def addresses(campaign: Campaign) -> dict[str, str]:
+    """Where a new segment of each number begins; none before the launch."""
+    if campaign.mailing_id is None:
+        return {}
+    return {key: _address(campaign, str(key), name) for key, name in NAMES.items()}
+
+
+def _address(campaign: Campaign, key: str, name: str) -> str:
+    value: dict[str, int | str | None] = {"mailing": campaign.mailing_id}
+    match key:
+        case DeliveryState.ACCEPTED:
+            subject, operator = "sent", "did"
+        case "unopened":
+            subject, operator = "opened", "ignored"
+        case "unsubscribed":
+            subject, operator = "outcome", "left"
+        case _:
+            subject, operator, value = "outcome", "is", {**value, "states": key}
+    fields = {
+        "name": f"{name} {campaign.name}"[:120],
+        "rule.0.subject": subject,
+        "rule.0.operator": operator,
+        **{f"rule.0.value.{part}": held for part, held in value.items()},
+    }
+    return f"{reverse('segment_new')}?{urlencode(fields)}"

@@ -1,0 +1,174 @@
+"""What segments can ask of messages: who was sent, opened or clicked what; hung into `contacts.registry`."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from contacts.segments.condition import Condition, Operator, said
+from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Whole
+from delivery.models import Delivery, DeliveryState, Event, Mailing
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A mailing as rules speak of it. moved_at: after it, nothing of it was sent."""
+
+    name: str
+    began_at: datetime
+    moved_at: datetime
+
+
+def mailings(vocabulary: Any) -> dict[int, Sent]:
+    """All but tests, the newest first; one query."""
+    return vocabulary.once(_mailings, "mailings")
+
+
+def _mailings(workspace: Any) -> dict[int, Sent]:
+    rows = Mailing.objects.of(workspace).filter(is_test=False).order_by("-pk")
+    columns = rows.values_list("pk", "name", "created_at", "progress_at")
+    return {pk: Sent(name, began_at, moved_at) for pk, name, began_at, moved_at in columns}
+
+
+def campaigns(vocabulary: Any) -> Choices:
+    """Named with their day, since many have the name of the one before."""
+    zone = vocabulary.clock.zone
+    return {
+        pk: f"{each.name} · {each.began_at.astimezone(zone):%-d %b %Y}"
+        for pk, each in mailings(vocabulary).items()
+    }
+
+
+CAMPAIGN: Final = One("mailing", label="Campaign", choices=campaigns, thing="campaign", blank="any campaign")
+TIMES: Final = Whole(
+    "times", label="Times", before="at least", unit="time", least=1, most=TIMES_LIMIT, blank="once"
+)
+DAYS: Final = Whole("days", label="Days", before="in the last", blank="ever")
+THE_CAMPAIGN: Final = replace(CAMPAIGN, blank="")
+OUTCOMES: Final = Some(
+    "states",
+    label="Outcomes",
+    before="is",
+    choices=lambda _vocabulary: dict(DeliveryState.choices),
+    thing="outcome",
+)
+EVER_OR_LATELY: Final = (CAMPAIGN, DAYS)
+
+
+class Activity(Condition):
+    """Something that happened between a contact and the messages of campaigns; a test message is to no contact."""
+
+    group = "Engagement"
+
+    def __init__(self, key: str, label: str, *, did: str, **others: str) -> None:
+        """did, others: each operator in words."""
+        super().__init__(key, label)
+        self.operators = {
+            "did": Operator(did, (CAMPAIGN, TIMES, DAYS)),
+            **{operator: Operator(words, EVER_OR_LATELY) for operator, words in others.items()},
+        }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        rows = self.rows(vocabulary, value["mailing"], value["days"])
+        match operator:
+            case "did":
+                return self._did(rows, value["times"] or 1, vocabulary)
+            case "not":
+                return ~self._did(rows, 1, vocabulary)
+        was_sent: Q = vocabulary.has(sent(vocabulary, value["mailing"], value["days"]))
+        return was_sent & ~self._did(rows, 1, vocabulary)
+
+    def _did(self, rows: QuerySet[Any], times: int, vocabulary: Any) -> Q:
+        """The first time is looked for over everybody at once, further ones of whoever has one, by index alone."""
+        found: Q = vocabulary.has(rows, **self.own(vocabulary))
+        return found & Q(Exists(rows[times - 1 :])) if times > 1 else found
+
+    def own(self, vocabulary: Any) -> dict[str, Any]:
+        """What the contact implies of its rows, where they have a column for it."""
+        return {}
+
+    def rows(self, vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Any]:
+        raise NotImplementedError
+
+    def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:
+        words = [operator.label, CAMPAIGN.shown(value["mailing"], vocabulary)]
+        if value.get("times") and value["times"] > 1:
+            words += ["at least", TIMES.shown(value["times"], vocabulary)]
+        if value["days"] is not None:
+            words += ["in the last", DAYS.shown(value["days"], vocabulary)]
+        return " ".join(words)
+
+
+class WasSent(Activity):
+    def rows(self, vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Any]:
+        return sent(vocabulary, mailing, days)
+
+
+class Did(Activity):
+    """What people did, as far as it was no machine's doing."""
+
+    def rows(self, vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Any]:
+        rows = Event.objects.filter(kind=self.key, is_machine=False, contact=OuterRef("pk"))
+        if mailing is not None:
+            rows = rows.filter(mailing=mailing)  # event_mailing_idx
+        if days is not None:
+            rows = rows.filter(at__gte=vocabulary.clock.since(days))  # event_lately_idx
+        return rows
+
+    def own(self, vocabulary: Any) -> dict[str, Any]:
+        return {"workspace": vocabulary.workspace}
+
+
+class Outcome(Condition):
+    """How a campaign ended for a contact; "was sent" is the usual question."""
+
+    group = "Engagement"
+    operators = {
+        "is": Operator("of", (THE_CAMPAIGN, OUTCOMES)),
+        "left": Operator("unsubscribed by the link of", (THE_CAMPAIGN,)),
+    }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        rows = Delivery.objects.filter(contact=OuterRef("pk"), mailing=value["mailing"])
+        if operator == "left":
+            return vocabulary.has(rows.filter(unsubscribed_at__isnull=False))
+        return vocabulary.has(rows.filter(state__in=value["states"]))
+
+    def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:
+        words = " ".join(said(operator, value, vocabulary))
+        return f"{operator.label} {words}" if operator.label != "of" else f"outcome of {words}"
+
+
+def sent(vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Delivery]:
+    """The ledger's rows of the contact that an outer query is at, accepted by the next server.
+
+    The mailings are named one by one: a plan by hash reads the ledgers of no others.
+    """
+    rows = Delivery.objects.filter(contact=OuterRef("pk"), state=DeliveryState.ACCEPTED)
+    known = mailings(vocabulary)
+    if mailing is not None:
+        known = {mailing: known[mailing]}
+    if days is None:
+        return rows.filter(mailing__in=list(known))
+    since = vocabulary.clock.since(days)
+    return rows.filter(
+        mailing__in=[pk for pk, each in known.items() if each.moved_at >= since], settled_at__gte=since
+    )
+
+
+def conditions(vocabulary: Any) -> list[Condition]:
+    return [
+        WasSent("sent", "Was sent", did="was sent", **{"not": "was not sent"}),
+        Did(
+            "opened", "Opened", did="opened", ignored="was sent, yet did not open", **{"not": "never opened"}
+        ),
+        Did(
+            "clicked",
+            "Clicked",
+            did="clicked",
+            ignored="was sent, yet did not click",
+            **{"not": "never clicked"},
+        ),
+        Outcome("outcome", "Outcome"),
+    ]
