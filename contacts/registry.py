@@ -8,6 +8,8 @@ from contacts.models import Contact, Segment
 
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
 segment_uses: list[Callable[[Segment], list[str]]] = []
+# Each gives those of the contacts, by id, that its room has to do with, such as by a message to them.
+contact_uses: list[Callable[[list[int]], set[int]]] = []
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ class DeliveryConfig(AppConfig):
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
         from delivery.accounts import give_inbox
-        from delivery.timeline import of_contact
+        from delivery.timeline import of_contact, with_messages
 
         on_workspace_created.append(give_inbox)
         contacts.timeline.append(of_contact)
+        contacts.contact_uses.append(with_messages)

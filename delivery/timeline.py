@@ -4,7 +4,7 @@ from typing import Final
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
-from delivery.models import Delivery, DeliveryState
+from delivery.models import Delivery, DeliveryState, Mailing
 
 MESSAGES_SHOWN: Final = 50
 # (icon, tone) of Tabler by how it ended
@@ -39,3 +39,12 @@ def _entry(delivery: Delivery) -> TimelineEntry:
         tone=tone,
         label=delivery.get_state_display(),
     )
+
+
+def with_messages(contact_ids: list[int]) -> set[int]:
+    """Those of them who have had a message, or will have one; or by whose data a test send was filled in."""
+    recipients = Delivery.objects.filter(contact__in=contact_ids).values_list("contact_id", flat=True)
+    samples = Mailing.objects.filter(sample_contact__in=contact_ids).values_list(
+        "sample_contact_id", flat=True
+    )
+    return {*recipients, *samples}

@@ -2,7 +2,15 @@
 
 from contacts.models.exports import Export, ExportFormat, ExportState
 from contacts.models.fields import CustomField, FieldType
-from contacts.models.imports import Import, ImportRefusal, ImportState
+from contacts.models.imports import (
+    Import,
+    ImportBefore,
+    ImportMode,
+    ImportRefusal,
+    ImportSlice,
+    ImportState,
+    ImportTask,
+)
 from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, SubscriptionStatus
 from contacts.models.people import HAS_TAGS, NAME_KEY, Contact, ContactQuerySet, Tag
 from contacts.models.runs import LongRun
@@ -22,8 +30,12 @@ __all__ = [
     "ExportState",
     "FieldType",
     "Import",
+    "ImportBefore",
+    "ImportMode",
     "ImportRefusal",
+    "ImportSlice",
     "ImportState",
+    "ImportTask",
     "List",
     "LongRun",
     "OptIn",

@@ -5,3 +5,4 @@ import "./autosave.js";
 import "./editor.js";
 import "./preview.js";
 import "./confirm.js";
+import "./suggest-many.js";

@@ -31,13 +31,13 @@ FILES = Path(__file__).parent / "files"
 
 @pytest.fixture
 def an_import(workspace, bob):
-    """an_import(content, lists=[news], **changes) gives an import that is queued with the guessed columns."""
+    """an_import(content, lists=[news], plan={...}, **changes) gives a checked import that is queued as guessed."""
 
-    def make(content, *, lists=(), **changes):
+    def make(content, *, lists=(), plan=None, started=True, **changes):
         if isinstance(content, str):
             content = content.encode()
         run = actions.upload(ContentFile(content, name="people.csv"), workspace=workspace, by=bob)
-        reading = reader.Reading(**{**actions._columns(reader.guess(ContentFile(content))), **changes})
+        reading = reader.Reading(**{**actions._reading(reader.guess(ContentFile(content))), **changes})
         with reader.opened(run.file) as raw:
             columns = guess_columns(
                 *reader.header_and_sample(raw, reading), CustomField.objects.of(workspace), "us"
@@ -49,7 +49,13 @@ def an_import(workspace, bob):
             for column in columns
         ]
         note = "web form" if lists else ""
-        actions.start(run, actions.Plan(reading, choices, lists=lists, consent_note=note), by=bob)
+        wanted = {"lists": lists, "consent_note": note, "columns": choices, **(plan or {})}
+        actions.check(run, actions.Plan(reading, **wanted), by=bob)
+        run_import(import_id=run.pk)
+        run.refresh_from_db()
+        if started:
+            assert run.state == ImportState.CHECKED, run.error
+            actions.start(run, by=bob)
         return run
 
     return make
@@ -69,7 +75,7 @@ def carried_out(run):
 def counts(run):
     return {
         name: getattr(run, f"{name}_count")
-        for name in ("total", "done", "created", "updated", "refused", "repeated", "held", "extra")
+        for name in ("row", "people", "created", "updated", "unchanged", "refused", "repeated", "held", "extra")
         if getattr(run, f"{name}_count")
     }
 
@@ -77,7 +83,7 @@ def counts(run):
 def test_mailchimps_export_is_taken_whole(an_import, news):
     run = carried_out(an_import((FILES / "mailchimp_export_utf8_bom.csv").read_bytes(), lists=[news]))
     assert run.state == ImportState.DONE
-    assert counts(run) == {"total": 500, "done": 500, "created": 500}
+    assert counts(run) == {"row": 500, "people": 500, "created": 500}
     contact = Contact.objects.get(email="user0@example.com")
     assert (contact.first_name, contact.last_name) == ("李", "Müller")
     assert contact.attributes["birthday"] == "01/01"
@@ -91,7 +97,7 @@ def test_mailchimps_export_is_taken_whole(an_import, news):
 
 def test_excels_semicolons_commas_and_umlauts_are_understood(an_import):
     run = carried_out(an_import((FILES / "excel_semicolon_cp1252.csv").read_bytes()))
-    assert counts(run) == {"total": 300, "done": 300, "created": 300}
+    assert counts(run) == {"row": 300, "people": 300, "created": 300}
     contact = Contact.objects.get(email="kunde1@example.de")
     assert (contact.first_name, contact.last_name) == ("José", "Weiß")
     assert contact.attributes == {"stadt": "München", "umsatz": 13.01, "kunde_seit": "2023-02-02"}
@@ -117,7 +123,7 @@ def test_bad_addresses_are_refused_with_number_text_and_reason(an_import):
         "üñî@example.com", "user@bücher.example", "angle@example.com", "o'brien@example.com",
         "new@example.travel",
     }  # fmt: skip
-    assert counts(run) == {"total": 22, "done": 22, "created": 9, "refused": 12, "repeated": 1}
+    assert counts(run) == {"row": 22, "people": 9, "created": 9, "refused": 12, "repeated": 1}
     assert Contact.objects.get(email="padded@example.com").attributes["company"] == 'He said "hi"'
 
 
@@ -129,12 +135,12 @@ def test_of_repeated_rows_the_last_filled_cells_count(an_import):
         "Anna",
         {"city": "Paris"},
     )
-    assert counts(run) == {"total": 3, "done": 3, "created": 1, "repeated": 2}
+    assert counts(run) == {"row": 3, "people": 1, "created": 1, "repeated": 2}
 
 
 def test_ragged_rows_are_taken_and_extra_cells_reported(an_import):
     run = carried_out(an_import((FILES / "ragged.csv").read_bytes()))
-    assert counts(run) == {"total": 3, "done": 3, "created": 3, "extra": 1}
+    assert counts(run) == {"row": 3, "people": 3, "created": 3, "extra": 1}
     assert Contact.objects.get(email="last@example.com").attributes == {"city": "Paris"}
 
 
@@ -164,7 +170,7 @@ def test_filled_cells_update_and_empty_ones_leave(an_import, workspace):
     contact = Contact.objects.get()
     assert (contact.email, contact.first_name, contact.last_name) == ("Anna@example.com", "Anna", "Doe")
     assert contact.attributes == {"city": "Paris", "vip": True}
-    assert counts(run) == {"total": 1, "done": 1, "updated": 1}
+    assert counts(run) == {"row": 1, "people": 1, "updated": 1}
 
 
 def test_nobody_is_subscribed_again(an_import, workspace, news):
@@ -179,7 +185,7 @@ def test_nobody_is_subscribed_again(an_import, workspace, news):
             lists=[news],
         )
     )
-    assert counts(run) == {"total": 3, "done": 3, "created": 2, "updated": 1, "held": 2}
+    assert counts(run) == {"row": 3, "people": 3, "created": 2, "updated": 1, "held": 2}
     assert list(news.subscriptions.filter(status="subscribed").values_list("contact__email", flat=True)) == [
         "new@example.com"
     ]
@@ -230,7 +236,7 @@ def test_a_killed_run_is_taken_up_after_its_last_committed_row(an_import, news, 
     assert actions.requeue_silent() == 0
     run = carried_out(run)
     assert run.state == ImportState.DONE
-    assert counts(run) == {"total": 46, "done": 46, "created": 40, "refused": 1, "repeated": 5}
+    assert counts(run) == {"row": 46, "people": 40, "created": 40, "refused": 1, "repeated": 5}
     assert Contact.objects.get(email="u0@example.com").first_name == "N40"
     assert news.subscriptions.count() == 40
 
