@@ -20,6 +20,8 @@ FEW = [
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("million", "--few 100 --messages 300 --kb 2"),
     ("contacts", "export --contacts 300"),
+    ("contacts", "import --contacts 300"),
+    ("contacts", "reimport --contacts 300"),
 ]
 
 
@@ -46,7 +48,7 @@ def _run(command: str) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize(("bench", "few"), FEW, ids=[bench for bench, _ in FEW])
+@pytest.mark.parametrize(("bench", "few"), FEW, ids=[f"{bench} {few.split()[0]}" for bench, few in FEW])
 def test_it_runs_and_says_so_in_one_line_of_json(bench, few):
     said = run(f"{bench} {few}")
     assert said

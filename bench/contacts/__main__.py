@@ -12,12 +12,17 @@ import django
 
 django.setup()
 
-from bench.contacts import exporting  # noqa: E402
+from bench.contacts import exporting, importing  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
 # Each gets the workspace and how many contacts it has, and leaves it as it was.
-PARTS = {"export": exporting.measure_export}
+PARTS = {
+    "export": exporting.measure_export,
+    "import": importing.measure_import,
+    "reimport": importing.measure_reimport,
+}
+OF_THEIR_OWN = {"import", "reimport"}  # workspaces
 
 
 def main() -> None:
@@ -26,7 +31,7 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=1_000_000)
     options = parser.parse_args()
     with of_its_own():
-        workspace = a_workspace(options.contacts)
+        workspace = a_workspace(0 if {*options.parts} <= OF_THEIR_OWN else options.contacts)
         for part in options.parts:
             print(json.dumps({"part": part} | PARTS[part](workspace, options.contacts)), flush=True)
 

@@ -292,7 +292,8 @@ def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
         return {"lists": ticked}
     begin = {
         "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
-        "consent_note": run.consent_note, "consent": bool(run.consent_note), "lists": list(run.lists.all()),
+        "consent_note": run.consent_note, "consent": bool(run.consent_note),
+        "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip
     for index, role in enumerate(run.mapping):
         begin[f"column_{index}"] = role if isinstance(role, str) else f"new:{role['type']}"

@@ -151,8 +151,11 @@ class Tags(Fragments):
 
 def split_tags(text: str) -> list[str]:
     """The tags in a cell, each once whatever its case."""
-    names = (" ".join(each.split()) for each in text.replace(";", ",").split(","))
-    return list({name.casefold(): name for name in reversed(list(names)) if name}.values())[::-1]
+    names: dict[str, str] = {}
+    for each in text.replace(";", ",").split(","):
+        if name := " ".join(each.split()):
+            names.setdefault(name.casefold(), name)
+    return list(names.values())
 
 
 def options_of(fragments: Mapping[int, Fragments]) -> dict[str, list[str]]:
