@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from contacts import runs
-from contacts.importing import erased, merge, read, stage, undo, wishes
-from contacts.importing.signs import alive, in_one_go
+from contacts.importing import erased, lanes, merge, read, stage, undo, wishes
+from contacts.importing.signs import alive
 from contacts.models import Import, ImportState, ImportTask
 
 log = logging.getLogger(__name__)
-ANALYZE_ROWS: Final = 10_000  # a merge of so many makes the planner's statistics stale
+SETTLE_PEOPLE: Final = 10_000  # a merge of so many makes the planner's statistics stale
 
 
 def work(import_id: int) -> dict[str, int | str]:
@@ -67,13 +67,17 @@ def _fail(run: Import, message: str) -> str:
 
 def _check(run: Import) -> None:
     read.read(run)
-    told, counts = merge.Counts(), {}
+    told: list[merge.Counts] = []
     wanted, run.findings["new_tags"] = wishes.of_check(run)
-    for number in range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1):
-        counted = in_one_go(lambda number=number: merge.count(wanted, number))  # type: ignore[misc]
-        told += counted
-        alive(run, total_count=run.people_count, done_count=told.created + told.updated + told.unchanged)
-    counts = {f"{name}_count": count for name, count in told._asdict().items()}
+    alive(run, total_count=run.people_count, done_count=0)
+
+    def count(number: int) -> None:
+        counted = merge.count(wanted, number)
+        alive(run, done_count=F("done_count") + counted.created + counted.updated + counted.unchanged)
+        told.append(counted)
+
+    lanes.each(range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1), count)
+    counts = {f"{name}_count": count for name, count in sum(told, merge.Counts())._asdict().items()}
     alive(run, state=ImportState.CHECKED, findings=run.findings, error="", **counts)
 
 
@@ -86,11 +90,10 @@ def _import(run: Import) -> None:
     run.findings["tag_ids"] = sorted(tag_ids.values())
     alive(run, findings=run.findings)
     done = set(run.slices.values_list("number", flat=True))
-    for number in range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1):
-        if number not in done:
-            in_one_go(lambda number=number: _take(run, number, tag_ids))  # type: ignore[misc]
-    if run.people_count >= ANALYZE_ROWS:
-        merge.analyze()
+    every = range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1)
+    lanes.each([number for number in every if number not in done], lambda number: _take(run, number, tag_ids))
+    if run.people_count >= SETTLE_PEOPLE:
+        merge.settle()
     now = timezone.now()
     alive(run, state=ImportState.DONE, finished_at=now, done_count=F("total_count"))
     stage.drop(run.pk)

@@ -1,12 +1,14 @@
 """Takes an import back, slice by slice: what it made goes, what it changed gets its earlier values, others' work stays."""
 
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 from django.db import connection
 from django.utils import timezone
 
 from contacts import registry
+from contacts.importing.merge import QUICK
 from contacts.importing.signs import alive, in_one_go
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
 
@@ -54,7 +56,7 @@ def take_back(run: Import) -> None:
     Raises: Stopped: another worker has it.
     """
     for number in run.slices.order_by("-number").values_list("number", flat=True):
-        in_one_go(lambda number=number: _take_back(run, number))  # type: ignore[misc]
+        in_one_go(partial(_take_back, run, number))
     ended = ImportState.CANCELED if run.task == ImportTask.CANCEL else ImportState.UNDONE
     alive(run, state=ended, finished_at=timezone.now())
     run.file.storage.delete(run.file.name or "")
@@ -67,6 +69,7 @@ def _take_back(run: Import, number: int) -> None:
     asked = _parameters(run, done)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        cursor.execute(QUICK)
         cursor.execute(UNSUBSCRIBE, asked)
         counts["unsubscribed"] += cursor.rowcount
         cursor.execute(RESTORE, asked)
