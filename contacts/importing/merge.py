@@ -11,7 +11,7 @@ from contacts.models import ImportMode
 # `found` looks each person up, `outcome` says what becomes of them; the check counts it and the merge writes it.
 # While a table grows faster than its statistics, the planner takes a new workspace or list for an empty one and would
 # read all of it for each person. So every look-up is one row by a LATERAL with a LIMIT, in an order that the right index
-# alone gives (= would leave the planner the choice, so it is >= and <=); `list_id + 0` forbids an index.
+# alone gives (= would need no order, so it is >= and <=), while sorting is off; `list_id + 0` forbids an index.
 # Ordered by address, so that two imports of the same people lock them in one order.
 # Cost: for each person one look by one_contact_per_address, one for the suppression, one for the lists.
 FOUND: Final = """
@@ -104,6 +104,10 @@ SELECT {counts}, (SELECT count(*) FROM updated), (SELECT count(*) FROM subscribe
 """
 
 
+LOOK_UP: Final = """
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off;
+SET LOCAL work_mem = '32MB'
+"""
 # A commit that a crash loses takes its slice along, which is then merged again; the last commit of the import waits for
 # the disk. What is new for the GIN indexes is collected first, and sorted into them in fewer, larger steps.
 QUICK: Final = "SET LOCAL synchronous_commit = off; SET LOCAL gin_pending_list_limit = '64MB'"
@@ -175,7 +179,7 @@ class Wishes:
 def count(wishes: Wishes, number: int) -> Counts:
     """Say what merging the slice would do."""
     with connection.cursor() as cursor:
-        _only_nested_loops(cursor)
+        _look_up_only(cursor)
         cursor.execute(wishes.statement(COUNT, number="NULL::bigint"), wishes.parameters(number))
         return Counts(*cursor.fetchone())
 
@@ -187,7 +191,7 @@ def merge(wishes: Wishes, number: int, written: dict[str, Any]) -> Counts:
     Raises: ChangedMeanwhile.
     """
     with connection.cursor() as cursor:
-        _only_nested_loops(cursor)
+        _look_up_only(cursor)
         cursor.execute(QUICK)
         statement = wishes.statement(
             MERGE,
@@ -203,7 +207,7 @@ def merge(wishes: Wishes, number: int, written: dict[str, Any]) -> Counts:
     return told._replace(subscribed=subscribed)
 
 
-def _only_nested_loops(cursor: Any) -> None:
+def _look_up_only(cursor: Any) -> None:
     """A slice's people are few beside the contacts: they are looked up, never joined with all of them."""
     cursor.execute(
         "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '32MB'"

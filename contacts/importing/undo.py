@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts import registry
-from contacts.importing.merge import QUICK
+from contacts.importing.merge import LOOK_UP, QUICK
 from contacts.importing.signs import alive, in_one_go
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
 
@@ -68,7 +68,7 @@ def _take_back(run: Import, number: int) -> None:
     counts: Counter[str] = Counter(kept)
     asked = _parameters(run, done)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        cursor.execute(LOOK_UP)
         cursor.execute(QUICK)
         cursor.execute(UNSUBSCRIBE, asked)
         counts["unsubscribed"] += cursor.rowcount

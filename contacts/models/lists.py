@@ -44,8 +44,11 @@ TAKEN_OFF = "Taken off by hand by"  # how the source of an unsubscription begins
 class Subscription(models.Model):
     """A contact on a list, with the record of consent: when, where from, in what words."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
-    contact = models.ForeignKey("contacts.Contact", on_delete=models.CASCADE, related_name="subscriptions")
+    # Two indexes less: subscription_list_idx begins with the workspace, one_subscription_per_list with the contact.
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+", db_index=False)
+    contact = models.ForeignKey(
+        "contacts.Contact", on_delete=models.CASCADE, related_name="subscriptions", db_index=False
+    )
     list = models.ForeignKey(List, on_delete=models.CASCADE, related_name="subscriptions")
     status = models.CharField(max_length=12, choices=SubscriptionStatus.choices)
     consent_source = models.CharField(max_length=200, blank=True)  # "Import of customers.csv by Alice"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 
 from contacts.actions import imports as actions
 from contacts.importing import lanes, stage
@@ -97,6 +98,7 @@ def test_lanes_give_every_number_to_one():
 
 WORKER = """
 import django; django.setup()
+from django.conf import settings; settings.MEDIA_ROOT = {!r}
 from contacts.importing import stage
 stage.SLICE_ROWS = 60
 from contacts.jobs import run_import
@@ -134,13 +136,14 @@ def test_a_worker_that_is_killed_loses_and_doubles_nobody(
 
 def killed_while_it_works(run, settings, after):
     """SIGKILL some time after a worker of its own took the import."""
-    url = connection.get_connection_params()
-    environment = os.environ | {
-        "DATABASE_URL": f"postgresql://{url.get('user') or ''}@/{url['dbname']}?host={url['host']}&port={url.get('port', '')}",
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "MEDIA_ROOT": str(settings.MEDIA_ROOT),
-    }
-    worker = subprocess.Popen([sys.executable, "-c", WORKER.format(run.pk)], cwd=ROOT, env=environment)
+    known = connection.get_connection_params()
+    url = make_conninfo(
+        **{key: known[key] for key in ("dbname", "user", "password", "host", "port") if known.get(key)}
+    )
+    environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER.format(str(settings.MEDIA_ROOT), run.pk)], cwd=ROOT, env=environment
+    )
     deadline = time.monotonic() + 60
     while worker.poll() is None and time.monotonic() < deadline:
         if Import.objects.get(pk=run.pk).state != ImportState.QUEUED:
