@@ -46,6 +46,7 @@ from campaigns.models import Campaign
 from contacts.models import Contact, CustomField, Import, List, Segment, Suppression
 from accounts.models import Invitation, Membership, User
 from datetime import timedelta
+from django.utils import timezone
 from delivery.models import Batch, Delivery, Mailing, SendingAccount
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
@@ -64,6 +65,10 @@ Delivery.objects.filter(mailing=first.mailing, number__gt=first.mailing.total_co
 Batch.objects.filter(mailing=first.mailing, first_number__gt=first.mailing.total_count - 1200).update(
     state="ready", due_at=first.mailing.created_at + timedelta(days=365))
 draft = Campaign.objects.get(workspace=workspace, state="draft")
+run = Import.objects.create(
+    workspace=workspace, created_by=user, file="imports/gone.csv", file_name="Spring fair.csv", encoding="utf-8-sig",
+    delimiter=",", state="done", task="import", row_count=1210, created_count=1200, updated_count=9,
+    subscribed_count=1207, started_at=timezone.now(), finished_at=timezone.now())
 token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
 print(json.dumps({
     "contact": Contact.objects.filter(workspace=workspace).first().pk,
@@ -72,6 +77,7 @@ print(json.dumps({
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
+    "import": run.pk,
 }))
 """
 
@@ -109,6 +115,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "suppression_new": "/suppression/new/",
         "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
         "imports": "/imports/",
+        "import_undo": f"/imports/{ids['import']}/undo/",
         "exports": "/exports/",
         "export_new": "/exports/new/",
         "sending": "/sending/",
