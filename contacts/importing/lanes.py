@@ -24,8 +24,11 @@ def each(numbers: Collection[int], step: Callable[[int], None]) -> None:
         return _work(waiting, step)
     with ThreadPoolExecutor(LANES) as pool:
         lanes = [pool.submit(_in_a_lane, waiting, step) for _ in range(LANES)]
-    for lane in lanes:
-        lane.result()
+        try:
+            for lane in lanes:
+                lane.result()
+        finally:
+            waiting.end()
     return None
 
 

@@ -109,9 +109,8 @@ SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL ena
 SET LOCAL work_mem = '32MB'
 """
 # A commit that a crash loses takes its slice along, which is then merged again; the last commit of the import waits for
-# the disk. What is new for the GIN indexes is collected first, and sorted into them in fewer, larger steps.
-QUICK: Final = "SET LOCAL synchronous_commit = off; SET LOCAL gin_pending_list_limit = '64MB'"
-GIN_INDEXES: Final = ("contact_search_idx", "contact_attributes_idx", "contact_tags_idx")
+# the disk.
+QUICK: Final = "SET LOCAL synchronous_commit = off"
 
 
 class Counts(NamedTuple):
@@ -214,9 +213,7 @@ def _look_up_only(cursor: Any) -> None:
     )
 
 
-def settle() -> None:
-    """After a large merge: sort the rest into the indexes, so that searches are quick, and renew the statistics."""
+def analyze() -> None:
+    """Renew the statistics after a large merge, by which segments and audiences are planned."""
     with connection.cursor() as cursor:
-        for index in GIN_INDEXES:
-            cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [index])
         cursor.execute("ANALYZE contacts_contact, contacts_subscription")

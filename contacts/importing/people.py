@@ -44,7 +44,8 @@ def understand(
     table = _table(chunk, whole, len(columns.roles))
     faults: dict[int, str] = {}  # the first of each row, by its place
     _check_characters(table, columns.roles, faults)
-    emails = _emails(table[columns.roles.index("email")], faults)
+    column = table[columns.roles.index("email")] if "email" in columns.roles else ("",) * len(whole)
+    emails = _emails(column, faults)
     if erased:
         gone = erased([email.lower() for email in emails])
         faults.update((at, ERASED) for at, email in enumerate(emails) if email.lower() in gone)

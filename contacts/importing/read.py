@@ -1,6 +1,7 @@
 """Reads an import's file into its staging table: cells understood, rows refused, each person once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -88,9 +89,21 @@ def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     reading = reader.Reading(run.encoding, run.delimiter, run.has_header, run.notation)
     erased = _erased(run)
     with reader.opened(run.file) as raw:
-        rows = reader.rows(raw, reading)
-        while block := list(islice(rows, CHUNK_ROWS)):
+        for block in _blocks(reader.rows(raw, reading)):
             _add(run, people.understand(block, columns, erased))
+
+
+def _blocks(rows: Iterator[reader.Record]) -> Iterator[list[reader.Record]]:
+    """The rows some thousands at a time, the next ones read while the database takes the last."""
+    with ThreadPoolExecutor(1) as reading:
+        coming = reading.submit(_block, rows)
+        while block := coming.result():
+            coming = reading.submit(_block, rows)
+            yield block
+
+
+def _block(rows: Iterator[reader.Record]) -> list[reader.Record]:
+    return list(islice(rows, CHUNK_ROWS))
 
 
 def _erased(run: Import) -> Callable[[list[str]], set[str]] | None:

@@ -20,7 +20,7 @@ from contacts.importing.signs import alive
 from contacts.models import Import, ImportState, ImportTask
 
 log = logging.getLogger(__name__)
-SETTLE_PEOPLE: Final = 10_000  # a merge of so many makes the planner's statistics stale
+ANALYZE_PEOPLE: Final = 10_000  # a merge of so many makes the planner's statistics stale
 
 
 def work(import_id: int) -> dict[str, int | str]:
@@ -92,8 +92,8 @@ def _import(run: Import) -> None:
     done = set(run.slices.values_list("number", flat=True))
     every = range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1)
     lanes.each([number for number in every if number not in done], lambda number: _take(run, number, tag_ids))
-    if run.people_count >= SETTLE_PEOPLE:
-        merge.settle()
+    if run.people_count >= ANALYZE_PEOPLE:
+        merge.analyze()
     now = timezone.now()
     alive(run, state=ImportState.DONE, finished_at=now, done_count=F("total_count"))
     stage.drop(run.pk)

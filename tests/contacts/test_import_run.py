@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contacts import runs
 from contacts.actions import imports as actions
-from contacts.importing import merge, reader, stage
+from contacts.importing import lanes, merge, reader, stage
 from contacts.importing import run as running
 from contacts.jobs import run_import
 from contacts.models import (
@@ -274,7 +274,7 @@ def test_canceling_takes_back_what_was_done(an_import, workspace, bob, news, mon
     before = everything(workspace)
     rows = "".join(f"u{number}@example.com,N{number}\n" for number in range(6))
     run = an_import("email,first_name\n" + rows, lists=[news], tags=["Fair"])
-    whole, slices = running.in_one_go, []
+    whole, slices = lanes.in_one_go, []
 
     def then_cancel(step):
         slices.append(1)
@@ -282,7 +282,7 @@ def test_canceling_takes_back_what_was_done(an_import, workspace, bob, news, mon
             actions.cancel(run, by=bob)
         return whole(step)
 
-    monkeypatch.setattr(running, "in_one_go", then_cancel)
+    monkeypatch.setattr(lanes, "in_one_go", then_cancel)
     assert run_import(import_id=run.pk)["outcome"] == "stopped"
     assert Contact.objects.filter(tag_ids__len__gt=0).count() > 1
     assert carried_out(run).state == ImportState.CANCELED
