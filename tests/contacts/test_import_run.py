@@ -1,8 +1,10 @@
 import datetime
+import re
 from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,6 +170,28 @@ def by_slices_of(monkeypatch, rows):
 
 def silent_for_a_minute(run):
     Import.objects.filter(pk=run.pk).update(progress_at=timezone.now() - datetime.timedelta(seconds=61))
+
+
+def test_people_are_looked_up_by_the_right_index_even_where_the_planner_knows_nothing(
+    an_import, news, monkeypatch
+):
+    run = an_import("email\nann@example.com\n", lists=[news])
+    plans, execute = [], CursorWrapper.execute
+
+    def explained(cursor, statement, parameters=None):
+        if "found AS MATERIALIZED" in str(statement):
+            with connection.cursor() as another:
+                execute(another, "EXPLAIN " + statement, parameters)
+                plans.append("\n".join(line for (line,) in another))
+        return execute(cursor, statement, parameters)
+
+    monkeypatch.setattr(CursorWrapper, "execute", explained)
+    carried_out(run)
+    (plan,) = plans
+    assert not re.search(r"Seq Scan on contacts_(contact|subscription|suppression) ", plan)
+    for index in ("one_contact_per_address", "one_suppression_per_address", "contacts_contact_pkey"):
+        assert f"using {index}" in plan
+    assert re.findall(r"using (\w+) on contacts_subscription", plan) == ["one_subscription_per_list"]
 
 
 def test_a_killed_run_is_taken_up_after_its_last_committed_slice(an_import, news, monkeypatch):
