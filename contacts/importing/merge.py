@@ -209,9 +209,7 @@ def merge(wishes: Wishes, number: int, written: dict[str, Any]) -> Counts:
 
 def _look_up_only(cursor: Any) -> None:
     """A slice's people are few beside the contacts: they are looked up, never joined with all of them."""
-    cursor.execute(
-        "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '32MB'"
-    )
+    cursor.execute(LOOK_UP)
 
 
 def analyze() -> None:
