@@ -18,6 +18,8 @@ class CampaignsConfig(AppConfig):
             lifecycle.requeue_unlaunched,
             imports.requeue_silent,
             imports.forget_abandoned,
+            imports.forget_old,
+            imports.drop_leftovers,
             exports.requeue_silent,
             exports.forget_old,
             growth.fold,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Each gives the names of what still needs the segment, such as a scheduled campaign; it is then not deleted.
 segment_uses: list[Callable[[Segment], list[str]]] = []
+# Each gives those of the contacts, by id, that its room has to do with, such as by a message to them.
+contact_uses: list[Callable[[list[int]], set[int]]] = []
 
 # Each gives conditions that segments can be made of, such as who opened what; see contacts.segments.condition.
 conditions: "list[Callable[[Vocabulary], list[Condition]]]" = []

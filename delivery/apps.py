@@ -12,7 +12,7 @@ class DeliveryConfig(AppConfig):
         from delivery.confirming import asking, standing
         from delivery.queries import is_sending
         from delivery.segments import conditions
-        from delivery.timeline import events_of_contact, of_contact
+        from delivery.timeline import events_of_contact, of_contact, with_messages
 
         on_workspace_created.append(give_inbox)
         contacts.timeline += [of_contact, events_of_contact]
@@ -24,6 +24,7 @@ class DeliveryConfig(AppConfig):
         registry.on_tick.append(asking.ask_waiting)
         registry.on_copy.append(asking.hold_unasked)
         contacts.addresses.append(people.addresses)
+        contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)
         contacts.message_counts.append(people.message_count)
         contacts.merge.append(people.merge)

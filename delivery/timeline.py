@@ -7,7 +7,7 @@ from django.db.models.functions import Coalesce
 
 from contacts.models import Contact
 from contacts.registry import TimelineEntry
-from delivery.models import Delivery, DeliveryState, Event, EventKind
+from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 from delivery.people import events_of, messages_of
 
 DID: Final = {EventKind.OPENED: ("eye", "Opened"), EventKind.CLICKED: ("click", "Clicked in")}  # icon, words
@@ -72,3 +72,12 @@ def _entry(delivery: Delivery, contact: Contact) -> TimelineEntry:
         tone=tone,
         label=delivery.get_state_display(),
     )
+
+
+def with_messages(contact_ids: list[int]) -> set[int]:
+    """Those of them who have had a message, or will have one; or by whose data a test send was filled in."""
+    recipients = Delivery.objects.filter(contact__in=contact_ids).values_list("contact_id", flat=True)
+    samples = Mailing.objects.filter(sample_contact__in=contact_ids).values_list(
+        "sample_contact_id", flat=True
+    )
+    return {*recipients, *samples}

@@ -26,6 +26,8 @@ FEW = [
     ("contacts", "lists --contacts 300"),
     ("contacts", "bulk --contacts 300"),
     ("contacts", "sending --contacts 300"),
+    ("contacts", "import --contacts 300"),
+    ("contacts", "reimport --contacts 300"),
 ]
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
@@ -108,6 +109,8 @@ TABLE = {
     "import_new": (PAGE, MARKETER),
     "import": (PAGE, VIEWER),
     "import_map": (PAGE, MARKETER),
+    "import_start": (DEED, MARKETER),
+    "import_undo": (PAGE, MARKETER),
     "import_cancel": (DEED, MARKETER),
     "import_refused": (PAGE, VIEWER),
     "exports": (PAGE, MARKETER),
@@ -260,6 +263,9 @@ def world(workspace, alice, bob, settings):
         encoding="utf-8",
         delimiter=",",
         state=ImportState.DONE,
+        row_count=1,
+        started_at=timezone.now(),
+        finished_at=timezone.now(),
     )
     export = Export.objects.create(
         workspace=workspace, name=f"{SECRET} export", file="exports/gone.csv", state="done"

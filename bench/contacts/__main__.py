@@ -12,13 +12,15 @@ import django
 
 django.setup()
 
-from bench.contacts import bulk, exporting, lists, pages, reading, segments, sending  # noqa: E402
+from bench.contacts import bulk, exporting, importing, lists, pages, reading, segments, sending  # noqa: E402
 from bench.contacts.people import a_workspace  # noqa: E402
 from bench.world import of_its_own  # noqa: E402
 
 # Each gets the workspace and how many contacts it has, and leaves it as it was.
 PARTS = {
     "reading": reading.measure_reading,
+    "import": importing.measure_import,
+    "reimport": importing.measure_reimport,
     "export": exporting.measure_export,
     "pages": pages.measure_pages,
     "segments": segments.measure_segments,
@@ -26,6 +28,7 @@ PARTS = {
     "bulk": bulk.measure_bulk,
     "sending": sending.measure_sending,
 }
+OF_THEIR_OWN = {"import", "reimport"}  # workspaces
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=1_000_000)
     options = parser.parse_args()
     with of_its_own():
-        workspace = a_workspace(options.contacts)
+        workspace = a_workspace(0 if {*options.parts} <= OF_THEIR_OWN else options.contacts)
         for part in options.parts:
             print(json.dumps({"part": part} | PARTS[part](workspace, options.contacts)), flush=True)
 

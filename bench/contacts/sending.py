@@ -19,6 +19,7 @@ from bench.contacts.people import FIELDS
 from bench.world import NAME, an_account, launch, wait_until, workspace_with_contacts
 from contacts.actions import imports
 from contacts.importing.reader import Reading
+from contacts.jobs import run_import
 from contacts.models import CustomField, Import, List
 from contacts.queries.contacts import Finder
 from delivery import actions
@@ -90,7 +91,9 @@ def _importing(path: Path) -> Iterator[Import]:
         run = imports.upload(File(file, name="people.csv"), workspace=workspace, by=None)
     columns = ["email", "first_name", "last_name", *(f"attribute:{key}" for key in FIELDS)]
     reading = Reading("utf-8-sig", ",", has_header=True, notation="us")
-    imports.start(run, imports.Plan(reading, columns, lists=[everyone], consent_note="Bench"), by=None)
+    imports.check(run, imports.Plan(reading, columns, lists=[everyone], consent_note="Bench"), by=None)
+    run_import(import_id=run.pk)
+    imports.start(run, by=None)
     command = [sys.executable, "manage.py", "rqworker", "bulk", "--burst", "--verbosity", "0"]
     worker = subprocess.Popen([*command, "--worker-class", "config.worker.Worker"])
     try:

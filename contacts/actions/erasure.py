@@ -17,6 +17,7 @@ from contacts.models import (
     FieldType,
     FormerContact,
     Import,
+    ImportBefore,
     ImportRefusal,
     Suppression,
 )
@@ -82,6 +83,7 @@ def erase(contact: Contact, *, by: User) -> None:
     _forget_refused_rows(person)
     _forget_values(person)
     forget_bulk(workspace.pk, person.contact_ids)
+    ImportBefore.objects.filter(run__workspace=workspace, contact_id__in=person.contact_ids).delete()
     Suppression.objects.of(workspace).filter(email__in=person.emails).delete()
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=workspace.pk)

@@ -13,14 +13,16 @@ from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms.widgets import QuickSelect
+from contacts.importing.cells import TAG_LENGTH, split_tags
 from contacts.importing.columns import Column
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
-from contacts.models import CustomField, FieldType, Import, List
+from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
+TAGS_OFFERED: Final = 200
 DELIMITER_WORDS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 ROLES: Final = (
     ("", "Leave out"),
@@ -28,6 +30,32 @@ ROLES: Final = (
     ("first_name", "First name"),
     ("last_name", "Last name"),
     ("name", "Full name"),
+    ("tags", "Tags"),
+)
+MODES: Final = (
+    (
+        ImportMode.FILL,
+        "Update with filled cells",
+        "Filled cells replace what is there; empty cells leave it.",
+    ),
+    (ImportMode.ADD, "Only add new people", "The fields of people already here stay as they are."),
+    (
+        ImportMode.OVERWRITE,
+        "Overwrite",
+        "Every column that is taken replaces what is there; an empty cell wipes it.",
+    ),
+)
+STATUSES: Final = (
+    (
+        SubscriptionStatus.SUBSCRIBED,
+        "Subscribed",
+        "They agreed to get mail from us, and get it from the next campaign on.",
+    ),
+    (
+        SubscriptionStatus.PENDING,
+        "Unconfirmed: ask them first",
+        "Each gets one mail that asks to confirm. Until they do, no campaign goes to them.",
+    ),
 )
 
 
@@ -155,6 +183,26 @@ class MappingForm(Styled, forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
+    mode = forms.ChoiceField(
+        label="People who are contacts already",
+        choices=[(value, label) for value, label, _ in MODES],
+        widget=forms.RadioSelect,
+        initial=ImportMode.FILL,
+    )
+    tags = forms.CharField(
+        label="Tags for everybody in the file",
+        max_length=1000,
+        required=False,
+        validators=[ONE_LINE],
+        help_text="With a comma between two. Tags are only added; nobody loses one.",
+        widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
+    )
+    status = forms.ChoiceField(
+        label="They are",
+        choices=[(value, label) for value, label, _ in STATUSES],
+        widget=forms.RadioSelect,
+        initial=SubscriptionStatus.SUBSCRIBED,
+    )
     new_list = forms.CharField(label="A new list", max_length=120, required=False, validators=[ONE_LINE])
     consent = forms.BooleanField(label="These people agreed to get mail from us", required=False)
     consent_note = forms.CharField(
@@ -171,13 +219,13 @@ class MappingForm(Styled, forms.Form):
         workspace: Workspace,
         columns: Sequence[Column],
         reading: Reading,
-        chosen_list: str = "",
+        chosen: Mapping[str, Any],
     ) -> None:
+        """chosen: what earlier choices begin with, by field."""
         self.columns, self.workspace, self.reading = columns, workspace, reading
         self.custom = list(CustomField.objects.of(workspace))
         self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
-        chosen = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
-        super().__init__(data, use_required_attribute=False, initial={"lists": chosen})
+        super().__init__(data, use_required_attribute=False, initial=chosen)
         self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
 
     def _column_fields(self) -> dict[str, forms.Field]:
@@ -203,6 +251,12 @@ class MappingForm(Styled, forms.Form):
         ]
         new = [(f"new:{kind.value}", f"New field: {kind.label}") for kind in FieldType]
         return [*ROLES, *([("Your fields", own)] if own else []), ("A new field", new)]
+
+    def clean_tags(self) -> list[str]:
+        names = split_tags(self.cleaned_data["tags"])
+        if long := next((name for name in names if len(name) > TAG_LENGTH), None):
+            raise forms.ValidationError(f"“{long}” is longer than the {TAG_LENGTH} characters of a tag.")
+        return names
 
     def clean(self) -> dict[str, Any]:
         roles = {column.index: self.cleaned_data.get(f"column_{column.index}", "") for column in self.columns}
@@ -244,23 +298,39 @@ class MappingForm(Styled, forms.Form):
             self.add_error("new_list", f"A list “{new_list}” is there already. Tick it instead.")
         if not (new_list or self.cleaned_data.get("lists")):
             return
+        if self.cleaned_data.get("status") == SubscriptionStatus.PENDING:
+            self._check_opt_in()
+            return
         if not self.cleaned_data.get("consent"):
             self.add_error(
-                "consent", "Only people who agreed may be subscribed. Confirm it, or choose no list."
+                "consent", "Only people who agreed may be subscribed. Confirm it, or let them be asked first."
             )
         if not self.cleaned_data.get("consent_note") and "consent_note" not in self.errors:
             self.add_error(
                 "consent_note", "Say where and when they agreed; it is kept as the record of consent."
             )
 
+    def _check_opt_in(self) -> None:
+        """Only a list with double opt-in asks its unconfirmed people; a new one is made so."""
+        for each in self.cleaned_data.get("lists") or ():
+            if each.opt_in != OptIn.DOUBLE:
+                self.add_error(
+                    "status",
+                    f"“{each}” is single opt-in, so it asks nobody to confirm. "
+                    "Make it double opt-in in its settings, or leave it out.",
+                )
+
     def plan(self) -> Plan:
         data = self.cleaned_data
         return Plan(
             reading=self.reading,
             columns=[self._role(column) for column in self.columns],
+            mode=data["mode"],
             lists=list(data["lists"]),
             new_list=data["new_list"],
+            status=data["status"],
             consent_note=data["consent_note"],
+            tags=data["tags"],
         )
 
     def _role(self, column: Column) -> str | NewField:
@@ -269,6 +339,17 @@ class MappingForm(Styled, forms.Form):
             return role
         return NewField(self.cleaned_data[f"label_{column.index}"], role.removeprefix("new:"))
 
+    def modes(self) -> list[tuple[Any, str]]:
+        """Each way to treat people who are here, and what it means."""
+        return [(choice, means) for choice, (_, _, means) in zip(self["mode"], MODES, strict=True)]
+
+    def statuses(self) -> list[tuple[Any, str]]:
+        """Each status that subscriptions may begin as, and what it means."""
+        return [(choice, means) for choice, (_, _, means) in zip(self["status"], STATUSES, strict=True)]
+
+    def known_tags(self) -> list[str]:
+        return list(Tag.objects.of(self.workspace).values_list("name", flat=True)[:TAGS_OFFERED])
+
     @property
     def has_email_guess(self) -> bool:
         return any(column.guess == "email" for column in self.columns)
@@ -276,3 +357,20 @@ class MappingForm(Styled, forms.Form):
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
         return [(each, self[f"column_{each.index}"], self[f"label_{each.index}"]) for each in self.columns]
+
+
+def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
+    """What the form begins with: what was chosen before the last check, or the list that somebody came from."""
+    if not run.mapping:
+        ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
+        return {"lists": ticked}
+    begin = {
+        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
+        "consent_note": run.consent_note, "consent": bool(run.consent_note),
+        "lists": list(run.lists.values_list("pk", flat=True)),
+    }  # fmt: skip
+    for index, role in enumerate(run.mapping):
+        begin[f"column_{index}"] = role if isinstance(role, str) else f"new:{role['type']}"
+        if isinstance(role, dict):
+            begin[f"label_{index}"] = role["label"]
+    return begin

@@ -44,6 +44,10 @@ WORDS: Final[dict[str, frozenset[str]]] = {
             name fullname contactname vollername nomcomplet nombrecompleto nomecompleto naam namn
             navn nimi 氏名 姓名
         """,
+        "tags": """
+            tag tags label labels etiquetas etiquette etiquettes etichetta etichette schlagwort schlagworte
+            schlagworter metki метки теги タグ 标签
+        """,
     }.items()
 }
 # What other services add for themselves; left out unless the person wants it.

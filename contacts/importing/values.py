@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -14,6 +15,10 @@ NOTATIONS: Final = {
 }
 TEXT_LIMIT: Final = 2000  # characters of one text value
 NUMBER_LIMIT: Final = 1e15  # beyond, a number is not stored exactly
+# A column is guessed to be a choice of at most so many texts, so long, with so many cells for each on average.
+CHOICES: Final = 8
+CHOICE_LENGTH: Final = 40  # characters
+CHOICE_CELLS: Final = 5
 YEARS: Final = range(1900, 3000)
 TRUE: Final = frozenset(
     (
@@ -134,7 +139,10 @@ PARSERS: Final[dict[str, Callable[[str, str], Any]]] = {
 
 
 def guess_type(cells: Iterable[str], notation: str) -> FieldType:
-    """The narrowest type that every cell fits; text where a number would lose something, such as 01234."""
+    """The narrowest type that every cell fits; text where a number would lose something, such as 01234.
+
+    A choice where a handful of short texts stand again and again, each at least twice.
+    """
     held = [cell for cell in cells if cell.lower() not in NOTHING]
     if not held:
         return FieldType.TEXT
@@ -145,7 +153,13 @@ def guess_type(cells: Iterable[str], notation: str) -> FieldType:
     codes = any(re.match(r"0\d|\+", cell) or len(re.sub(r"\D", "", cell)) > 14 for cell in held)
     if not codes and all(_fits(cell, FieldType.NUMBER, notation) for cell in held):
         return FieldType.NUMBER
-    return FieldType.TEXT
+    return FieldType.CHOICE if _are_choices(held) else FieldType.TEXT
+
+
+def _are_choices(cells: list[str]) -> bool:
+    times = Counter(cell.casefold() for cell in cells)
+    few = 2 <= len(times) <= CHOICES and len(cells) >= CHOICE_CELLS * len(times)
+    return few and min(times.values()) > 1 and max(map(len, times)) <= CHOICE_LENGTH
 
 
 def _fits(cell: str, kind: FieldType, notation: str) -> bool:

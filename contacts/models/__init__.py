@@ -5,7 +5,15 @@ from contacts.models.erasure import ErasedAddress
 from contacts.models.exports import Export, ExportFormat, ExportState
 from contacts.models.fields import CustomField, FieldType
 from contacts.models.growth import ListChange, ListDay
-from contacts.models.imports import Import, ImportRefusal, ImportState
+from contacts.models.imports import (
+    Import,
+    ImportBefore,
+    ImportMode,
+    ImportRefusal,
+    ImportSlice,
+    ImportState,
+    ImportTask,
+)
 from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, SubscriptionStatus
 from contacts.models.people import (
     HAS_TAGS,
@@ -39,8 +47,12 @@ __all__ = [
     "FieldType",
     "FormerContact",
     "Import",
+    "ImportBefore",
+    "ImportMode",
     "ImportRefusal",
+    "ImportSlice",
     "ImportState",
+    "ImportTask",
     "List",
     "ListChange",
     "ListDay",

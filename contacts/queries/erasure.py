@@ -22,7 +22,13 @@ from contacts.queries.contacts import suppression_of
 
 LOCK: Final = 0x65726173  # an arbitrary number that only this locks, with the workspace's id
 # An import's file is there until its rows are read.
-HAVE_FILES: Final = (ImportState.MAPPING, ImportState.QUEUED, ImportState.RUNNING, ImportState.FAILED)
+HAVE_FILES: Final = (
+    ImportState.MAPPING,
+    ImportState.CHECKED,
+    ImportState.QUEUED,
+    ImportState.RUNNING,
+    ImportState.FAILED,
+)
 AT_ONCE: Final = 10_000  # marks looked for in one statement
 
 
@@ -33,7 +39,7 @@ def refused_addresses(workspace: Workspace, emails: Iterable[str]) -> set[str]:
     Cost: a lock and one look where nobody was erased; else some 3 µs for each address and key.
     """
     hold(workspace)
-    if not ErasedAddress.objects.of(workspace).exists():
+    if not has_any(workspace):
         return set()
     marks = {mark: email for email in emails for mark in fingerprints.every(workspace.pk, email)}
     wanted, found = list(marks), set()
@@ -41,6 +47,11 @@ def refused_addresses(workspace: Workspace, emails: Iterable[str]) -> set[str]:
         erased = ErasedAddress.objects.of(workspace).filter(fingerprint__in=wanted[start : start + AT_ONCE])
         found |= {marks[mark] for mark in erased.values_list("fingerprint", flat=True)}
     return found
+
+
+def has_any(workspace: Workspace) -> bool:
+    """Whether anybody was ever erased in it."""
+    return bool(ErasedAddress.objects.of(workspace).exists())
 
 
 def marks_of(workspace: Workspace, email: str) -> QuerySet[ErasedAddress]:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -10,12 +11,14 @@ from django.utils import timezone
 from accounts.models import Workspace
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, Import, ImportRefusal, ImportState, LongRun
+from contacts.models import CustomField, FieldType, Import, ImportRefusal, ImportState, ImportTask, LongRun
+
+OPTIONS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a run goes. seconds_left: None while there is nothing to reckon from."""
+    """How fast an import goes. seconds_left: None while there is nothing to reckon from."""
 
     per_second: float
     seconds_left: int | None
@@ -28,11 +31,52 @@ def recent(workspace: Workspace, search: str = "") -> QuerySet[Import]:
 
 def pace(run: LongRun) -> Pace:
     """Rows, or people, a second since the start, and what is left at that pace."""
-    if not run.started_at or not run.done_count:
+    is_other = isinstance(run, Import) and run.task != ImportTask.IMPORT  # it has no start of its own
+    if not run.started_at or not run.done_count or is_other:
         return Pace(0, None)
     seconds = ((run.finished_at or timezone.now()) - run.started_at) / datetime.timedelta(seconds=1)
     per_second = run.done_count / max(seconds, 0.1)
     return Pace(per_second, round(max(0, run.total_count - run.done_count) / per_second))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check or a run says in words. kept: (how many, why) of people that taking back left alone."""
+
+    people: int
+    new_fields: list[tuple[str, str]]
+    new_tags: list[str]
+    became_text: list[str]
+    kept: list[tuple[int, str]]
+
+
+KEPT: Final = {
+    "kept_changed": "changed or tagged since",
+    "kept_mailed": "written to since",
+    "kept_on_lists": "on lists by another way, or left one since",
+}
+
+
+def outcome(run: Import) -> Outcome:
+    """Of its row alone; no query."""
+    new = [role for role in run.mapping if isinstance(role, dict)]
+    options = run.findings.get("options", {})
+    return Outcome(
+        people=run.created_count + run.updated_count + run.unchanged_count,
+        new_fields=[(role["label"], _kind(role["type"], options.get(role["key"], []))) for role in new],
+        new_tags=run.findings.get("new_tags", []),
+        became_text=run.findings.get("became_text", []),
+        kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
+    )
+
+
+def _kind(kind: str, options: list[str]) -> str:
+    """The type in words: Choice of Gold, Silver."""
+    label = FieldType(kind).label
+    if kind != FieldType.CHOICE:
+        return label
+    more = f" and {len(options) - OPTIONS_SHOWN} more" if len(options) > OPTIONS_SHOWN else ""
+    return f"{label} of {', '.join(options[:OPTIONS_SHOWN])}{more}"
 
 
 def refusals(run: Import) -> QuerySet[ImportRefusal]:
@@ -56,7 +100,7 @@ def columns(run: Import, reading: reader.Reading) -> list[Column]:
 
 def sheets(run: Import) -> list[str]:
     """The sheets to choose from, where the file is a workbook whose columns are not chosen yet."""
-    if not run.sheet or run.state != ImportState.MAPPING:
+    if not run.sheet or run.state not in (ImportState.MAPPING, ImportState.CHECKED):
         return [run.sheet] if run.sheet else []
     with reader.opened(run.file) as raw:
         return reader.sheets(raw)

@@ -4,11 +4,11 @@ import csv
 from collections.abc import Iterator
 from typing import Any, cast
 
-from django.contrib import messages
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
@@ -17,11 +17,12 @@ from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
 from contacts.exporting.rows import defused
-from contacts.forms.imports import MappingForm, ReadingForm, UploadForm
+from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
 
-REFUSALS_SHOWN = 200  # rows of a page; the whole is a download
+REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
+MAPPABLE = (ImportState.MAPPING, ImportState.CHECKED)
 
 
 @needs(Role.VIEWER)
@@ -61,12 +62,12 @@ def new(request: WorkspaceRequest) -> HttpResponse:
 def map_columns(request: WorkspaceRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
     posted = request.method == "POST"
-    if run.state != ImportState.MAPPING and not posted:
+    if run.state not in MAPPABLE and not posted:
         return redirect("import", run.pk)
     reading_form = ReadingForm.of(run, request.POST if posted else request.GET)
     form = _mapping_form(request, run, reading_form)
     if posted and form.is_valid():
-        actions.start(run, form.plan(), by=request.user)
+        actions.check(run, form.plan(), by=request.user)
         return redirect("import", run.pk)
     context = {"run": run, "reading": reading_form, "form": form}
     page, part = "contacts/import_map.html", "contacts/_import_columns.html"
@@ -75,12 +76,10 @@ def map_columns(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingForm) -> MappingForm:
     reading = reading_form.reading()
-    columns = queries.columns(run, reading) if run.state == ImportState.MAPPING else []
+    columns = queries.columns(run, reading) if run.state in MAPPABLE else []
     data = request.POST if request.method == "POST" else None
-    chosen = request.GET.get("list", "")
-    return MappingForm(
-        data, workspace=request.workspace, columns=columns, reading=reading, chosen_list=chosen
-    )
+    chosen = earlier(run, request.GET.get("list", ""))
+    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading, chosen=chosen)
 
 
 @needs(Role.VIEWER)
@@ -88,16 +87,30 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     imports = Import.objects.of(request.workspace).select_related("created_by")
     run = get_object_or_404(imports, pk=pk)
     if run.state == ImportState.MAPPING and Role(request.membership.role).may(Role.MARKETER):
-        return redirect("import_map", run.pk)
+        return _to_columns(request, run)
     context: dict[str, Any] = {"run": run, "pace": queries.pace(run), "lists": run.lists.all()}
     if not run.is_open:
         cursor = request.GET.get("cursor", "")
-        context["page"] = page_of(
-            queries.refusals(run), order="row_number", cursor=cursor, size=REFUSALS_SHOWN
-        )
+        refusals = queries.refusals(run)
+        context["page"] = page_of(refusals, order="row_number", cursor=cursor, size=REFUSALS_SHOWN)
+        context["outcome"] = queries.outcome(run)
     return render_part(
         request, "contacts/import.html", "contacts/_import_run.html", context, target="import-run"
     )
+
+
+def _to_columns(request: WorkspaceRequest, run: Import) -> HttpResponse:
+    """To the columns; the page, not its part, when a check that was looked at has gone back to them."""
+    answer = redirect("import_map", run.pk)
+    return HttpResponseClientRedirect(answer.url) if request.htmx else answer
+
+
+@needs(Role.MARKETER)
+@require_POST
+def start(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
+    actions.start(run, by=request.user)
+    return redirect("import", run.pk)
 
 
 @needs(Role.MARKETER)
@@ -105,8 +118,17 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def cancel(request: WorkspaceRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
     actions.cancel(run, by=request.user)
-    messages.success(request, f"The import of {run.file_name} was canceled.")
     return redirect("import", run.pk)
+
+
+@needs(Role.MARKETER)
+def undo(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
+    if request.method == "POST":
+        actions.undo(run, by=request.user)
+    if request.method == "POST" or not run.can_be_undone:
+        return redirect("import", run.pk)
+    return render(request, "contacts/import_undo.html", {"run": run, "lists": run.lists.all()})
 
 
 @needs(Role.VIEWER)

@@ -13,3 +13,4 @@ import "./copy.js";
 import "./rows.js";
 import "./search-menu.js";
 import "./filter-list.js";
+import "./suggest-many.js";

@@ -28,6 +28,8 @@ def imported(client, content=b"", name="people.csv", *, reading=None, **fields):
     data = offered(client, run, **(reading or {}))
     started = client.post(reverse("import_map", args=[run.pk]), data)
     assert started.status_code == 302, started.context["form"].errors
+    run_import(import_id=run.pk)  # the check
+    client.post(reverse("import_start", args=[run.pk]))
     run_import(import_id=run.pk)
     run.refresh_from_db()
     return run

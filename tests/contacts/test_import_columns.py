@@ -4,7 +4,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from contacts.actions.tags import named
+from contacts.importing.values import guess_type
 from contacts.models import CustomField, Import, ImportState, List
+from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
 
@@ -34,7 +37,7 @@ def test_columns_are_guessed_by_header_and_by_value(uploaded):
         ("E-Mail", "email"),
         ("Vorname", "first_name"),
         ("Nachname", "last_name"),
-        ("Stadt", "new:text"),
+        ("Stadt", "new:choice"),
         ("Umsatz", "new:number"),
         ("Kunde seit", "new:date"),
     ]
@@ -50,6 +53,23 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
     assert guesses["Last Name"] == "last_name"
     assert guesses["MEMBER_RATING"] == ""
     assert guesses["Birthday"] == "new:text"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["Gold", "Silver"] * 5, "choice"),
+        (["Gold", "Silver"] * 4 + ["Gold"], "text"),  # too few to tell
+        (["Gold"] * 50, "text"),  # says nothing
+        (["Gold", "Silver"] * 20 + ["Bronze"], "text"),  # once is no repeating
+        ([f"Street {number}" for number in range(9)] * 20, "text"),
+        (["yes", "no"] * 50, "boolean"),
+        (["1", "2"] * 50, "number"),
+        ([], "text"),
+    ],
+)
+def test_a_type_is_guessed_from_the_cells(cells, kind):
+    assert guess_type(cells, "us") == kind
 
 
 def test_a_field_that_is_there_is_recognised(uploaded, workspace):
@@ -84,11 +104,20 @@ def test_no_choice_of_encoding_breaks_the_page(uploaded, encoding):
     assert client.get(reverse("import_map", args=[run.pk]), {"encoding": encoding}).status_code == 200
 
 
-def test_starting_makes_fields_and_the_list_and_queues_the_import(uploaded, workspace):
+def test_checking_makes_nothing_and_starting_makes_fields_and_the_list(uploaded, workspace):
     client, run = uploaded((FILES / "excel_semicolon_cp1252.csv").read_bytes())
     data = chosen(client, run) | {"new_list": "Kunden", "consent": "on", "consent_note": "Shop checkout"}
     response = client.post(reverse("import_map", args=[run.pk]), data)
     assert response.url == reverse("import", args=[run.pk])
+    carried_out(run)
+    assert run.state == ImportState.CHECKED
+    assert not CustomField.objects.exists()
+    assert not List.objects.exists()
+    page = client.get(response.url).text
+    assert "Import 300 people" in page
+    assert "the new list “Kunden”" in page
+    assert "New field “Umsatz”: Number." in page
+    client.post(reverse("import_start", args=[run.pk]))
     run.refresh_from_db()
     assert run.state == ImportState.QUEUED
     assert run.mapping == [
@@ -96,8 +125,52 @@ def test_starting_makes_fields_and_the_list_and_queues_the_import(uploaded, work
     ]  # fmt: skip
     assert [each.name for each in run.lists.all()] == ["Kunden"]
     assert dict(CustomField.objects.of(workspace).values_list("key", "type")) == {
-        "stadt": "text", "umsatz": "number", "kunde_seit": "date",
+        "stadt": "choice", "umsatz": "number", "kunde_seit": "date",
     }  # fmt: skip
+
+
+def test_going_back_to_the_columns_shows_what_was_chosen(uploaded, workspace):
+    news = List.objects.create(workspace=workspace, name="News")
+    client, run = uploaded(b"email,city\nanna@example.com,Paris\n")
+    wanted = {
+        "column_1": "new:choice", "label_1": "Town", "mode": "overwrite", "tags": "Fair, VIP", "lists": [news.pk],
+        "status": "pending",
+    }  # fmt: skip
+    client.post(reverse("import_map", args=[run.pk]), chosen(client, run) | wanted)
+    carried_out(run)
+    form = client.get(reverse("import_map", args=[run.pk])).context["form"]
+    held = {name: form[name].value() for name in ("column_1", "label_1", "mode", "tags", "status")}
+    assert held == {name: wanted[name] for name in held}
+    assert form["lists"].value() == [news.pk]
+    client.post(reverse("import_map", args=[run.pk]), chosen(client, run) | {"column_1": ""})
+    assert carried_out(run).mapping == ["email", ""]
+
+
+def test_a_check_that_fails_goes_back_to_the_columns_and_says_why(uploaded):
+    rows = "".join(f"u{number}@example.com,word{number}\n" for number in range(501))
+    client, run = uploaded(f"email,tags\n{rows}".encode())
+    client.post(reverse("import_map", args=[run.pk]), chosen(client, run))
+    carried_out(run)
+    part = client.get(
+        reverse("import", args=[run.pk]), headers={"HX-Request": "true", "HX-Target": "div#import-run"}
+    )
+    assert part.headers["HX-Redirect"] == reverse("import_map", args=[run.pk])
+    assert "more than 500 different ones" in client.get(reverse("import_map", args=[run.pk])).text
+
+
+def test_the_unconfirmed_need_no_declared_consent(uploaded):
+    client, run = uploaded(b"email\nanna@example.com\n")
+    data = chosen(client, run) | {"new_list": "Fans", "status": "pending"}
+    assert client.post(reverse("import_map", args=[run.pk]), data).status_code == 302
+    run.refresh_from_db()
+    assert (run.status, run.new_list) == ("pending", "Fans")
+
+
+def test_tags_that_are_there_are_offered(uploaded, workspace, bob):
+    named(workspace, ["Summer fair"], by=bob)
+    client, run = uploaded(b"email\nanna@example.com\n")
+    page = client.get(reverse("import_map", args=[run.pk])).text
+    assert '<option value="Summer fair"></option>' in page
 
 
 @pytest.mark.parametrize(
@@ -110,6 +183,9 @@ def test_starting_makes_fields_and_the_list_and_queues_the_import(uploaded, work
         ({"new_list": "Fans"}, "Only people who agreed"),
         ({"new_list": "Fans", "consent": "on"}, "Say where and when they agreed"),
         ({"new_list": "NEWS", "consent": "on", "consent_note": "x"}, "A list “NEWS” is there already"),
+        ({"tags": "x" * 61}, "is longer than the 60 characters of a tag"),
+        ({"mode": "nonsense"}, "Select a valid choice"),
+        ({"status": ""}, "This field is required"),
         ({"new_list": "a\0b"}, "Null characters are not allowed"),
     ],
 )
@@ -134,13 +210,17 @@ def test_another_workspaces_list_cannot_be_chosen(uploaded, mallory):
     assert client.post(reverse("import_map", args=[run.pk]), data).status_code == 422
 
 
-def test_starting_twice_is_refused(uploaded):
+def test_checking_or_starting_twice_is_refused(uploaded):
     client, run = uploaded(b"email\nanna@example.com\n")
     data = chosen(client, run)
+    assert client.post(reverse("import_start", args=[run.pk])).status_code == 409
     client.post(reverse("import_map", args=[run.pk]), data)
-    response = client.post(reverse("import_map", args=[run.pk]), data)
-    assert response.status_code in (409, 422)
+    assert client.post(reverse("import_map", args=[run.pk]), data).status_code in (409, 422)
     assert client.get(reverse("import_map", args=[run.pk])).url == reverse("import", args=[run.pk])
+    assert client.post(reverse("import_start", args=[run.pk])).status_code == 409
+    carried_out(run)
+    assert client.post(reverse("import_start", args=[run.pk])).status_code == 302
+    assert client.post(reverse("import_start", args=[run.pk])).status_code == 409
 
 
 def test_the_viewer_may_not_and_mallory_finds_nothing(uploaded, sign_in, carol, mallory):

@@ -1,5 +1,7 @@
 import csv
+import datetime
 import io
+import re
 
 import pytest
 from django.db import connection
@@ -8,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contacts.models import Import, ImportRefusal, ImportState
+from tests.builders import a_list
 
 
 def an_import(workspace, **fields):
@@ -44,16 +47,22 @@ def test_the_list_asks_the_same_number_of_queries_for_three_and_thirty(sign_in, 
 
 def test_a_running_import_asks_again_every_second_and_a_finished_one_does_not(sign_in, bob, workspace):
     run = an_import(
-        workspace, state=ImportState.RUNNING, total_count=1000, done_count=250, started_at=timezone.now()
+        workspace,
+        state=ImportState.RUNNING,
+        task="import",
+        total_count=1000,
+        done_count=250,
+        started_at=timezone.now() - datetime.timedelta(seconds=5),
     )
     page = sign_in(bob).get(reverse("import", args=[run.pk]))
     assert "every 1s" in page.text
-    assert "250 of 1,000 rows" in page.text
+    assert "250 of 1,000 people" in page.text
+    assert re.search(r"\d+ people a second, about 1\d s left", page.text)
     part = sign_in(bob).get(
         reverse("import", args=[run.pk]), headers={"HX-Request": "true", "HX-Target": "div#import-run"}
     )
     assert "<html" not in part.text
-    Import.objects.filter(pk=run.pk).update(state=ImportState.DONE, done_count=1000, created_count=900)
+    Import.objects.filter(pk=run.pk).update(state=ImportState.DONE, created_count=900, row_count=9)
     page = sign_in(bob).get(reverse("import", args=[run.pk]))
     assert "every 1s" not in page.text
     assert "900" in page.text
@@ -88,21 +97,114 @@ def test_an_import_without_columns_leads_the_marketer_to_them(sign_in, bob, caro
     assert "columns have not been chosen" in sign_in(carol).get(reverse("import", args=[run.pk])).text
 
 
-@pytest.mark.parametrize("state", ["mapping", "queued", "running"])
-def test_a_marketer_cancels_what_has_not_ended(sign_in, bob, carol, workspace, state):
-    run = an_import(workspace, state=state)
+@pytest.mark.parametrize(
+    ("state", "task", "becomes"),
+    [
+        ("mapping", "check", "canceled"),
+        ("checked", "check", "canceled"),
+        ("queued", "check", "mapping"),
+        ("running", "check", "mapping"),
+        ("queued", "import", "queued"),
+        ("running", "import", "queued"),
+    ],
+)
+def test_a_marketer_cancels_what_has_not_ended(sign_in, bob, carol, workspace, state, task, becomes):
+    run = an_import(workspace, state=state, task=task)
     assert sign_in(carol).post(reverse("import_cancel", args=[run.pk])).status_code == 403
     assert sign_in(bob).get(reverse("import_cancel", args=[run.pk])).status_code == 405
     assert sign_in(bob).post(reverse("import_cancel", args=[run.pk])).status_code == 302
     run.refresh_from_db()
-    assert run.state == ImportState.CANCELED
+    assert (run.state, run.task) == (becomes, "cancel" if becomes == "queued" else task)
+    if becomes == "queued":
+        assert "being taken back" in sign_in(carol).get(reverse("import", args=[run.pk])).text
+
+
+@pytest.mark.parametrize(
+    ("state", "task"), [("done", "import"), ("queued", "undo"), ("running", "cancel"), ("canceled", "check")]
+)
+def test_what_has_ended_or_is_taken_back_is_not_canceled(sign_in, bob, workspace, state, task):
+    run = an_import(workspace, state=state, task=task)
     assert sign_in(bob).post(reverse("import_cancel", args=[run.pk])).status_code == 409
 
 
-@pytest.mark.parametrize("name", ["import", "import_map", "import_refused", "import_cancel"])
+def a_finished(workspace, **fields):
+    now = timezone.now()
+    done = {"state": "done", "task": "import", "row_count": 3, "started_at": now, "finished_at": now}
+    return an_import(workspace, **{**done, **fields})
+
+
+def test_undoing_is_asked_with_its_numbers_first(sign_in, bob, carol, workspace):
+    run = a_finished(workspace, created_count=1200, updated_count=34, subscribed_count=1)
+    page = reverse("import_undo", args=[run.pk])
+    assert page in sign_in(bob).get(reverse("import", args=[run.pk])).text
+    assert page not in sign_in(carol).get(reverse("import", args=[run.pk])).text
+    assert sign_in(carol).get(page).status_code == 403
+    assert sign_in(carol).post(page).status_code == 403
+    asked = " ".join(sign_in(bob).get(page).text.split())
+    for words in ("1,200 new contacts", "34 updated contacts", "1 subscription<"):
+        assert words in asked
+    run.refresh_from_db()
+    assert run.state == ImportState.DONE  # looking changes nothing
+    assert sign_in(bob).post(page).status_code == 302
+    run.refresh_from_db()
+    assert (run.state, run.task) == ("queued", "undo")
+    assert sign_in(bob).post(page).status_code == 409
+    assert sign_in(bob).get(page).url == reverse("import", args=[run.pk])
+
+
+def test_after_seven_days_nothing_is_offered_to_undo(sign_in, bob, workspace):
+    run = a_finished(workspace, finished_at=timezone.now() - datetime.timedelta(days=8))
+    page = reverse("import_undo", args=[run.pk])
+    assert page not in sign_in(bob).get(reverse("import", args=[run.pk])).text
+    assert sign_in(bob).post(page).status_code == 409
+
+
+def test_a_checked_import_says_what_would_happen_and_changes_only_when_told(sign_in, bob, carol, workspace):
+    run = an_import(
+        workspace, state="checked", row_count=7, created_count=4, updated_count=1, refused_count=1, repeated_count=1,
+        findings={"new_tags": ["Fair"], "options": {"plan": ["Gold"]}, "became_text": ["Notes"]},
+        mapping=["email", {"key": "plan", "label": "Plan", "type": "choice"}],
+    )  # fmt: skip
+    ImportRefusal.objects.create(run=run, row_number=3, text="x", reason="There is no @-sign.")
+    page = sign_in(bob).get(reverse("import", args=[run.pk]))
+    for words in (
+        "Import 5 people",
+        "Nothing is imported yet",
+        "New field “Plan”: Choice of Gold.",
+        "Fair",
+        "“Notes” holds too many different texts",
+        "There is no @-sign.",
+        reverse("import_refused", args=[run.pk]),
+    ):
+        assert words in page.text  # fmt: skip
+    seen = sign_in(carol).get(reverse("import", args=[run.pk])).text
+    assert "Nothing is imported yet" in seen
+    assert "Import 5 people" not in seen
+    assert sign_in(carol).post(reverse("import_start", args=[run.pk])).status_code == 403
+
+
+@pytest.mark.parametrize("state", ["checked", "running", "done"])
+def test_a_run_with_many_refused_rows_and_lists_takes_as_many_queries_as_one_with_few(
+    sign_in, bob, workspace, state
+):
+    run, client, asked = a_finished(workspace, state=state), sign_in(bob), []
+    for count in (3, 27):
+        ImportRefusal.objects.bulk_create(
+            ImportRefusal(run=run, row_number=number, text="x", reason="y") for number in range(count)
+        )
+        run.lists.add(*[a_list(workspace, f"{count} {number}") for number in range(count)])
+        with CaptureQueriesContext(connection) as queries:
+            client.get(reverse("import", args=[run.pk]))
+        asked.append(len(queries))
+    assert asked[0] == asked[1] <= 12  # session, person, memberships, the import, its lists, refused rows
+
+
+@pytest.mark.parametrize(
+    "name", ["import", "import_map", "import_refused", "import_cancel", "import_start", "import_undo"]
+)
 def test_another_workspaces_import_does_not_exist(sign_in, mallory, workspace, name):
     run = an_import(workspace)
     client = sign_in(mallory)
-    ask = client.post if name == "import_cancel" else client.get
+    ask = client.post if name in ("import_cancel", "import_start", "import_undo") else client.get
     assert ask(reverse(name, args=[run.pk])).status_code == 404
     assert ask(reverse(name, args=[10**30])).status_code == 404

@@ -3,14 +3,12 @@
 import pytest
 
 from contacts import registry, yielding
-from contacts.importing import run as running
+from contacts.importing import read
 from contacts.jobs import run_import
 from delivery.models import Batch, BatchState, Mailing
 from tests.builders import an_account
-from tests.contacts import test_import_run
 
 pytestmark = pytest.mark.django_db
-an_import = test_import_run.an_import
 
 
 @pytest.fixture
@@ -52,9 +50,13 @@ def test_it_never_rests_so_long_that_it_would_be_taken_for_dead(batch, slept, mo
     assert slept == [yielding.LONGEST_REST_SECONDS]
 
 
-def test_an_import_rests_after_each_chunk(an_import, slept, monkeypatch):
+def test_an_import_rests_after_each_block_that_it_reads_and_each_slice_that_it_merges(
+    an_import, slept, monkeypatch
+):
     monkeypatch.setattr(registry, "is_busy", [lambda: True])
-    monkeypatch.setattr(running, "CHUNK_ROWS", 2)
-    run_import(import_id=an_import("email\n" + "".join(f"p{n}@example.com\n" for n in range(5))).pk)
-    assert len(slept) == 3
+    monkeypatch.setattr(read, "CHUNK_ROWS", 2)
+    run = an_import("email\n" + "".join(f"p{n}@example.com\n" for n in range(5)))
+    assert len(slept) == 3 + 1  # the check counts by slices, too
+    run_import(import_id=run.pk)
+    assert len(slept) == 5
     assert min(slept) > 0

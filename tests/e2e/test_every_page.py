@@ -83,6 +83,10 @@ Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pe
     confirmation_asked_at=None, confirmation_count=0)
 asking.ask(news.pk)
 asks = Mailing.objects.get(confirms=news)
+run = Import.objects.create(
+    workspace=workspace, created_by=user, file="imports/gone.csv", file_name="Spring fair.csv", encoding="utf-8-sig",
+    delimiter=",", state="done", task="import", row_count=1210, created_count=1200, updated_count=9,
+    subscribed_count=1207, started_at=timezone.now(), finished_at=timezone.now())
 token = Invitation.objects.create(workspace=workspace, email="max@juniper.example", role="marketer", invited_by=user).token
 whom = Whom(chosen.of_finder(Finder()), "All contacts")
 tagged = bulk.ask(workspace, Plan("add_tags", "Tag with “customer”", {}, new_tags=("customer",)), whom, by=user)
@@ -102,6 +106,7 @@ print(json.dumps({
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
     "confirm": confirm_token(asks.pk, 1),
+    "import": run.pk,
 }))
 """
 
@@ -150,6 +155,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "suppression_new": "/suppression/new/",
         "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
         "imports": "/imports/",
+        "import_undo": f"/imports/{ids['import']}/undo/",
         "exports": "/exports/",
         "export_new": "/exports/new/",
         "bulk_runs": "/contacts/bulk/",

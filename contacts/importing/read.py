@@ -1,0 +1,147 @@
+"""Reads an import's file into its staging table: cells understood, rows refused, each person once."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from accounts.errors import Refusal
+from contacts import yielding
+from contacts.importing import cells, people, reader, stage
+from contacts.importing.signs import alive
+from contacts.models import CustomField, FieldType, Import, ImportMode, ImportRefusal
+from contacts.queries import erasure
+
+CHUNK_ROWS: Final = 5000  # read at a time: memory stays flat
+
+
+def read(run: Import) -> None:
+    """Fill the staging table from the file, whatever an earlier try left there, and count what was found.
+
+    Raises: Refusal: a field is gone, or a column cannot be tags. Stopped.
+    """
+    became_text: list[str] = []
+    while True:
+        fragments = _fragments(run, became_text)
+        try:
+            _fill(run, fragments)
+            break
+        except cells.TooMany as found:
+            if found.name == "tags":
+                raise Refusal(
+                    f"The column of tags holds more than {cells.TAG_LIMIT} different ones, so it seems to hold "
+                    "something else. Take it as a field instead."
+                ) from None
+            became_text.append(found.name)
+    with transaction.atomic():
+        alive(run)
+        run.people_count = stage.fold(run.pk, to_last=run.mode == ImportMode.OVERWRITE)
+        run.repeated_count = run.row_count - run.refused_count - run.people_count
+        run.findings = _findings(run, fragments, became_text)
+        counts = ("row", "extra", "refused", "repeated", "people")
+        fields = {f"{name}_count": getattr(run, f"{name}_count") for name in counts}
+        alive(run, mapping=run.mapping, findings=run.findings, **fields)
+
+
+def _fragments(run: Import, became_text: list[str]) -> dict[int, cells.Fragments]:
+    """What each column with attributes or tags becomes, by its place."""
+    own = {field.key: field for field in CustomField.objects.filter(workspace=run.workspace_id)}
+    fragments: dict[int, cells.Fragments] = {}
+    for index, role in enumerate(run.mapping):
+        if isinstance(role, dict):
+            if role["key"] in became_text:
+                role["type"] = FieldType.TEXT.value
+            made = CustomField(key=role["key"], label=role["label"], type=role["type"])
+            fragments[index] = _attribute(made, run.notation, is_new=True)
+        elif role.startswith("attribute:"):
+            field = own.get(role.removeprefix("attribute:"))
+            if field is None:
+                raise field_is_gone(role)
+            fragments[index] = _attribute(field, run.notation)
+        elif role == "tags":
+            fragments[index] = cells.Tags()
+    return fragments
+
+
+def field_is_gone(role: str) -> Refusal:
+    return Refusal(
+        f"The field “{role.removeprefix('attribute:')}” was deleted meanwhile. Import the file again without it."
+    )
+
+
+def _attribute(field: CustomField, notation: str, *, is_new: bool = False) -> cells.Attribute:
+    if field.type == FieldType.CHOICE and is_new:
+        return cells.NewChoice(field.key, label=field.label)
+    if field.type == FieldType.CHOICE:
+        return cells.Choice(field.key, label=field.label, options=field.options)
+    within = field if field.limits else None
+    return cells.Attribute(field.key, label=field.label, kind=field.type, notation=notation, within=within)
+
+
+def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
+    with transaction.atomic():
+        alive(run, done_count=0, total_count=0)
+        ImportRefusal.objects.filter(run=run).delete()
+        stage.create(run.pk)
+    run.row_count = run.extra_count = run.refused_count = 0
+    roles = ["new" if isinstance(role, dict) else role for role in run.mapping]
+    columns = people.Columns(roles, fragments, run.delimiter)
+    reading = reader.Reading(run.encoding, run.delimiter, run.has_header, run.notation, run.sheet)
+    erased = _erased(run)
+    shift = yielding.Shift()
+    with reader.opened(run.file) as raw:
+        for block in _blocks(reader.rows(raw, reading)):
+            _add(run, people.understand(block, columns, erased))
+            shift.rest()
+
+
+def _blocks(rows: Iterator[reader.Record]) -> Iterator[list[reader.Record]]:
+    """The rows some thousands at a time, the next ones read while the database takes the last."""
+    with ThreadPoolExecutor(1) as reading:
+        coming = reading.submit(_block, rows)
+        while block := coming.result():
+            coming = reading.submit(_block, rows)
+            yield block
+
+
+def _block(rows: Iterator[reader.Record]) -> list[reader.Record]:
+    return reader.chunk(rows, CHUNK_ROWS)
+
+
+def _erased(run: Import) -> Callable[[list[str]], set[str]] | None:
+    """Who may not come back, of some addresses; None when nobody was ever erased."""
+    if not erasure.has_any(run.workspace):
+        return None
+    return partial(erasure.refused_addresses, run.workspace)
+
+
+def _add(run: Import, chunk: people.Chunk) -> None:
+    run.row_count += chunk.row_count
+    run.extra_count += chunk.extra_count
+    run.refused_count += len(chunk.refused)
+    with transaction.atomic():
+        alive(run, done_count=run.row_count)
+        stage.add(run.pk, chunk.lines)
+        keep_refusals(run.pk, chunk.refused)
+
+
+def keep_refusals(import_id: int, refused: list[tuple[int, str, str]]) -> None:
+    """Write the refused rows: (number, text, reason)."""
+    if not refused:
+        return
+    columns = "COPY contacts_importrefusal (run_id, row_number, text, reason) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(columns) as copy:
+        for number, text, reason in refused:
+            copy.write_row((import_id, number, text, reason))
+
+
+def _findings(run: Import, fragments: dict[int, cells.Fragments], became_text: list[str]) -> dict[str, Any]:
+    labels = {role["key"]: role["label"] for role in run.mapping if isinstance(role, dict)}
+    tags = next((each.names for each in fragments.values() if isinstance(each, cells.Tags)), [])
+    return {
+        "options": cells.options_of(fragments),
+        "tags": tags,
+        "became_text": [labels[key] for key in became_text],
+    }

@@ -1,0 +1,70 @@
+"""What an import is to do, put together from its row for each step anew: lists and fields may be deleted meanwhile."""
+
+from accounts.errors import Refusal
+from accounts.models import Workspace
+from contacts.actions import tags
+from contacts.importing.merge import Wishes
+from contacts.importing.read import field_is_gone
+from contacts.models import CustomField, Import, Tag
+
+
+def of_check(run: Import) -> tuple[Wishes, list[str]]:
+    """For counting only: tags that are not there yet have numbers that no tag has. Returns: their names as well."""
+    known = _known_tags(run.workspace, {*run.tags, *run.findings["tags"]})
+    missing = list({name.lower(): name for name in _tag_names(run) if name.lower() not in known}.values())
+    ids = known | {name.lower(): -place for place, name in enumerate(missing, 1)}
+    return _wishes(run, ids), missing
+
+
+def of_import(run: Import, tag_ids: dict[str, int]) -> Wishes:
+    """For writing.
+
+    Raises: Refusal: a list or a field is gone.
+    """
+    wanted = {role.removeprefix("attribute:") for role in run.mapping if role.startswith("attribute:")}
+    fields = CustomField.objects.filter(workspace=run.workspace_id, key__in=wanted)
+    if missing := wanted - set(fields.values_list("key", flat=True)):
+        raise field_is_gone(min(missing))
+    return _wishes(run, tag_ids)
+
+
+def made_tags(run: Import) -> dict[str, int]:
+    """{name in lower case: id} of all tags that it gives, made where they are not there yet."""
+    names = _tag_names(run)
+    found = {tag.name.lower(): tag.pk for tag in tags.named(run.workspace, names, by=run.created_by)}
+    for name in names:  # the database lowers a few letters in another way
+        if name.lower() not in found:
+            found[name.lower()] = tags.named(run.workspace, [name], by=run.created_by)[0].pk
+    return found
+
+
+def _tag_names(run: Import) -> list[str]:
+    return [*run.tags, *run.findings["tags"]]
+
+
+def _known_tags(workspace: Workspace, names: set[str]) -> dict[str, int]:
+    if not names:
+        return {}
+    return {tag.name.lower(): tag.pk for tag in Tag.objects.of(workspace)}
+
+
+def _wishes(run: Import, tag_ids: dict[str, int]) -> Wishes:
+    return Wishes(
+        run_id=run.pk,
+        workspace_id=run.workspace_id,
+        mode=run.mode,
+        roles=[role if isinstance(role, str) else f"attribute:{role['key']}" for role in run.mapping],
+        list_ids=_list_ids(run),
+        fixed_tags=[tag_ids[name.lower()] for name in run.tags],
+        tags=[tag_ids[name.lower()] for name in run.findings["tags"]],
+    )
+
+
+def _list_ids(run: Import) -> list[int]:
+    found = sorted(run.lists.filter(archived_at=None).values_list("pk", flat=True))
+    if len(found) != run.list_count:
+        raise Refusal(
+            "A list that this import was to fill was deleted or archived meanwhile, so the rest was not taken. "
+            "Import the file again and choose another list."
+        )
+    return found
