@@ -130,7 +130,7 @@ def test_checking_makes_nothing_and_starting_makes_fields_and_the_list(uploaded,
 
 
 def test_going_back_to_the_columns_shows_what_was_chosen(uploaded, workspace):
-    news = List.objects.create(workspace=workspace, name="News")
+    news = List.objects.create(workspace=workspace, name="News", opt_in="double")
     client, run = uploaded(b"email,city\nanna@example.com,Paris\n")
     wanted = {
         "column_1": "new:choice", "label_1": "Town", "mode": "overwrite", "tags": "Fair, VIP", "lists": [news.pk],
@@ -234,3 +234,18 @@ def test_the_viewer_may_not_and_mallory_finds_nothing(uploaded, sign_in, carol, 
 def test_no_column_of_addresses_is_said(uploaded):
     client, run = uploaded(b"city,country\nParis,France\n")
     assert "No column looks like e-mail addresses" in client.get(reverse("import_map", args=[run.pk])).text
+
+
+def test_unconfirmed_people_come_to_lists_that_ask_them(uploaded, workspace):
+    news = List.objects.create(workspace=workspace, name="News")
+    client, run = uploaded(b"email\nanna@example.com\n")
+    wanted = {"lists": [news.pk], "status": "pending"}
+    answer = client.post(reverse("import_map", args=[run.pk]), chosen(client, run) | wanted)
+    assert answer.status_code == 422
+    assert "“News” is single opt-in, so it asks nobody to confirm." in answer.text
+    client.post(
+        reverse("import_map", args=[run.pk]), chosen(client, run) | {"new_list": "Fair", "status": "pending"}
+    )
+    carried_out(run)
+    client.post(reverse("import_start", args=[run.pk]))
+    assert List.objects.get(name="Fair").opt_in == "double"

@@ -25,9 +25,10 @@ def test_the_file_gives_what_is_expected(sign_in, bob, name):
     expected, client = EXPECTED[name], sign_in(bob)
     run = imported(client, (FOLDER / name).read_bytes(), name)
     assert run.state == "done"
-    assert run.done_count == run.total_count == expected.get("rows", run.total_count)
+    assert run.row_count == expected.get("rows", run.row_count)
+    assert run.done_count == run.total_count == run.people_count
     assert run.refused_count == expected.get("refused", run.refused_count)
-    assert run.done_count - run.refused_count == expected.get("accepted", run.done_count - run.refused_count)
+    assert run.row_count - run.refused_count == expected.get("accepted", run.row_count - run.refused_count)
     assert Contact.objects.count() == expected.get("contacts", run.created_count)
     for email, values in expected.get("check", {}).items():
         assert held(Contact.objects.get(email=email), values) == values
@@ -61,7 +62,7 @@ def test_of_the_dirty_file_the_right_rows_are_refused_with_text_and_reason(sign_
     for address in filter(None, expected["must_refuse"]):
         assert address not in taken
         assert any(address in text for text in texts)
-    assert run.total_count == run.created_count + run.repeated_count + len(refusals)
+    assert run.row_count == run.created_count + run.repeated_count + len(refusals)
 
 
 def test_a_headerless_file_offers_its_first_row_as_a_person_and_the_choice(sign_in, bob):

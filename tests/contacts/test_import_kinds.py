@@ -53,7 +53,7 @@ def test_the_cells_of_a_workbook_keep_what_they_say(sign_in, bob):
         ("not an address", "", "", "", "", "", "", ""),
     ]
     run = imported(sign_in(bob), a_workbook(("People", rows)), "people.xlsx")
-    assert (run.total_count, run.created_count, list(refused(run))) == (3, 2, [5])
+    assert (run.row_count, run.created_count, list(refused(run))) == (3, 2, [5])
     assert Contact.objects.get(email="anna@example.com").attributes == {
         "born": "1990-01-02", "seen": "2024-03-04", "member": True, "points": 3, "share": 2.5,
         "zip": "01234", "phone": "00491701234567890",

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -5,6 +7,7 @@ from django.urls import reverse
 
 from contacts.models import List, Subscription
 from tests.builders import a_contact, a_list
+from tests.test_every_page import SETTINGS
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_the_number_of_queries_does_not_grow_with_the_lists(sign_in, carol, work
             a_contact(workspace, f"p{number}@example.com", subscribed_to=[held])
         with CaptureQueriesContext(connection) as made:
             client.get(reverse("lists"))
-        asked.append(len(made))
+        asked.append(sum(not re.match(SETTINGS, each["sql"]) for each in made))
     assert asked[0] == asked[1] <= 15  # session, person, memberships, lists, counts, any archived
 
 
@@ -119,7 +122,7 @@ def test_a_lists_page_asks_the_same_number_of_queries(sign_in, carol, workspace,
             a_contact(workspace, f"p{number}@example.com", subscribed_to=[news])
         with CaptureQueriesContext(connection) as made:
             client.get(reverse("list", args=[news.pk]))
-        asked.append(len(made))
+        asked.append(sum(not re.match(SETTINGS, each["sql"]) for each in made))
     assert asked[0] == asked[1] <= 15  # session, person, memberships, list, contacts, subscriptions, counts
 
 
