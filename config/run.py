@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from config import embedded
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_WATCH_SECONDS = 0.5
 MIGRATING = 0x6D696772  # an arbitrary number that only this locks
+MIGRATING_POLL_SECONDS = 0.5
 
 
 def main() -> int:
@@ -97,7 +99,9 @@ def _migrate() -> None:
 
     url = os.environ.get("DATABASE_URL") or embedded.database_url()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        # Asked for again and again: who waits in one statement is waited for by an index that is made CONCURRENTLY.
+        while not connection.execute("SELECT pg_try_advisory_lock(%s)", [MIGRATING]).fetchone()[0]:  # type: ignore[index]
+            time.sleep(MIGRATING_POLL_SECONDS)
         _manage("migrate", "--verbosity", "0")
 
 

@@ -12,7 +12,7 @@ from accounts.errors import Refusal
 from config.middleware import refused
 
 TOO_BIG: Final = "It is larger than 5 MB, and was not taken. Shorten it, or link to large pictures."
-TOO_MANY: Final = "It has more than 1,000 fields, and was not taken. Choose fewer at once."
+TOO_MANY: Final = "It has more than 5,000 fields, and was not taken. Choose fewer at once."
 UNREADABLE: Final = "It could not be read. Reload the page and do it again."
 TOO_LONG_OPEN: Final = "The page was open too long. Reload it, and do it again."
 

@@ -44,7 +44,7 @@ def test_a_worker_gives_way_with_all_its_lanes():
         policies.append(os.sched_getscheduler(0))
 
     def work():
-        worker._give_way()
+        worker._give_way(long=False)
         started = threading.Thread(target=lane)
         started.start()
         started.join()

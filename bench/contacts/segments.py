@@ -46,7 +46,7 @@ def measure_segments(workspace: Workspace, count: int) -> dict[str, object]:
 
 
 def _cases(workspace: Workspace, count: int) -> Iterator[tuple[str, Any]]:
-    list_id = List.objects.of(workspace).get().pk
+    list_id = List.objects.of(workspace).get(name="Everyone").pk
     tag = Tag.objects.create(workspace=workspace, name="Bench")
     with connection.cursor() as cursor:
         cursor.execute(TAG, [tag.pk, workspace.pk])

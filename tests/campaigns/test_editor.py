@@ -333,7 +333,7 @@ def test_who_was_signed_out_is_told_in_place(workspace, bob, sign_in):
     ("typed", "said"),
     [
         ({"source": "x" * (5 * 2**20)}, "It is larger than 5 MB, and was not taken."),
-        ({f"field{number}": "" for number in range(1001)}, "It has more than 1,000 fields"),
+        ({f"field{number}": "" for number in range(5001)}, "It has more than 5,000 fields"),
     ],
 )
 def test_a_form_that_is_too_large_is_refused_in_words(workspace, bob, sign_in, typed, said):

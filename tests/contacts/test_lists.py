@@ -38,7 +38,7 @@ def test_the_number_of_queries_does_not_grow_with_the_lists(sign_in, carol, work
         with CaptureQueriesContext(connection) as made:
             client.get(reverse("lists"))
         asked.append(sum(not re.match(SETTINGS, each["sql"]) for each in made))
-    assert asked[0] == asked[1] <= 15  # session, person, memberships, lists, counts, any archived
+    assert asked[0] == asked[1] <= 20  # session, person, memberships, lists, counts, any archived
 
 
 def test_a_marketer_makes_and_changes_a_list(sign_in, bob, workspace):
@@ -123,7 +123,7 @@ def test_a_lists_page_asks_the_same_number_of_queries(sign_in, carol, workspace,
         with CaptureQueriesContext(connection) as made:
             client.get(reverse("list", args=[news.pk]))
         asked.append(sum(not re.match(SETTINGS, each["sql"]) for each in made))
-    assert asked[0] == asked[1] <= 15  # session, person, memberships, list, contacts, subscriptions, counts
+    assert asked[0] == asked[1] <= 20  # session, person, memberships, list, contacts, subscriptions, counts
 
 
 def test_adding_a_contact_from_a_list_has_it_ticked(sign_in, bob, news):
