@@ -74,7 +74,7 @@ def _name(run: Export) -> str:
 
 def _write(run: Export) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
-    statement = rows.statement(people, list(fields(run.workspace)), in_list)
+    statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
     _alive(run, total_count=people.count())
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
         count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contacts.actions import exports as actions
-from contacts.exporting import files, run
+from contacts.exporting import files, rows, run
 from contacts.exporting.rows import FORMULA
 from contacts.jobs import run_export
 from contacts.models import Contact, Export, ExportFormat, Suppression
@@ -95,7 +95,7 @@ def test_a_row_tells_everything_of_a_contact(workspace, export):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", added)
     assert zoe == {
         "E-mail": "zoe@example.com", "First name": "Zoë", "Last name": 'O"Neil, Jr.', "City": "Zürich\nWest",
-        "Points": "-3.5", "Member": "yes", "Born": "1990-02-03", "Lists": "Club; News", "Tags": "",
+        "Points": "-3.5", "Member": "yes", "Born": "1990-02-03", "Lists": "News; Club", "Tags": "",
         "Suppressed": "",
     }  # fmt: skip
     assert (tom["Member"], tom["Points"], tom["Suppressed"], tom["Lists"]) == ("no", "", "complaint", "")
@@ -266,6 +266,19 @@ def test_of_two_workers_one_writes_it_and_a_dead_ones_is_taken_over(workspace, b
     Export.objects.filter(pk=dead.pk).update(state="running", progress_at=long_ago)
     assert (actions.requeue_silent(), actions.requeue_silent()) == (1, 0)
     assert run_export(export_id=dead.pk)["outcome"] == "done"
+
+
+@pytest.mark.parametrize("few", [0, 10])
+def test_who_is_suppressed_is_told_whether_few_are_or_many(workspace, bob, monkeypatch, few):
+    monkeypatch.setattr(rows, "FEW_SUPPRESSED", few)
+    a_contact(workspace, "Anna@example.com")
+    a_contact(workspace, "ben@example.com")
+    Suppression.objects.create(workspace=workspace, email="anna@example.com", reason="complaint")
+    statement = rows.statement(workspace, Contact.objects.of(workspace), [], None)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.values)
+        at = statement.titles.index("Suppressed")
+        assert [row[at] for row in cursor.fetchall()] == ["complaint", None]
 
 
 @pytest.mark.django_db(transaction=True)
