@@ -34,7 +34,7 @@ def choose(client, *names, table="contacts", **more):
 
 def headings(client, url=None):
     page = client.get(url or reverse("contacts")).text
-    return re.findall(r"<th(?: class=\"cell-\w+\")?>([^<]+)</th>", page)
+    return re.findall(r"<th class=\"(?:cell-|long-)\w+\">([^<]+)</th>", page)
 
 
 def row(client, url=None):
