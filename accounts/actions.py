@@ -153,6 +153,17 @@ def remove_member(membership: Membership, *, by: User) -> None:
     locked.delete()
 
 
+@transaction.atomic(durable=True)
+def keep_columns(membership: Membership, *, table: str, names: list[str] | None) -> None:
+    """Keep which columns the member sees in a table, None: those it comes with. What other tables show stays."""
+    locked = Membership.objects.select_for_update().filter(pk=membership.pk).first()
+    if locked is None:  # taken out of the workspace in the same moment
+        return
+    others = {key: held for key, held in locked.columns.items() if key != table}
+    locked.columns = others if names is None else {**others, table: names}
+    locked.save(update_fields=["columns"])
+
+
 def _take_back_invitations(membership: Membership) -> None:
     """Nobody comes back, or keeps a role, by an invitation they wrote before they lost it."""
     Invitation.objects.filter(

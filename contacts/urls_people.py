@@ -1,8 +1,9 @@
 from django.urls import path
 
-from contacts.views import fields, merging, privacy, profile, tags
+from contacts.views import columns, fields, merging, privacy, profile, tags
 
 urlpatterns = [
+    path("contacts/columns/<str:table>/", columns.columns, name="columns"),
     path("contacts/fields/", fields.index, name="fields"),
     path("contacts/fields/counts/", fields.counts, name="field_counts"),
     path("contacts/fields/new/", fields.new, name="field_new"),

@@ -54,6 +54,15 @@ def clock(context: Any, moment: datetime.datetime) -> str:
     return _local(context, moment).strftime("%H:%M:%S %Z")
 
 
+@register.filter
+def day(value: Any) -> Any:
+    """A date that is kept as "YYYY-MM-DD", as the house writes days; what is none stays as it is."""
+    try:
+        return datetime.date.fromisoformat(value).strftime("%-d %b %Y")
+    except (TypeError, ValueError):
+        return value
+
+
 def _local(context: Any, moment: datetime.datetime) -> datetime.datetime:
     workspace = context.get("workspace")
     return moment.astimezone(workspace.zone if workspace else zoneinfo.ZoneInfo("UTC"))

@@ -15,6 +15,7 @@ from contacts.queries.segments import TakesTooLong, at_most
 
 KEEP_DAYS: Final = 7  # in which it can be undone
 COUNT_SECONDS: Final = 1
+FOUND_MOST: Final = 10_000  # told beside a search; beyond, the number helps nobody there
 
 
 def recent(workspace: Workspace, search: str = "") -> QuerySet[BulkRun]:
@@ -36,11 +37,14 @@ def open_undoing(run: BulkRun) -> BulkRun | None:
     return run.undoings.filter(state__in=(BulkState.QUEUED, BulkState.RUNNING)).first()
 
 
-def count(chosen: Mapping[str, Any], workspace: Workspace) -> int | None:
-    """How many people these are now; None where counting takes longer than a page waits."""
+def count(chosen: Mapping[str, Any], workspace: Workspace, *, most: int | None = None) -> int | None:
+    """How many people these are now; None where counting takes longer than a page waits.
+
+    most: where counting ends; one more is given then, and a million cost no more than that many.
+    """
     people, _ = chosen_people.people(chosen, workspace)
     try:
         with at_most(COUNT_SECONDS):
-            return people.count()
+            return people.order_by()[: most + 1].count() if most else people.count()
     except TakesTooLong:
         return None

@@ -9,12 +9,10 @@ from django.db.models import (
     Exists,
     F,
     OuterRef,
-    Prefetch,
     Q,
     QuerySet,
     Subquery,
     Value,
-    prefetch_related_objects,
 )
 from django.db.models.functions import Lower
 from django.db.models.lookups import IsNull
@@ -62,13 +60,10 @@ def find(workspace: Workspace, finder: Finder) -> QuerySet[Contact]:
 
 
 def page(workspace: Workspace, finder: Finder, *, cursor: str = "") -> Page[Contact]:
-    """A page of who fits, with their lists and `tags`: in all but a few queries. `in_list`: only that list is with them.
+    """A page of who fits; what stands beside them is `queries.columns.filled`.
 
     Raises: TakesTooLong: too few letters to find anybody by.
     """
-    subscriptions = Subscription.objects.select_related("list").order_by("list__name")
-    if finder.in_list:
-        subscriptions = subscriptions.filter(list=finder.in_list)
     order = SORTS[finder.sort]
     rows: QuerySet[Contact] = Contact.objects.of(workspace)
     if key := SORT_KEYS.get(order):
@@ -80,10 +75,7 @@ def page(workspace: Workspace, finder: Finder, *, cursor: str = "") -> Page[Cont
         looked_up = partial(_fits, workspace=workspace, finder=finder, looked_up=True)
         return finding.read(ordered, count, looked_up=looked_up, found=find(workspace, finder))
 
-    found = page_of(rows, order=order, cursor=cursor, read=read)
-    prefetch_related_objects(found.rows, Prefetch("subscriptions", subscriptions))
-    give_tags(found.rows)
-    return found
+    return page_of(rows, order=order, cursor=cursor, read=read)
 
 
 def give_tags(contacts: Iterable[Contact]) -> None:

@@ -17,7 +17,8 @@ from contacts.actions import bulk as actions
 from contacts.actions.exports import in_words
 from contacts.bulk.deeds import DEEDS, Deed
 from contacts.forms.bulk import FORMS, chosen_ids
-from contacts.models import BulkAction, BulkRun, Contact
+from contacts.forms.contacts import FindForm
+from contacts.models import BulkAction, BulkRun, Contact, Segment
 from contacts.queries import bulk as queries
 from contacts.queries.imports import pace
 from contacts.views.asked import asked_for
@@ -60,11 +61,15 @@ def new(request: WorkspaceRequest) -> HttpResponse:
     return render_part(request, page, part, context, target="bulk-form", status=422 if is_sent else 200)
 
 
-@needs(Role.MARKETER)
+@needs(Role.VIEWER)
 def count(request: WorkspaceRequest) -> HttpResponse:
-    """How many the address finds, for the bar below a list."""
-    whom = _whom(request)
-    return render(request, "contacts/_bulk_count.html", {"count": whom.count})
+    """How many the address finds: all of them for the bar below a list, ?found no more than are told above it."""
+    found, _ = _found(*asked_for(request))
+    if "found" in request.GET:
+        most = queries.FOUND_MOST
+        context = {"count": queries.count(found, request.workspace, most=most), "most": most}
+        return render(request, "contacts/_found_count.html", context)
+    return render(request, "contacts/_bulk_count.html", {"count": queries.count(found, request.workspace)})
 
 
 @needs(Role.VIEWER)
@@ -106,9 +111,15 @@ def _whom(request: WorkspaceRequest) -> actions.Whom:
         if not pks:
             raise Refusal("Nobody of those chosen is a contact any more. Choose others.")
         return actions.Whom(chosen.of_ids(pks), f"{len(pks):,} chosen one by one", len(pks))
-    found = chosen.of_segment(segment) if segment else chosen.of_finder(find.finder())
-    words = f"Segment “{segment}”" if segment else in_words(find.finder())
+    found, words = _found(segment, find)
     return actions.Whom(found, words, queries.count(found, request.workspace))
+
+
+def _found(segment: Segment | None, find: FindForm) -> tuple[dict[str, Any], str]:
+    """All that the address finds, as `contacts.chosen` keeps them and in words."""
+    if segment:
+        return chosen.of_segment(segment), f"Segment “{segment}”"
+    return chosen.of_finder(find.finder()), in_words(find.finder())
 
 
 def _deed(request: WorkspaceRequest) -> tuple[BulkAction, Deed]:

@@ -21,6 +21,7 @@ from contacts.queries import timeline
 from contacts.queries.lists import open_to
 from contacts.queries.segments import TakesTooLong
 from contacts.views.bulk import deeds_for
+from contacts.views.columns import table_of
 from contacts.views.profile import contact_of, kind_of, profile_of
 
 
@@ -28,18 +29,21 @@ from contacts.views.profile import contact_of, kind_of, profile_of
 def index(request: WorkspaceRequest) -> HttpResponse:
     form = FindForm(request.GET, workspace=request.workspace)
     finder = form.finder()
-    context = {"form": form, "finder": finder, "deeds": deeds_for(request)} | found(request, finder)
+    context = {"form": form, "finder": finder, "deeds": deeds_for(request)} | found(
+        request, finder, table="contacts"
+    )
     return render_part(
         request, "contacts/contacts.html", "contacts/_contacts.html", context, target="contacts-found"
     )
 
 
-def found(request: WorkspaceRequest, finder: queries.Finder) -> dict[str, Any]:
-    """The page that was asked for, or the problem: why there is none."""
+def found(request: WorkspaceRequest, finder: queries.Finder, *, table: str) -> dict[str, Any]:
+    """The page that was asked for with its table, or the problem: why there is none."""
     try:
-        return {"page": queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))}
+        page = queries.page(request.workspace, finder, cursor=request.GET.get("cursor", ""))
     except TakesTooLong as refusal:
         return {"problem": refusal.message}
+    return {"page": page, **table_of(request, table, page.rows, in_list=finder.in_list)}
 
 
 @needs(Role.VIEWER)

@@ -74,7 +74,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "finder": finder,
         "deeds": deeds_for(request),
         **_shown(request, held),
-        **found(request, finder),
+        **found(request, finder, table="list"),
     }
     return render_part(
         request, "contacts/list.html", "contacts/_list_people.html", context, target="people-found"

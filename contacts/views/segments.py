@@ -21,6 +21,7 @@ from contacts.queries import segments as queries
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
 from contacts.views.bulk import deeds_for
+from contacts.views.columns import table_of
 
 SORTS: Sorts = {"name": ("By name", "name"), **BY_AGE}
 BLANK = {"join": "and", "rules": [NEW_RULE]}
@@ -151,6 +152,8 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         context["page"] = queries.page_of_people(segment, cursor=request.GET.get("cursor", ""))
     except queries.TakesTooLong as refusal:
         context["problem"] = refusal.message
+    else:
+        context |= table_of(request, "segment", context["page"].rows)
     return render_part(
         request, "contacts/segment.html", "contacts/_segment_people.html", context, target="segment-people"
     )

@@ -84,7 +84,7 @@ def test_all_that_match_are_counted_named_and_done(sign_in, bob, workspace):
     client, query = sign_in(bob), f"?q=anna&list={news.pk}&status=subscribed&sort=email"
     page = client.get(reverse("contacts") + query).text
     assert 'name="all"' in page
-    url = re.search(r'hx-get="(/contacts/bulk/count/[^"]*)"', page)[1].replace("&amp;", "&")
+    url = re.search(r'data-match-count hx-get="(/contacts/bulk/count/[^"]*)"', page)[1].replace("&amp;", "&")
     assert client.get(url).text.strip() == "60"
     asking = client.post(NEW + query, {"action": "add_to_list", "all": "1"})
     assert "<strong>60 people</strong>: List “News”, subscribed, with “anna”" in asking.text

@@ -123,6 +123,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "campaign_report": f"/campaigns/{ids['sent']}/report/",
         "campaign_recipients": f"/campaigns/{ids['sent']}/recipients/?state=rejected",
         "contacts": "/contacts/",
+        "columns": "/contacts/columns/contacts/",
         "contact_new": "/contacts/new/",
         "contact": f"{contact}/",
         "contact_edit": f"{contact}/edit/",
