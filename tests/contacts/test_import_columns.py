@@ -78,6 +78,24 @@ def test_a_field_that_is_there_is_recognised(uploaded, workspace):
     assert chosen(client, run)["column_1"] == "attribute:city"
 
 
+@pytest.mark.parametrize(
+    ("cells", "role"),
+    [
+        (["01/01", "02/14"], ""),
+        (["01/01", "1980-02-14"], "attribute:birthday"),
+        (["", ""], "attribute:birthday"),
+    ],
+)
+def test_a_field_is_not_chosen_for_cells_that_it_would_refuse(uploaded, workspace, cells, role):
+    CustomField.objects.create(workspace=workspace, key="birthday", label="Birthday", type="date")
+    client, run = uploaded(
+        f"email,Birthday\nanna@example.com,{cells[0]}\nben@example.com,{cells[1]}\n".encode()
+    )
+    assert chosen(client, run)["column_1"] == role
+    page = client.get(reverse("import_map", args=[run.pk])).content.decode()
+    assert ("do not fit your field “Birthday”" in page) == (role == "")
+
+
 def test_a_file_without_header_is_noticed(uploaded):
     client, run = uploaded((FILES / "headerless.txt").read_bytes())
     assert not run.has_header
