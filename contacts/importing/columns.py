@@ -59,6 +59,11 @@ TECHNICAL: Final = frozenset(
     contactid subscriberid uuid id
     """.split()  # noqa: SIM905  (words read better than eighteen quoted ones)
 )
+# What Volley's own exports add (contacts/exporting/rows.py), left out likewise; in other files these may be anything.
+EXPORTED: Final = frozenset(
+    ("lists", "suppressed", "added", "status", "consent", "consentgiven", "unsubscribed", "unsubscribedby")
+)
+EXPORTED_ALWAYS: Final = frozenset(("lists", "suppressed", "added"))
 RESERVED_KEYS: Final = frozenset(("email", "first_name", "last_name", "name", "id"))
 
 
@@ -103,7 +108,8 @@ def guess_columns(
 
 
 def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notation: str) -> list[str]:
-    guesses = list(named)
+    guesses, words = list(named), list(map(_word, labels))
+    left_out = TECHNICAL | EXPORTED if EXPORTED_ALWAYS.issubset(words) else TECHNICAL
     if "email" not in guesses:
         shares = [_address_share(column) for column in cells]
         if shares and max(shares) >= 0.5:
@@ -113,7 +119,7 @@ def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notati
     for index, guess in enumerate(guesses):
         if guess and guess in guesses[:index]:
             guesses[index] = ""  # each role once
-        elif not guess and labels[index] and any(cells[index]) and _word(labels[index]) not in TECHNICAL:
+        elif not guess and labels[index] and any(cells[index]) and words[index] not in left_out:
             guesses[index] = f"new:{values.guess_type(cells[index], notation)}"
     return guesses
 

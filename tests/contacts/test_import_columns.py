@@ -5,8 +5,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from contacts.actions.tags import named
+from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
-from contacts.models import CustomField, Import, ImportState, List
+from contacts.models import Contact, CustomField, Import, ImportState, List
+from tests.builders import a_field, a_list
 from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
@@ -53,6 +55,28 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
     assert guesses["Last Name"] == "last_name"
     assert guesses["MEMBER_RATING"] == ""
     assert guesses["Birthday"] == "new:text"
+
+
+def test_what_volleys_own_exports_add_is_left_out(uploaded, workspace):
+    city, people = a_field(workspace, "City"), Contact.objects.of(workspace)
+    titles = exported(people, [city], a_list(workspace, "News")).titles
+    filled = ",".join(["anna@example.com"] * len(titles))
+    client, run = uploaded(f"{','.join(titles)}\n{filled}\n".encode())
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    guesses = {column.label: column.guess for column in columns}
+    assert {label for label, guess in guesses.items() if guess} == {
+        "E-mail",
+        "First name",
+        "Last name",
+        "City",
+        "Tags",
+    }
+
+
+def test_a_column_of_another_tool_is_taken_whatever_volleys_exports_call_it(uploaded):
+    client, run = uploaded(b"email,Status,Added\nanna@example.com,gold,2024-01-31\n")
+    assert chosen(client, run)["column_1"] == "new:text"
+    assert chosen(client, run)["column_2"] == "new:date"
 
 
 @pytest.mark.parametrize(
