@@ -3,9 +3,23 @@
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextChoices
 
-from contacts.models import Contact, CustomField, FieldType, List
+from contacts.models import (
+    Contact,
+    CustomField,
+    FieldType,
+    List,
+    SubscriptionStatus,
+    SuppressionReason,
+)
+
+
+def _in_words(column: str, choices: type[TextChoices]) -> str:
+    """The column's value as the pages call it, such as "unconfirmed" for "pending"."""
+    cases = " ".join(f"WHEN '{value}' THEN '{label.lower()}'" for value, label in choices.choices)
+    return f"CASE {column} {cases} END"
+
 
 # Spreadsheets run what begins with one of these, also behind blanks or a quotation mark (OWASP, CSV injection).
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -21,9 +35,9 @@ TAGS: Final = """(
     SELECT string_agg(t.name, '; ' ORDER BY t.name) FROM contacts_tag t
      WHERE c.tag_ids <> '{}' AND t.id = ANY(c.tag_ids))"""
 # With LIMIT it is looked up by its index for each row; a join may be planned as a scan of everybody's.
-SUPPRESSED: Final = """(
-    SELECT x.reason FROM contacts_suppression x
-     WHERE x.workspace_id = c.workspace_id AND x.email = lower(c.email) LIMIT 1)"""
+SUPPRESSED: Final = f"""(
+    SELECT {_in_words("x.reason", SuppressionReason)} FROM contacts_suppression x
+     WHERE x.workspace_id = c.workspace_id AND x.email = lower(c.email) LIMIT 1)"""  # noqa: S608
 YES_OR_NO: Final = "CASE c.attributes -> %s WHEN 'true' THEN 'yes' WHEN 'false' THEN 'no' END"
 # A minus is no formula; what is no number is not there.
 NUMBER: Final = (
@@ -93,7 +107,7 @@ def _columns(fields: list[CustomField]) -> list[Column]:
 
 def _standing() -> list[Column]:
     return [
-        Column("Status", "s.status"),
+        Column("Status", _in_words("s.status", SubscriptionStatus)),
         Column("Consent", _text("s.consent_source")),
         Column("Consent given", _moment("s.consent_at")),
         Column("Unsubscribed", _moment("s.unsubscribed_at")),
