@@ -33,4 +33,5 @@ class CampaignsConfig(AppConfig):
         contacts.segment_uses.append(audience.segment_uses)
         contacts.list_uses.append(audience.list_uses)
         contacts.list_links.append(lists.links)
+        contacts.segment_links.append(lists.segment_links)
         contacts.list_facts.append(lists.facts)

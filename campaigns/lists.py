@@ -1,16 +1,20 @@
-"""What a list's page shows of campaigns; hung into `contacts.registry`."""
+"""What a list's and a segment's page show of campaigns; hung into `contacts.registry`."""
 
 from django.urls import reverse
 
 from campaigns.models import Campaign, State
-from contacts.models import List
-from contacts.registry import ListFact, ListLink
+from contacts.models import List, Segment
+from contacts.registry import ListFact, WayOn
 
 
-def links(held: List) -> list[ListLink]:
+def links(held: List) -> list[WayOn]:
     if held.archived_at:
         return []
-    return [ListLink("Send campaign", "send", f"{reverse('campaign_new')}?list={held.pk}")]
+    return [WayOn("Send campaign", "send", f"{reverse('campaign_new')}?list={held.pk}")]
+
+
+def segment_links(segment: Segment) -> list[WayOn]:
+    return [WayOn("Send campaign", "send", f"{reverse('campaign_new')}?segment={segment.pk}")]
 
 
 def facts(held: List) -> list[ListFact]:

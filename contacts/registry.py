@@ -82,8 +82,11 @@ on_unconfirmed: list[Callable[[int], None]] = []
 
 
 @dataclass(frozen=True)
-class ListLink:
-    """A marketer's way on from a list. icon: Tabler's name. is_quiet: below the heading, where it is no daily deed."""
+class WayOn:
+    """A marketer's way on from a list or a segment. icon: Tabler's name.
+
+    is_quiet: below the heading, where it is no daily deed.
+    """
 
     label: str
     icon: str
@@ -111,7 +114,9 @@ class ListFact:
 
 
 # Asked for every row of the lists' page, so without a query.
-list_links: list[Callable[[List], list[ListLink]]] = []
+list_links: list[Callable[[List], list[WayOn]]] = []
+# Asked for one segment's page.
+segment_links: list[Callable[[Segment], list[WayOn]]] = []
 # Each gives the names of what is going to reach the list's people, such as a scheduled campaign.
 list_uses: list[Callable[[List], list[str]]] = []
 # Each gives what its room has to say of one list; a query or two each.

@@ -46,8 +46,8 @@ def version(campaign: Campaign, step: str) -> str:
 
 
 @transaction.atomic(durable=True)
-def create(workspace: Workspace, *, name: str, to: List | None = None, by: User) -> Campaign:
-    """A draft that is sent as the latest one was, through the account that is used by default. to: its first list."""
+def create(workspace: Workspace, *, name: str, to: List | Segment | None = None, by: User) -> Campaign:
+    """A draft that is sent as the latest one was, through the account that is used by default. to: whom it is for."""
     latest = Campaign.objects.of(workspace).exclude(from_email="").order_by("-pk").first()
     campaign = Campaign.objects.create(
         workspace=workspace,
@@ -58,7 +58,9 @@ def create(workspace: Workspace, *, name: str, to: List | None = None, by: User)
         account=SendingAccount.objects.of(workspace).filter(is_default=True).first(),
         created_by=by,
     )
-    if to:
+    if isinstance(to, Segment):
+        campaign.segments.add(to)
+    elif to:
         campaign.lists.add(to)
     record(by, "campaign.created", campaign)
     return campaign

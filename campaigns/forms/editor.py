@@ -29,11 +29,13 @@ class NewCampaignForm(Styled, forms.Form):
         widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
     )
     list = forms.ModelChoiceField(List.objects.none(), required=False, widget=forms.HiddenInput)
+    segment = forms.ModelChoiceField(Segment.objects.none(), required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offered = List.objects.of(workspace).filter(archived_at=None)
         self.fields["list"].queryset = offered  # type: ignore[attr-defined]
+        self.fields["segment"].queryset = Segment.objects.of(workspace)  # type: ignore[attr-defined]
 
 
 class Step(Styled, forms.Form):

@@ -34,11 +34,12 @@ def new(request: WorkspaceRequest) -> HttpResponse:
     form = NewCampaignForm(
         request.POST if request.method == "POST" else None,
         workspace=request.workspace,
-        initial={"list": request.GET.get("list")},
+        initial={name: request.GET.get(name) for name in ("list", "segment")},
     )
     if form.is_valid():
         data = form.cleaned_data
-        campaign = editing.create(request.workspace, name=data["name"], to=data["list"], by=request.user)
+        to = data["list"] or data["segment"]
+        campaign = editing.create(request.workspace, name=data["name"], to=to, by=request.user)
         return redirect("campaign_audience", campaign.pk)
     return render(request, "campaigns/new.html", {"form": form}, status=422 if form.is_bound else 200)
 

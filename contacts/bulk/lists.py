@@ -5,6 +5,7 @@ from typing import Final
 from contacts.bulk.statements import LOCK_SUBSCRIPTIONS, Counts, numbers
 from contacts.chosen import Gone
 from contacts.models import TAKEN_OFF, BulkChunk, BulkRun, List
+from contacts.never_joined import NEVER_JOINED
 
 # Whoever left by themselves, has not confirmed yet or is suppressed is held. Each person's subscription and
 # suppression are looked up one by one: a join is planned as a scan of everybody's where the statistics are old.
@@ -43,14 +44,14 @@ WITH people AS MATERIALIZED (
 SELECT (SELECT count(*) FROM again) + (SELECT count(*) FROM added), count(*) FILTER (WHERE fate = 'held') FROM people
 """
 # Only what still is as it was written: whoever left since, or gave consent anew, stays so.
-UNDO_ADD: Final = """
+UNDO_ADD: Final = f"""
 WITH earlier AS MATERIALIZED (SELECT earlier AS e FROM contacts_bulkchunk WHERE id = %(chunk)s
 ), gone AS (
     DELETE FROM contacts_subscription s USING earlier, jsonb_array_elements(e -> 'added') AS added(id)
      WHERE s.contact_id = added.id::bigint AND s.list_id + 0 = %(list)s
        AND s.status <> 'unsubscribed' AND s.consent_at = %(mark)s
-    RETURNING s.contact_id
-), back AS (
+    RETURNING s.list_id, s.status, s.consent_at
+), {NEVER_JOINED}, back AS (
     UPDATE contacts_subscription s SET status = h.status, consent_source = h.consent_source,
            consent_at = h.consent_at, consent_ip = h.consent_ip, unsubscribed_at = h.unsubscribed_at,
            unsubscribe_source = h.unsubscribe_source
@@ -59,7 +60,7 @@ WITH earlier AS MATERIALIZED (SELECT earlier AS e FROM contacts_bulkchunk WHERE 
     RETURNING s.contact_id
 )
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM back)
-"""
+"""  # noqa: S608
 # list: NULL takes them off all. Both parts read the same moment, so that what is kept is what was.
 ENDED: Final = """
 held AS MATERIALIZED (

@@ -4,10 +4,26 @@ import json
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextChoices
 
 from accounts.models import Workspace
-from contacts.models import Contact, CustomField, FieldType, List, Suppression, Tag
+from contacts.models import (
+    Contact,
+    CustomField,
+    FieldType,
+    List,
+    SubscriptionStatus,
+    Suppression,
+    SuppressionReason,
+    Tag,
+)
+
+
+def _in_words(column: str, choices: type[TextChoices]) -> str:
+    """The column's value as the pages call it, such as "unconfirmed" for "pending"."""
+    cases = " ".join(f"WHEN '{value}' THEN '{label.lower()}'" for value, label in choices.choices)
+    return f"CASE {column} {cases} END"
+
 
 # Spreadsheets run what begins with one of these, also behind blanks or a quotation mark (OWASP, CSV injection).
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -23,9 +39,9 @@ TAGS: Final = """CASE WHEN c.tag_ids <> '{}' THEN (
 FEW_SUPPRESSED: Final = 10_000  # so many are a constant, too: a quarter of what looking up takes
 FROM_FEW: Final = "(%s::jsonb ->> lower(c.email))"
 # With LIMIT it is looked up by its index for each row; a join may be planned as a scan of everybody's.
-SUPPRESSED: Final = """(
-    SELECT x.reason FROM contacts_suppression x
-     WHERE x.workspace_id = c.workspace_id AND x.email = lower(c.email) LIMIT 1)"""
+SUPPRESSED: Final = f"""(
+    SELECT {_in_words("x.reason", SuppressionReason)} FROM contacts_suppression x
+     WHERE x.workspace_id = c.workspace_id AND x.email = lower(c.email) LIMIT 1)"""  # noqa: S608
 YES_OR_NO: Final = "CASE c.attributes -> %s WHEN 'true' THEN 'yes' WHEN 'false' THEN 'no' END"
 # A minus is no formula; what is no number is not there.
 NUMBER: Final = (
@@ -103,7 +119,7 @@ def _names(model: type[List] | type[Tag], workspace: Workspace) -> str:
 
 def _suppressed(workspace: Workspace) -> Column:
     rows = Suppression.objects.of(workspace).values_list("email", "reason")[: FEW_SUPPRESSED + 1]
-    reasons = dict(rows)
+    reasons = {email: SuppressionReason(reason).label.lower() for email, reason in rows}
     if len(reasons) > FEW_SUPPRESSED:
         return Column("Suppressed", SUPPRESSED)
     return Column("Suppressed", FROM_FEW, (json.dumps(reasons),))
@@ -111,7 +127,7 @@ def _suppressed(workspace: Workspace) -> Column:
 
 def _standing() -> list[Column]:
     return [
-        Column("Status", "s.status"),
+        Column("Status", _in_words("s.status", SubscriptionStatus)),
         Column("Consent", _text("s.consent_source")),
         Column("Consent given", _moment("s.consent_at")),
         Column("Unsubscribed", _moment("s.unsubscribed_at")),

@@ -49,4 +49,4 @@ def _checked(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as problem:
-        raise NotAnAddress(str(problem)) from None
+        raise NotAnAddress(str(problem).replace("email", "e-mail")) from None

@@ -1,6 +1,7 @@
 """What a column's cells become on their way to the database; each different cell is understood once."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -13,6 +14,7 @@ KNOWN_LIMIT: Final = 20_000  # cells remembered of a column: memory stays flat
 OPTION_LIMIT: Final = 50  # of a choice made by an import; more different texts are no choice
 OPTION_LENGTH: Final = 200  # characters
 TAG_LENGTH: Final = 60  # characters
+_TAG: Final = re.compile(r'\s*"([^"]*)"\s*(?=[,;]|$)|([^,;]+)')  # "vip, gold" is one tag
 TAG_LIMIT: Final = 500  # different tags of a file; more are a sign that the column holds something else
 
 
@@ -157,10 +159,10 @@ class Tags(Fragments):
 
 
 def split_tags(text: str) -> list[str]:
-    """The tags in a cell, each once whatever its case."""
+    """The tags in a cell, each once whatever its case; without the quotation marks that Mailchimp puts around each."""
     names: dict[str, str] = {}
-    for each in text.replace(";", ",").split(","):
-        if name := " ".join(each.split()):
+    for quoted, plain in _TAG.findall(text):
+        if name := " ".join((quoted or plain).split()):
             names.setdefault(name.casefold(), name)
     return list(names.values())
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.utils.text import slugify
 
+from contacts import fitting
 from contacts.importing import values
 from contacts.importing.reader import ADDRESS
 from contacts.models import CustomField
@@ -58,17 +59,26 @@ TECHNICAL: Final = frozenset(
     contactid subscriberid uuid id
     """.split()  # noqa: SIM905  (words read better than eighteen quoted ones)
 )
+# What Volley's own exports add (contacts/exporting/rows.py), left out likewise; in other files these may be anything.
+EXPORTED: Final = frozenset(
+    ("lists", "suppressed", "added", "status", "consent", "consentgiven", "unsubscribed", "unsubscribedby")
+)
+EXPORTED_ALWAYS: Final = frozenset(("lists", "suppressed", "added"))
 RESERVED_KEYS: Final = frozenset(("email", "first_name", "last_name", "name", "id"))
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column. guess: a role as in `Import.mapping`, or "new:TYPE"; label: of the field it would make."""
+    """A column. guess: a role as in `Import.mapping`, or "new:TYPE"; label: of the field it would make.
+
+    unfit: the field that it is called like, but whose values most of its cells cannot be; "" else.
+    """
 
     index: int
     label: str
     examples: list[str]
     guess: str
+    unfit: str = ""
 
 
 def guess_columns(
@@ -77,18 +87,29 @@ def guess_columns(
     width = max([len(header), *map(len, sample)], default=0) if not header else len(header)
     cells = [[row[index].strip() for row in sample if index < len(row)] for index in range(width)]
     labels = [header[index].strip() if index < len(header) else "" for index in range(width)]
-    guesses = _guesses(labels, cells, fields, notation)
+    known = {_word(each): field for field in fields for each in (field.key, field.label)}
+    named = [_by_header(label, known) for label in labels]
+    unfit = [
+        str(role) if isinstance(role, CustomField) and not _fits(role, column, notation) else ""
+        for role, column in zip(named, cells, strict=True)
+    ]
+    roles = [f"attribute:{role.key}" if isinstance(role, CustomField) else role for role in named]
+    guesses = _guesses(labels, cells, roles, notation)
     return [
-        Column(index, labels[index][:80] or f"Column {index + 1}", cells[index][:EXAMPLES], guesses[index])
+        Column(
+            index,
+            labels[index][:80] or f"Column {index + 1}",
+            cells[index][:EXAMPLES],
+            "" if unfit[index] else guesses[index],
+            unfit[index],
+        )
         for index in range(width)
     ]
 
 
-def _guesses(
-    labels: list[str], cells: list[list[str]], fields: Collection[CustomField], notation: str
-) -> list[str]:
-    known = {_word(each): f"attribute:{field.key}" for field in fields for each in (field.key, field.label)}
-    guesses = [_by_header(label, known) for label in labels]
+def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notation: str) -> list[str]:
+    guesses, words = list(named), list(map(_word, labels))
+    left_out = TECHNICAL | EXPORTED if EXPORTED_ALWAYS.issubset(words) else TECHNICAL
     if "email" not in guesses:
         shares = [_address_share(column) for column in cells]
         if shares and max(shares) >= 0.5:
@@ -98,15 +119,31 @@ def _guesses(
     for index, guess in enumerate(guesses):
         if guess and guess in guesses[:index]:
             guesses[index] = ""  # each role once
-        elif not guess and labels[index] and any(cells[index]) and _word(labels[index]) not in TECHNICAL:
+        elif not guess and labels[index] and any(cells[index]) and words[index] not in left_out:
             guesses[index] = f"new:{values.guess_type(cells[index], notation)}"
     return guesses
 
 
-def _by_header(label: str, known: dict[str, str]) -> str:
+def _by_header(label: str, known: dict[str, CustomField]) -> str | CustomField:
     word = _word(label)
     role = next((role for role, words in WORDS.items() if word in words), "")
     return role or (known.get(word, "") if word else "")
+
+
+def _fits(field: CustomField, cells: list[str], notation: str) -> bool:
+    """Whether at most half of the filled cells would refuse their row."""
+    held = [cell for cell in cells if cell.lower() not in values.NOTHING]
+    return 2 * sum(_refuses(field, cell, notation) for cell in held) <= len(held)
+
+
+def _refuses(field: CustomField, cell: str, notation: str) -> bool:
+    try:
+        value = values.parse(cell, field.type, notation)
+        if value is not None:
+            fitting.fit(field, value)
+    except (values.NotThat, fitting.Unfit):
+        return True
+    return False
 
 
 def _address_share(cells: list[str]) -> float:

@@ -11,13 +11,18 @@ from contacts import registry
 from contacts.importing.merge import LOOK_UP, QUICK
 from contacts.importing.signs import alive, in_one_go
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
+from contacts.never_joined import NEVER_JOINED
 
 # What it subscribed, unless the person has left or confirmed since.
-UNSUBSCRIBE: Final = """
-DELETE FROM contacts_subscription
- WHERE contact_id = ANY(%(people)s) AND created_at = %(mark)s AND status = %(status)s
-   AND consent_at IS NOT DISTINCT FROM %(consent_at)s
-"""
+UNSUBSCRIBE: Final = f"""
+WITH gone AS (
+    DELETE FROM contacts_subscription
+     WHERE contact_id = ANY(%(people)s) AND created_at = %(mark)s AND status = %(status)s
+       AND consent_at IS NOT DISTINCT FROM %(consent_at)s
+    RETURNING list_id, status, consent_at
+), {NEVER_JOINED}
+SELECT count(*) FROM gone
+"""  # noqa: S608
 # Who was not changed since is as before; of the others only the tags go.
 RESTORE: Final = """
 WITH before AS MATERIALIZED (
@@ -76,7 +81,7 @@ def _take_back(run: Import, number: int) -> None:
         cursor.execute(LOOK_UP)
         cursor.execute(QUICK)
         cursor.execute(UNSUBSCRIBE, asked)
-        counts["unsubscribed"] += cursor.rowcount
+        counts["unsubscribed"] += cursor.fetchone()[0]
         cursor.execute(RESTORE, asked)
         changed, restored = cursor.fetchone()
         counts["restored"] += restored

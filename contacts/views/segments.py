@@ -11,7 +11,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
-from contacts import segments
+from contacts import registry, segments
 from contacts.actions import segments as actions
 from contacts.forms.deeds import edited
 from contacts.forms.drawn import drawn
@@ -145,7 +145,8 @@ def recount(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     segment = _segment(request, pk)
     vocabulary = Vocabulary(request.workspace)
-    context: dict[str, Any] = {"segment": segment, "deeds": deeds_for(request)}
+    links = [each for ask in registry.segment_links for each in ask(segment)]
+    context: dict[str, Any] = {"segment": segment, "deeds": deeds_for(request), "links": links}
     context["words"] = segments.segment_in_words(segment, vocabulary)
     context["broken"] = vocabulary.problem(segments.within(segment))
     try:

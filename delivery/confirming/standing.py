@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from accounts.queue import workers_alive
 from contacts.models import List, OptIn, Subscription, SubscriptionStatus
-from contacts.registry import ListLink, ListNote
+from contacts.registry import ListNote, WayOn
 from delivery.confirming.asking import unasked
 from delivery.confirming.sender import way_of
 from delivery.confirming.wording import words_of
@@ -40,13 +40,11 @@ def stuck(held: List) -> list[Stuck]:
     return [Stuck(each, open_count(each), each.state_reason) for each in found]
 
 
-def links(held: List) -> list[ListLink]:
+def links(held: List) -> list[WayOn]:
     if held.opt_in != OptIn.DOUBLE or held.archived_at:
         return []
     return [
-        ListLink(
-            "Confirmation mail", "mail-check", reverse("list_confirmation", args=[held.pk]), is_quiet=True
-        )
+        WayOn("Confirmation mail", "mail-check", reverse("list_confirmation", args=[held.pk]), is_quiet=True)
     ]
 
 

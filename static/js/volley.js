@@ -14,3 +14,4 @@ import "./rows.js";
 import "./search-menu.js";
 import "./filter-list.js";
 import "./suggest-many.js";
+import "./first-problem.js";

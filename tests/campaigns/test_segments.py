@@ -17,6 +17,7 @@ from delivery.models import Delivery, Mailing
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
 
 BERLIN = {"subject": "attribute:city", "operator": "is", "value": "Berlin"}
+ABOUT_E_MAIL = {"subject": "email", "operator": "contains", "value": "a"}
 
 
 @pytest.fixture
@@ -151,3 +152,21 @@ def test_the_page_of_recipients_leads_to_a_segment_of_an_outcome_alone(sign_in, 
     for query in ({}, {"state": "rejected", "code": "550"}, {"state": "rejected", "search": "anna"}):
         assert "Make a segment of these" not in sign_in(bob).get(page, query).text
     assert "Make a segment" not in sign_in(carol).get(page, {"state": "rejected"}).text
+
+
+def test_a_campaign_is_begun_from_the_page_of_its_segment(workspace, berlin, sign_in, bob, carol):
+    page, way = reverse("segment", args=[berlin.pk]), f"{reverse('campaign_new')}?segment={berlin.pk}"
+    client = sign_in(bob)
+    assert f'href="{way}"' in client.get(page).text
+    assert f'name="segment" value="{berlin.pk}"' in client.get(way).text
+    client.post(way, {"name": "Berlin, in spring", "segment": berlin.pk})
+    campaign = Campaign.objects.get(name="Berlin, in spring")
+    assert (list(campaign.segments.all()), list(campaign.lists.all())) == ([berlin], [])
+    assert way not in sign_in(carol).get(page).text
+
+
+def test_no_campaign_is_begun_with_anothers_segment(workspace, sign_in, bob, mallory):
+    theirs = a_segment(mallory.memberships.get().workspace, "Theirs", ABOUT_E_MAIL)
+    answer = sign_in(bob).post(reverse("campaign_new"), {"name": "Spring", "segment": theirs.pk})
+    assert answer.status_code == 422
+    assert not Campaign.objects.exists()

@@ -17,6 +17,7 @@ from contacts.actions.tags import named
 from contacts.bulk import run as running
 from contacts.jobs import run_bulk
 from contacts.models import BulkChunk, BulkRun, Contact, Subscription, Suppression
+from contacts.queries import growth
 from contacts.queries.bulk import left_to_undo
 from contacts.queries.contacts import Finder
 from tests.at_once import AtOnce
@@ -582,3 +583,14 @@ def test_each_is_in_the_audit_trail(workspace, do, undo, bob):
     actions.cancel(do("suppress", run=False), by=bob)
     verbs = AuditEntry.objects.filter(verb__startswith="bulk.").order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["bulk.asked", "bulk.undone", "bulk.asked", "bulk.canceled"]
+
+
+def test_people_added_by_mistake_leave_no_peak_in_the_growth(workspace, do, undo):
+    news = a_list(workspace, "News")
+    a_contact(workspace, "anna@example.com")
+    a_contact(workspace, "ben@example.com")
+    before = growth.growth(news, subscribed=0, days=30)
+    run = do("add_to_list", {"list": news.pk, "note": "at the fair"})
+    assert growth.growth(news, subscribed=2, days=30).joined == 2
+    undo(run)
+    assert growth.growth(news, subscribed=0, days=30) == before

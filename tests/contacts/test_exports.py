@@ -123,6 +123,15 @@ def test_a_list_comes_with_everybodys_status_and_consent(workspace, export):
     assert row["E-mail"] == "tom@example.com"
 
 
+def test_standing_is_told_in_the_words_of_the_pages(workspace, export):
+    news = a_list(workspace, "News")
+    anna = a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    anna.subscriptions.update(status="pending")
+    Suppression.objects.create(workspace=workspace, email="anna@example.com", reason="hard_bounce")
+    (row,) = read(export(Finder(in_list=news)))
+    assert (row["Status"], row["Suppressed"]) == ("unconfirmed", "hard bounce")
+
+
 def test_a_search_and_a_segment_are_exported_as_they_find_people(workspace, export):
     a_contact(workspace, "anna@gmail.com")
     a_contact(workspace, "anna@example.com")

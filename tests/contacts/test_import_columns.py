@@ -5,8 +5,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from contacts.actions.tags import named
+from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
-from contacts.models import CustomField, Import, ImportState, List
+from contacts.models import Contact, CustomField, Import, ImportState, List
+from tests.builders import a_field, a_list
 from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
@@ -55,6 +57,28 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
     assert guesses["Birthday"] == "new:text"
 
 
+def test_what_volleys_own_exports_add_is_left_out(uploaded, workspace):
+    city, people = a_field(workspace, "City"), Contact.objects.of(workspace)
+    titles = exported(people, [city], a_list(workspace, "News")).titles
+    filled = ",".join(["anna@example.com"] * len(titles))
+    client, run = uploaded(f"{','.join(titles)}\n{filled}\n".encode())
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    guesses = {column.label: column.guess for column in columns}
+    assert {label for label, guess in guesses.items() if guess} == {
+        "E-mail",
+        "First name",
+        "Last name",
+        "City",
+        "Tags",
+    }
+
+
+def test_a_column_of_another_tool_is_taken_whatever_volleys_exports_call_it(uploaded):
+    client, run = uploaded(b"email,Status,Added\nanna@example.com,gold,2024-01-31\n")
+    assert chosen(client, run)["column_1"] == "new:text"
+    assert chosen(client, run)["column_2"] == "new:date"
+
+
 @pytest.mark.parametrize(
     ("cells", "kind"),
     [
@@ -76,6 +100,24 @@ def test_a_field_that_is_there_is_recognised(uploaded, workspace):
     CustomField.objects.create(workspace=workspace, key="city", label="City", type="text")
     client, run = uploaded(b"email,CITY\nanna@example.com,Paris\n")
     assert chosen(client, run)["column_1"] == "attribute:city"
+
+
+@pytest.mark.parametrize(
+    ("cells", "role"),
+    [
+        (["01/01", "02/14"], ""),
+        (["01/01", "1980-02-14"], "attribute:birthday"),
+        (["", ""], "attribute:birthday"),
+    ],
+)
+def test_a_field_is_not_chosen_for_cells_that_it_would_refuse(uploaded, workspace, cells, role):
+    CustomField.objects.create(workspace=workspace, key="birthday", label="Birthday", type="date")
+    client, run = uploaded(
+        f"email,Birthday\nanna@example.com,{cells[0]}\nben@example.com,{cells[1]}\n".encode()
+    )
+    assert chosen(client, run)["column_1"] == role
+    page = client.get(reverse("import_map", args=[run.pk])).content.decode()
+    assert ("do not fit your field “Birthday”" in page) == (role == "")
 
 
 def test_a_file_without_header_is_noticed(uploaded):

@@ -87,7 +87,17 @@ def test_a_tag_that_is_too_long_refuses_its_row(an_import):
 
 
 @pytest.mark.parametrize(
-    ("cell", "tags"), [("a, B ;a;; A", ["a", "B"]), ("", []), (" one  two ", ["one two"]), ("ß,SS", ["ß"])]
+    ("cell", "tags"),
+    [
+        ("a, B ;a;; A", ["a", "B"]),
+        ("", []),
+        (" one  two ", ["one two"]),
+        ("ß,SS", ["ß"]),
+        ('"vip","2024"', ["vip", "2024"]),  # as Mailchimp writes them
+        ('"Vienna, Austria"; vip', ["Vienna, Austria", "vip"]),
+        ('5" pipe, "open', ['5" pipe', '"open']),
+        ('"",a', ["a"]),
+    ],
 )
 def test_a_cell_of_tags_is_split(cell, tags):
     assert split_tags(cell) == tags

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from accounts.errors import WrongState
 from contacts.actions import imports as actions
+from contacts.actions.growth import fold
 from contacts.actions.tags import named
 from contacts.importing import stage
 from contacts.models import (
@@ -24,6 +25,7 @@ from contacts.models import (
     Suppression,
     Tag,
 )
+from contacts.queries import growth
 from delivery.models import Delivery, Mailing
 from tests.builders import a_contact, a_field, a_list, an_account
 from tests.contacts.imports import carried_out, counts, everything
@@ -152,6 +154,18 @@ def test_what_was_changed_since_keeps_its_values_and_loses_the_tags_alone(an_imp
     anna.refresh_from_db()
     assert (anna.attributes, anna.tag_ids) == ({"city": "Bern"}, [])
     assert run.taken_back["changed_since"] == 1
+
+
+def test_an_import_that_is_undone_leaves_no_peak_in_the_growth(an_import, workspace, bob, news):
+    a_contact(workspace, "old@example.com", subscribed_to=[news])
+    before = growth.growth(news, subscribed=1, days=30)
+    run = carried_out(an_import("email\nanna@example.com\nben@example.com\n", lists=[news]))
+    assert growth.growth(news, subscribed=3, days=30).joined == before.joined + 2
+    fold()
+    undone(run, bob)
+    assert growth.growth(news, subscribed=1, days=30) == before
+    fold()
+    assert growth.growth(news, subscribed=1, days=30) == before
 
 
 def test_two_imports_are_undone_in_turn(an_import, workspace, bob):

@@ -6,13 +6,14 @@ from playwright.sync_api import expect
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 PREPARE = """
 from accounts.models import Role
-from tests.builders import a_contact, a_field
+from tests.builders import a_contact, a_field, a_list
 from tests.people import a_person, a_workspace
 workspace = a_workspace("Acme people")
 ada = a_person("ada.people@acme.example", name="Ada")
 ada.memberships.all().delete()
 a_person(ada.email, workspace=workspace, role=Role.ADMIN)
 a_field(workspace, "City")
+a_list(workspace, "News")
 print(json.dumps({"pk": a_contact(workspace, first_name="Anna", city="Köln").pk}))
 """
 
@@ -74,3 +75,17 @@ def test_a_choice_is_made_renamed_and_put_in_order(page, contact):
     page.get_by_role("button", name="Make the field").click()
     expect(page.get_by_role("row", name="Level")).to_contain_text("Gold, Silver")
     expect(page.locator("[id^=field-][id$=-count]").first).to_have_text("1")
+
+
+def test_a_list_is_chosen_for_a_new_contact_and_the_first_problem_is_in_sight(page, contact):
+    page.goto("/contacts/new/")
+    page.get_by_label("E-mail address").fill("bea@example.com")
+    page.get_by_role("checkbox", name="News", exact=True).check()
+    page.get_by_role("button", name="Add contact").click()
+    agreed = page.get_by_role("checkbox", name="They agreed to get these mails")
+    expect(agreed).to_be_focused()
+    expect(agreed).to_be_in_viewport()
+    agreed.check()
+    page.get_by_role("button", name="Add contact").click()
+    expect(page.get_by_role("heading", name="bea@example.com")).to_be_visible()
+    expect(page.get_by_role("link", name="News", exact=True)).to_be_visible()
