@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
+from contacts.actions.following import rename_in_segments
 from contacts.models import Contact, Tag, TagCleanup
 from contacts.queries.tags import named as tag_named
 
@@ -129,11 +130,12 @@ def rename(held: Tag, *, name: str, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def merge(held: Tag, *, into: Tag, by: User) -> None:
-    """Give whoever has the one tag the other, and delete the one."""
+    """Give whoever has the one tag the other, and delete the one; segments ask for the other."""
     assert held.workspace_id == into.workspace_id
     if held.pk == into.pk:
         return
     record(by, "tag.merged", f"{held} → {into}", workspace=held.workspace)
+    rename_in_segments(held.workspace, "tags", {held.pk: into.pk})
     _remove(held, into_id=into.pk)
 
 
