@@ -64,7 +64,8 @@ def take_back(run: Import) -> None:
         in_one_go(partial(_take_back, run, number))
     ended = ImportState.CANCELED if run.task == ImportTask.CANCEL else ImportState.UNDONE
     alive(run, state=ended, finished_at=timezone.now())
-    run.file.storage.delete(run.file.name or "")
+    if run.file:  # of one that failed it is deleted by its age
+        run.file.storage.delete(run.file.name or "")
 
 
 def _take_back(run: Import, number: int) -> None:
