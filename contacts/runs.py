@@ -39,7 +39,9 @@ def requeue_silent(model: type[Import] | type[Export] | type[BulkRun], queue: Ca
     count = 0
     for pk in silent.values_list("pk", flat=True):
         with transaction.atomic():
-            if silent.filter(pk=pk).update(state=QUEUED, progress_at=now):
+            # Who holds the row is at work on a long step, and lives; the clock waits for nobody.
+            held = silent.select_for_update(of=("self",), no_key=True, skip_locked=True).filter(pk=pk)
+            if held.exists() and model.objects.filter(pk=pk).update(state=QUEUED, progress_at=now):
                 queue(pk)
                 count += 1
     return count
