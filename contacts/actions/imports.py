@@ -15,7 +15,7 @@ from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
 from contacts import runs
-from contacts.importing import reader, stage
+from contacts.importing import reader, stage, wishes
 from contacts.importing.columns import key_of
 from contacts.importing.merge import Counts
 from contacts.models import (
@@ -123,12 +123,13 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
 def start(run: Import, *, by: User) -> None:
     """Make the new fields and the new list, and queue the import as it was checked.
 
-    Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made meanwhile.
+    Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made or changed meanwhile.
     """
     now = timezone.now()
     run = Import.objects.select_for_update().select_related("workspace").get(pk=run.pk)
     if run.state != ImportState.CHECKED:
         raise WrongState("This import is not waiting to be started.")
+    wishes.refuse_changed(run, CustomField.objects.filter(workspace=run.workspace_id))
     made = _new_list(run, by)
     run.lists.add(*made)
     Import.objects.filter(pk=run.pk).update(
