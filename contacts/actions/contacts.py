@@ -12,6 +12,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts.actions.erasure import refuse_erased
 from contacts.actions.subscriptions import check_consent, subscribe
+from contacts.collisions import again_when_ended
 from contacts.models import Contact, FormerContact, List
 from contacts.queries.contacts import contact_at
 
@@ -114,6 +115,7 @@ def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User) -> Co
     return held
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def delete(contact: Contact, *, by: User) -> None:
     """Delete the contact for good, with subscriptions and consent; a suppression of the address stays."""

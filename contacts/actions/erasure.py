@@ -10,6 +10,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts import fingerprints, masking, registry
 from contacts.bulk.forgetting import forget as forget_bulk
+from contacts.collisions import again_when_ended
 from contacts.models import (
     Contact,
     CustomField,
@@ -77,6 +78,7 @@ def refuse_erased(workspace: Workspace, email: str, *, asked_back: bool = False,
     record(by, "erasure.lifted", email, workspace=workspace)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def erase(contact: Contact, *, by: User) -> None:
     """Take away all that is held on the person; of the address a keyed hash stays, by which it is known if it returns.

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts.actions import following
+from contacts.collisions import again_when_ended
 from contacts.importing.columns import key_of
 from contacts.models import CustomField
 
@@ -71,6 +72,7 @@ def create(workspace: Workspace, *, type: str, settings: Settings, by: User) -> 
     return made
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def change(
     held: CustomField, *, settings: Settings, renamed: Mapping[str, str | None] | None = None, by: User
@@ -110,6 +112,7 @@ def move(held: CustomField, *, up: bool, by: User) -> None:
     record(by, "field.moved", held)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def delete(field: CustomField, *, by: User) -> int:
     """Delete the field and every contact's value of it. Returns: how many contacts had one."""

@@ -10,6 +10,7 @@ from accounts.errors import Refusal
 from accounts.models import User, record
 from contacts import registry
 from contacts.actions.suppression import suppress
+from contacts.collisions import again_when_ended
 from contacts.models import (
     Contact,
     FormerContact,
@@ -36,6 +37,7 @@ class CannotMerge(Refusal):
     status = 409
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def merge(kept: Contact, gone: Contact, *, taken: set[str], by: User) -> None:
     """Give the kept contact all that the other one has, and delete that one.

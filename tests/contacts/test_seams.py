@@ -1,8 +1,12 @@
 """Where two deeds meet over the same person: imports, merging, bulk actions, erasure, fields and segments."""
 
 import datetime
+import errno
+import threading
+import time
 
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from contacts.actions import bulk, erasure, fields, growth, merging, segments, tags
@@ -12,6 +16,7 @@ from contacts.chosen import of_ids
 from contacts.jobs import run_bulk, take_snapshot
 from contacts.models import (
     BulkChunk,
+    BulkRun,
     Contact,
     Export,
     Import,
@@ -23,6 +28,7 @@ from contacts.models import (
 from contacts.queries import growth as growing
 from contacts.segments import matching
 from tests.builders import a_contact, a_field, a_list, a_segment, a_tag
+from tests.contacts.importing import upload
 from tests.contacts.imports import carried_out
 
 pytestmark = pytest.mark.django_db
@@ -235,3 +241,82 @@ def test_a_failed_import_can_be_undone_after_its_file_was_deleted(an_import, wor
     actions.undo(run, by=bob)
     assert carried_out(run).state == ImportState.UNDONE
     assert not Contact.objects.exists()
+
+
+def test_a_file_that_finds_no_room_is_refused_in_words_and_leaves_nothing(
+    sign_in, bob, workspace, monkeypatch, settings
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("django.core.files.storage.filesystem.locks.lock", full)
+    answer = upload(sign_in(bob), b"email\nanna@example.com\n")
+    assert answer.status_code == 422
+    assert "no room left" in answer.text
+    assert [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()] == []
+    assert not Import.objects.exists()
+
+
+# --- At once ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("deed", ["tag", "field"])
+def test_a_deed_that_meets_another_one_over_the_same_people_waits_for_it(workspace, bob, deed):
+    """The other one holds the first by address and asks for the last; whichever order the deed takes, it is done."""
+    last, first = a_contact(workspace, "z@example.com"), a_contact(workspace, "a@example.com")
+    city, tag = a_field(workspace), a_tag(workspace, "VIP", last, first)
+    Contact.objects.update(attributes={"city": "Bonn"})
+    deeds = {
+        "tag": lambda: tags.delete(tag, by=bob),
+        "field": lambda: fields.delete(city, by=bob),
+    }
+    outcome = []
+
+    def do():
+        try:
+            outcome.append(deeds[deed]())
+        except Exception as error:
+            outcome.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=do)
+    with transaction.atomic():
+        Contact.objects.select_for_update(no_key=True).get(pk=first.pk)
+        thread.start()
+        time.sleep(0.4)
+        try:
+            with transaction.atomic():
+                Contact.objects.select_for_update(no_key=True).get(pk=last.pk)
+        except OperationalError:
+            pytest.fail("the one that came first was ended")
+    thread.join(20)
+    assert not isinstance(outcome[0], Exception)
+    assert not Contact.objects.filter(
+        **{"tag_ids__contains": [tag.pk]} if deed == "tag" else {"pk": 0}
+    ).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_clock_does_not_wait_for_a_run_that_is_at_work(workspace, bob):
+    """A long step holds the run's row; its worker lives, however old its last sign is."""
+    old = timezone.now() - datetime.timedelta(minutes=5)
+    run = BulkRun.objects.create(
+        workspace=workspace, action="add_tags", name="Tag", state="running", progress_at=old
+    )
+    done = []
+
+    def tick():
+        try:
+            done.append(bulk.requeue_silent())
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        BulkRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+        thread = threading.Thread(target=tick)
+        thread.start()
+        thread.join(5)
+        assert done == [0]
+    assert bulk.requeue_silent() == 1
