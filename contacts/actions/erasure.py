@@ -30,7 +30,7 @@ MENTIONS: Final = {
     "contacts_bulkrun": ["name", "whom", "chosen", "parameters", "error"],
     "contacts_export": ["name", "chosen"],
     "contacts_import": ["file_name", "consent_note", "error", "mapping", "findings", "tags", "new_list"],
-    "contacts_segment": ["name", "rules"],
+    "contacts_segment": ["name", "rules", "taken_from"],
     "contacts_suppression": ["note"],
 }
 FORGET_VALUE: Final = """

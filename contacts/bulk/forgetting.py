@@ -30,7 +30,7 @@ UPDATE contacts_bulkchunk b SET earlier = b.earlier || jsonb_build_object('value
 
 
 def forget(workspace_id: int, contact_ids: list[int], emails: list[str]) -> None:
-    """emails: in lower case."""
+    """emails: in lower case; none: it is the contacts alone that go."""
     values: dict[str, Any] = {"workspace": workspace_id, "ids": contact_ids, "emails": emails}
     with connection.cursor() as cursor:
         cursor.execute(FORGET, values)
