@@ -20,6 +20,10 @@ class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
     """The run was canceled, or another worker has taken it over."""
 
 
+class Leaving(Exception):  # noqa: N818  (an answer, not a fault)
+    """This worker was told to stop, between two steps: the next one goes on."""
+
+
 def is_free(now: datetime.datetime) -> Q:
     """A worker may take it: it is queued, or who had it is taken for dead."""
     return Q(state=QUEUED) | Q(state=RUNNING, progress_at__lt=_silent_before(now))

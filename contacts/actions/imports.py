@@ -19,6 +19,7 @@ from contacts import runs
 from contacts.importing import reader, stage, wishes
 from contacts.importing.columns import key_of
 from contacts.importing.merge import Counts
+from contacts.importing.run import JOB
 from contacts.models import (
     CustomField,
     Import,
@@ -35,7 +36,6 @@ from contacts.models import (
 from contacts.models.imports import UNDO_TIME
 
 log = logging.getLogger(__name__)
-JOB = "contacts.jobs.run_import"
 KEEP_DAYS = 7  # a file that nobody went on with
 FORGET_SLICES = 20  # at a tick of the clock
 

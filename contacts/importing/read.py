@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.errors import Refusal
 from contacts import yielding
 from contacts.importing import cells, people, reader, stage
-from contacts.importing.signs import alive
+from contacts.importing.signs import alive, stay
 from contacts.models import CustomField, FieldType, Import, ImportMode, ImportRefusal
 from contacts.queries import erasure
 
@@ -100,6 +100,7 @@ def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     shift = yielding.Shift()
     with reader.opened(run.file) as raw:
         for block in _blocks(reader.rows(raw, reading)):
+            stay()
             _add(run, people.understand(block, columns, erased))
             shift.rest()
 

@@ -8,12 +8,15 @@ import time
 import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
+from accounts.queue import leaving
 from contacts.actions import bulk, erasure, fields, growth, merging, segments, tags
 from contacts.actions import imports as actions
 from contacts.actions.bulk import Plan, Whom
 from contacts.chosen import of_ids
-from contacts.jobs import run_bulk, take_snapshot
+from contacts.importing import signs, stage
+from contacts.jobs import run_bulk, run_import, take_snapshot
 from contacts.models import (
     BulkChunk,
     BulkRun,
@@ -320,3 +323,61 @@ def test_the_clock_does_not_wait_for_a_run_that_is_at_work(workspace, bob):
         thread.join(5)
         assert done == [0]
     assert bulk.requeue_silent() == 1
+
+
+# --- Workers that are told to stop --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["check", "import", "undo"])
+def test_a_worker_told_to_stop_leaves_the_import_to_the_next_one(
+    an_import, workspace, bob, monkeypatch, phase
+):
+    monkeypatch.setattr(stage, "SLICE_ROWS", 2)
+    monkeypatch.setattr("contacts.importing.read.CHUNK_ROWS", 2)
+    run = an_import("email\n" + "\n".join(f"p{number}@example.com" for number in range(7)))
+    if phase == "check":
+        Import.objects.filter(pk=run.pk).update(task="check")
+    if phase == "undo":
+        carried_out(run)
+        actions.undo(run, by=bob)
+    steps, real = [], signs.alive
+
+    def alive(*args, **values):
+        real(*args, **values)
+        steps.append(values)
+        if len(steps) == 4:
+            leaving.set()
+
+    for place in ("run", "read", "undo"):
+        monkeypatch.setattr(f"contacts.importing.{place}.alive", alive)
+    try:
+        assert run_import(import_id=run.pk)["outcome"] == "left"
+    finally:
+        leaving.clear()
+    run.refresh_from_db()
+    assert run.state == ImportState.QUEUED
+    run = carried_out(run)
+    assert run.state == {"check": "checked", "import": "done", "undo": "undone"}[phase], run.error
+    assert Contact.objects.count() == {"check": 0, "import": 7, "undo": 0}[phase]
+
+
+@pytest.mark.parametrize("of", ["import", "bulk"])
+def test_the_hour_that_rq_gives_a_job_fails_nothing(an_import, workspace, bob, monkeypatch, of):
+    """It is taken up again by the clock, as of a killed worker."""
+
+    def over(*_, **__):
+        raise JobTimeoutException
+
+    monkeypatch.setattr("contacts.importing.merge.merge", over)
+    monkeypatch.setattr("contacts.bulk.run._do_chunk", over)
+    if of == "import":
+        run = an_import("email\nanna@example.com\n")
+        with pytest.raises(JobTimeoutException):
+            run_import(import_id=run.pk)
+    else:
+        anna = a_contact(workspace)
+        run = bulk.ask(workspace, Plan("suppress", "Suppress", {}), Whom(of_ids([anna.pk]), "Anna"), by=bob)
+        with pytest.raises(JobTimeoutException):
+            run_bulk(bulk_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("running", "")
