@@ -1,4 +1,4 @@
-"""Two deeds that write to the same people in another order each wait for the other; PostgreSQL ends one of them."""
+"""Two deeds that write to the same people in different orders wait for each other; PostgreSQL ends one of them."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +13,10 @@ Result = TypeVar("Result")
 
 
 def again_when_ended(deed: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Do a deed of one transaction anew when it was the one that was ended, so that nobody sees an error."""
+    """Do a deed of one transaction anew when it was the one that was ended, so that nobody sees an error.
+
+    The deed leaves what it is given as it was: `instance.delete()` would take the id away.
+    """
 
     @wraps(deed)
     def done(*args: Given.args, **kwargs: Given.kwargs) -> Result:

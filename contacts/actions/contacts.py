@@ -123,7 +123,7 @@ def delete(contact: Contact, *, by: User) -> None:
     record(by, "contact.deleted", contact)
     forget_bulk(contact.workspace_id, [contact.pk], [])
     ImportBefore.objects.filter(run__workspace=contact.workspace_id, contact_id=contact.pk).delete()
-    contact.delete()
+    Contact.objects.filter(pk=contact.pk).delete()
 
 
 def _merged(held: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:

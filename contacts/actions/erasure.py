@@ -97,7 +97,7 @@ def erase(contact: Contact, *, by: User) -> None:
     Suppression.objects.of(workspace).filter(email__in=person.emails).delete()
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=workspace.pk)
-    contact.delete()
+    Contact.objects.filter(pk=contact.pk).delete()
     key_name = fingerprints.key_name()
     ErasedAddress.objects.bulk_create(
         (

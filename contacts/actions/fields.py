@@ -122,7 +122,7 @@ def delete(field: CustomField, *, by: User) -> int:
         forgotten = cursor.rowcount
     following.forget_values(field)
     record(by, "field.deleted", field)
-    field.delete()
+    CustomField.objects.filter(pk=field.pk).delete()
     return forgotten
 
 

@@ -154,7 +154,7 @@ def delete(held: Tag, *, by: User) -> None:
 def _remove(held: Tag, *, into_id: int | None) -> None:
     workspace, pk = held.workspace, held.pk
     TagCleanup.objects.filter(workspace=workspace, into_id=pk).update(into_id=into_id)
-    held.delete()
+    Tag.objects.filter(pk=pk).delete()
     if _replaced(workspace.pk, pk, into_id) < CHUNK:
         return
     left = TagCleanup.objects.create(workspace=workspace, tag_id=pk, into_id=into_id)

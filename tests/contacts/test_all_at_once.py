@@ -19,7 +19,7 @@ from contacts.queries.contacts import Finder
 from contacts.queries.erasure import refused_addresses
 from tests.builders import a_contact, a_field, a_list, a_tag
 
-PEOPLE = 400
+PEOPLE = 1500
 
 
 def a_started_import(workspace, by, lists, numbers):
