@@ -7,7 +7,7 @@ from accounts.models import Workspace
 from contacts.actions import tags
 from contacts.importing.merge import Wishes
 from contacts.importing.read import field_is_gone
-from contacts.models import CustomField, Import, Tag
+from contacts.models import CustomField, Import, OptIn, SubscriptionStatus, Tag
 
 
 def of_check(run: Import) -> tuple[Wishes, list[str]]:
@@ -52,6 +52,11 @@ def made_tags(run: Import) -> dict[str, int]:
     for name in names:  # the database lowers a few letters in another way
         if name.lower() not in found:
             found[name.lower()] = tags.named(run.workspace, [name], by=run.created_by)[0].pk
+    if run.status == SubscriptionStatus.PENDING and (deaf := run.lists.exclude(opt_in=OptIn.DOUBLE).first()):
+        raise Refusal(
+            f"“{deaf}” is single opt-in by now and asks nobody to confirm, so the rest was not taken. "
+            "Make it double opt-in again, or import the file anew."
+        )
     return found
 
 

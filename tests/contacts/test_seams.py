@@ -11,7 +11,7 @@ from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from accounts.queue import leaving
-from contacts.actions import bulk, erasure, fields, growth, merging, segments, tags
+from contacts.actions import bulk, erasure, fields, growth, lists, merging, segments, tags
 from contacts.actions import imports as actions
 from contacts.actions.bulk import Plan, Whom
 from contacts.chosen import of_ids
@@ -187,6 +187,16 @@ def test_an_import_whose_field_changed_after_the_check_says_so(an_import, worksp
     run = carried_out(run)
     assert run.state == ImportState.FAILED
     assert "Size" in run.error or "size" in run.error
+    assert not Contact.objects.exists()
+
+
+def test_nobody_is_left_unconfirmed_on_a_list_that_asks_nobody_any_more(an_import, workspace, bob):
+    club = a_list(workspace, "Club", opt_in="double")
+    run = an_import("email\nanna@example.com\n", lists=[club], status="pending")
+    lists.change(club, name="Club", description="", opt_in="single", by=bob)
+    run = carried_out(run)
+    assert run.state == ImportState.FAILED
+    assert "“Club” is single opt-in" in run.error
     assert not Contact.objects.exists()
 
 
