@@ -241,6 +241,13 @@ def test_what_an_import_found_says_nothing_of_who_was_erased(an_import, workspac
     assert email not in str(run.findings) + str(run.tags)
 
 
+def test_of_an_erased_person_in_a_file_the_number_alone_is_kept(an_import, workspace, ada):
+    erasure.erase(a_contact(workspace, "annabel@example.com"), by=ada)
+    run = an_import("email,name\nANNABEL@example.com,Annabel\nben@example.com,Ben\n", started=False)
+    assert list(run.refusals.values_list("row_number", "text")) == [(2, "")]
+    assert "asked to be erased" in run.refusals.get().reason
+
+
 # --- Files --------------------------------------------------------------------------------------------------
 
 
