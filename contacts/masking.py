@@ -1,5 +1,6 @@
 """Taking a person's address and full name out of what was written down about something else."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -30,19 +31,29 @@ def mask(
 
     Cost: a read of the workspace's rows; meant for tables of hundreds or thousands.
     """
+    values: dict[str, Any] = {"found": found, "mask": MASK, "workspace": workspace_id}
     for column in columns:
+        names = {"table": table, "column": column, "by": by}
         with connection.cursor() as cursor:
-            values: dict[str, Any] = {"found": found, "mask": MASK, "workspace": workspace_id}
-            cursor.execute(
-                STATEMENT.format(table=table, column=column, type=_type(table, column), by=by), values
-            )
+            if not _type(table, column).startswith("json"):
+                cursor.execute(MASK_TEXT.format(**names), values)
+                continue
+            cursor.execute(FIND_JSON.format(**names), values)
+            for pk, text in cursor.fetchall():
+                masked = {"id": pk, "value": json.dumps(_masked(json.loads(text), values))}
+                cursor.execute(KEEP_JSON.format(**names), masked)
 
 
-# An escape of JSON's own (\" or \\) stands in no address that Volley takes.
-STATEMENT: Final = """
-UPDATE {table} SET {column} = regexp_replace({column}::text, %(found)s, %(mask)s, 'gi')::{type}
- WHERE {by} = %(workspace)s AND {column}::text ~* %(found)s
+MASK_TEXT: Final = """
+UPDATE {table} SET {column} = regexp_replace({column}, %(found)s, %(mask)s, 'gi')
+ WHERE {by} = %(workspace)s AND {column} ~* %(found)s
 """
+# An escape of JSON's own (\" or \\) stands in no address that Volley takes.
+FIND_JSON: Final = (
+    "SELECT id, {column}::text FROM {table} WHERE {by} = %(workspace)s AND {column}::text ~* %(found)s"
+)
+MASK_ONE: Final = "SELECT regexp_replace(%(held)s, %(found)s, %(mask)s, 'gi')"
+KEEP_JSON: Final = "UPDATE {table} SET {column} = %(value)s WHERE id = %(id)s"
 
 
 def _type(table: str, column: str) -> str:
@@ -53,6 +64,19 @@ def _type(table: str, column: str) -> str:
             [table, column],
         )
         return str(cursor.fetchone()[0])
+
+
+def _masked(held: Any, values: dict[str, Any]) -> Any:
+    """JSON with what is found in its texts masked; numbers and signs are no part of anybody's name."""
+    if isinstance(held, dict):
+        return {key: _masked(each, values) for key, each in held.items()}
+    if isinstance(held, list):
+        return [_masked(each, values) for each in held]
+    if not isinstance(held, str):
+        return held
+    with connection.cursor() as cursor:
+        cursor.execute(MASK_ONE, {**values, "held": held})
+        return cursor.fetchone()[0]
 
 
 def _literally(text: str) -> str:

@@ -20,6 +20,10 @@ class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
     """The run was canceled, or another worker has taken it over."""
 
 
+class Leaving(Exception):  # noqa: N818  (an answer, not a fault)
+    """This worker was told to stop, between two steps: the next one goes on."""
+
+
 def is_free(now: datetime.datetime) -> Q:
     """A worker may take it: it is queued, or who had it is taken for dead."""
     return Q(state=QUEUED) | Q(state=RUNNING, progress_at__lt=_silent_before(now))
@@ -39,7 +43,9 @@ def requeue_silent(model: type[Import] | type[Export] | type[BulkRun], queue: Ca
     count = 0
     for pk in silent.values_list("pk", flat=True):
         with transaction.atomic():
-            if silent.filter(pk=pk).update(state=QUEUED, progress_at=now):
+            # Who holds the row is at work on a long step, and lives; the clock waits for nobody.
+            held = silent.select_for_update(of=("self",), no_key=True, skip_locked=True).filter(pk=pk)
+            if held.exists() and model.objects.filter(pk=pk).update(state=QUEUED, progress_at=now):
                 queue(pk)
                 count += 1
     return count

@@ -36,6 +36,12 @@ MENTIONS: Final = {
 }
 
 FORGET_EVENTS: Final = "UPDATE delivery_event SET contact_id = NULL, url = '' WHERE contact_id = ANY(%(ids)s)"
+# Of a contact that was deleted before, what they did is nobody's; a link may still name them. By event_mailing_idx.
+FORGET_LINKS: Final = """
+UPDATE delivery_event e SET url = ''
+ WHERE e.contact_id IS NULL AND (e.url ~* %(found)s OR e.url ~* %(parts)s)
+   AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
+"""
 MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
 
 
@@ -54,6 +60,7 @@ def erase(person: Person) -> None:
         "parts": masking.pattern(_parts(person)),
     }
     with connection.cursor() as cursor:
+        cursor.execute(FORGET_LINKS.format(whose=BY_ADDRESS), values)
         for whose in (BY_CONTACT, BY_ADDRESS):
             cursor.execute(FORGET.format(whose=whose), values)
         cursor.execute(FORGET_EVENTS, values)

@@ -12,7 +12,9 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts.actions.erasure import refuse_erased
 from contacts.actions.subscriptions import check_consent, subscribe
-from contacts.models import Contact, FormerContact, List
+from contacts.bulk.forgetting import forget as forget_bulk
+from contacts.collisions import again_when_ended
+from contacts.models import Contact, FormerContact, ImportBefore, List
 from contacts.queries.contacts import contact_at
 
 
@@ -114,11 +116,14 @@ def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User) -> Co
     return held
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def delete(contact: Contact, *, by: User) -> None:
     """Delete the contact for good, with subscriptions and consent; a suppression of the address stays."""
     record(by, "contact.deleted", contact)
-    contact.delete()
+    forget_bulk(contact.workspace_id, [contact.pk], [])
+    ImportBefore.objects.filter(run__workspace=contact.workspace_id, contact_id=contact.pk).delete()
+    Contact.objects.filter(pk=contact.pk).delete()
 
 
 def _merged(held: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts import fingerprints, masking, registry
 from contacts.bulk.forgetting import forget as forget_bulk
+from contacts.collisions import again_when_ended
 from contacts.models import (
     Contact,
     CustomField,
@@ -28,13 +29,21 @@ from contacts.registry import Person
 MENTIONS: Final = {
     "contacts_bulkrun": ["name", "whom", "chosen", "parameters", "error"],
     "contacts_export": ["name", "chosen"],
-    "contacts_import": ["file_name", "consent_note", "error"],
-    "contacts_segment": ["name", "rules"],
+    "contacts_import": ["file_name", "consent_note", "error", "mapping", "findings", "tags", "new_list"],
+    "contacts_segment": ["name", "rules", "taken_from"],
     "contacts_suppression": ["note"],
 }
 FORGET_VALUE: Final = """
 UPDATE contacts_contact SET attributes = attributes - %s
  WHERE workspace_id = %s AND attributes @> jsonb_build_object(%s::text, %s::text)
+"""
+# The same of what imports keep to be undone. Cost: a scan of it.
+FORGET_BEFORE: Final = """
+UPDATE contacts_importbefore b SET attributes = (
+       SELECT COALESCE(jsonb_object_agg(key, value), '{}') FROM jsonb_each(b.attributes) AS e
+        WHERE lower(value #>> '{}') <> ALL (%(emails)s))
+ WHERE b.run_id IN (SELECT id FROM contacts_import WHERE workspace_id = %(workspace)s)
+   AND EXISTS (SELECT FROM jsonb_each_text(b.attributes) AS e WHERE lower(e.value) = ANY (%(emails)s))
 """
 # A line of the trail that is about the person alone says so; one that names them among others keeps the rest.
 TRAIL_OF_ONE: Final = "verb LIKE 'contact.%%' OR verb LIKE 'suppression.%%'"
@@ -69,6 +78,7 @@ def refuse_erased(workspace: Workspace, email: str, *, asked_back: bool = False,
     record(by, "erasure.lifted", email, workspace=workspace)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def erase(contact: Contact, *, by: User) -> None:
     """Take away all that is held on the person; of the address a keyed hash stays, by which it is known if it returns.
@@ -82,12 +92,12 @@ def erase(contact: Contact, *, by: User) -> None:
         forget(person)
     _forget_refused_rows(person)
     _forget_values(person)
-    forget_bulk(workspace.pk, person.contact_ids)
+    forget_bulk(workspace.pk, person.contact_ids, person.emails)
     ImportBefore.objects.filter(run__workspace=workspace, contact_id__in=person.contact_ids).delete()
     Suppression.objects.of(workspace).filter(email__in=person.emails).delete()
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=workspace.pk)
-    contact.delete()
+    Contact.objects.filter(pk=contact.pk).delete()
     key_name = fingerprints.key_name()
     ErasedAddress.objects.bulk_create(
         (
@@ -123,6 +133,8 @@ def _forget_values(person: Person) -> None:
         for email in person.spellings:
             with connection.cursor() as cursor:
                 cursor.execute(FORGET_VALUE, [field.key, person.workspace.pk, field.key, email])
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_BEFORE, {"workspace": person.workspace.pk, "emails": person.emails})
 
 
 def _forget_refused_rows(person: Person) -> None:

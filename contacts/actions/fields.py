@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
+from contacts.actions import following
+from contacts.collisions import again_when_ended
 from contacts.importing.columns import key_of
-from contacts.models import CustomField, Segment
+from contacts.models import CustomField
 
 # Cost: a scan of the workspace's contacts; writes those that hold a value.
 FORGET: Final = """
@@ -70,6 +72,7 @@ def create(workspace: Workspace, *, type: str, settings: Settings, by: User) -> 
     return made
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def change(
     held: CustomField, *, settings: Settings, renamed: Mapping[str, str | None] | None = None, by: User
@@ -82,7 +85,10 @@ def change(
     followed = 0
     if renamed:
         followed = _follow(held, renamed)
-        _follow_in_segments(held, renamed)
+        following.rename_options(held, renamed)
+        # A removed one's rules match nobody, as they say.
+        names = {old: new for old, new in renamed.items() if new is not None}
+        following.rename_in_segments(held.workspace, f"attribute:{held.key}", names)
     CustomField.objects.filter(pk=held.pk).update(**vars(settings))
     if settings.label != held.label:
         record(by, "field.renamed", settings.label, workspace=held.workspace)
@@ -106,6 +112,7 @@ def move(held: CustomField, *, up: bool, by: User) -> None:
     record(by, "field.moved", held)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def delete(field: CustomField, *, by: User) -> int:
     """Delete the field and every contact's value of it. Returns: how many contacts had one."""
@@ -113,8 +120,9 @@ def delete(field: CustomField, *, by: User) -> int:
     with connection.cursor() as cursor:
         cursor.execute(FORGET, named)
         forgotten = cursor.rowcount
+    following.forget_values(field)
     record(by, "field.deleted", field)
-    field.delete()
+    CustomField.objects.filter(pk=field.pk).delete()
     return forgotten
 
 
@@ -129,29 +137,3 @@ def _follow(held: CustomField, renamed: Mapping[str, str | None]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(RENAME, values)
         return cursor.rowcount
-
-
-def _follow_in_segments(held: CustomField, renamed: Mapping[str, str | None]) -> None:
-    """Rules that ask for a renamed option ask for its new name; those of a removed one match nobody, as they say."""
-    names = {old: new for old, new in renamed.items() if new is not None}
-    for segment in Segment.objects.of(held.workspace).select_for_update():
-        rules = _renamed(segment.rules, f"attribute:{held.key}", names)
-        if rules != segment.rules:
-            Segment.objects.filter(pk=segment.pk).update(rules=rules, updated_at=timezone.now())
-
-
-def _renamed(rules: Any, subject: str, names: Mapping[str, str]) -> Any:
-    """The rules, groups in groups, with the subject's values called anew."""
-    if isinstance(rules, list):
-        return [_renamed(each, subject, names) for each in rules]
-    if not isinstance(rules, dict):
-        return rules
-    if rules.get("subject") != subject:
-        return {key: _renamed(held, subject, names) for key, held in rules.items()}
-    value = rules.get("value")
-    if isinstance(value, list):
-        return {
-            **rules,
-            "value": [names.get(each, each) if isinstance(each, str) else each for each in value],
-        }
-    return {**rules, "value": names.get(value, value)} if isinstance(value, str) else rules

@@ -1,6 +1,7 @@
 """Uploading a file; checking, starting, cancelling and undoing its import; bringing back and forgetting what is old."""
 
 import datetime
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
 from contacts import runs
-from contacts.importing import reader, stage
+from contacts.importing import reader, stage, wishes
 from contacts.importing.columns import key_of
 from contacts.importing.merge import Counts
+from contacts.importing.run import JOB
 from contacts.models import (
     CustomField,
     Import,
@@ -33,9 +35,14 @@ from contacts.models import (
 )
 from contacts.models.imports import UNDO_TIME
 
-JOB = "contacts.jobs.run_import"
+log = logging.getLogger(__name__)
 KEEP_DAYS = 7  # a file that nobody went on with
 FORGET_SLICES = 20  # at a tick of the clock
+
+
+class NotStored(Refusal):
+    code = "not_stored"
+    status = 507
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Plan:
 def upload(file: File, *, workspace: Workspace, by: User) -> Import:
     """Keep the file, a workbook as CSV for each sheet, with guesses at how it reads.
 
-    Raises: NotAFile: empty, no text nor workbook nor ZIP of one, or without rows.
+    Raises: NotAFile: empty, no text nor workbook nor ZIP of one, or without rows. NotStored.
     """
     name = (file.name or "contacts.csv").replace("\0", "")[-255:]
     with reader.unpacked(file) as plain:
@@ -74,13 +81,25 @@ def upload(file: File, *, workspace: Workspace, by: User) -> Import:
         reading = reader.guess(plain.file)  # type: ignore[arg-type]
         plain.seek(0)
         run = Import(workspace=workspace, file_name=name, created_by=by, **_reading(reading))
-        run.file.save(f"{uuid.uuid4().hex}.{'zip' if reading.sheet else 'csv'}", plain, save=False)
+        _store(run, plain, f"{uuid.uuid4().hex}.{'zip' if reading.sheet else 'csv'}")
     try:
         _keep(run, by)
     except BaseException:
         run.file.storage.delete(run.file.name or "")
         raise
     return run
+
+
+def _store(run: Import, plain: File, name: str) -> None:
+    """Raises: NotStored, with nothing of the file left."""
+    try:
+        run.file.save(name, plain, save=False)
+    except OSError as error:
+        log.exception("import.not_stored name=%s", name)
+        run.file.storage.delete(run.file.field.generate_filename(run, name))
+        raise NotStored(
+            "The file could not be stored: there may be no room left. Tell your administrator."
+        ) from error
 
 
 @transaction.atomic(durable=True)
@@ -123,12 +142,13 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
 def start(run: Import, *, by: User) -> None:
     """Make the new fields and the new list, and queue the import as it was checked.
 
-    Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made meanwhile.
+    Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made or changed meanwhile.
     """
     now = timezone.now()
     run = Import.objects.select_for_update().select_related("workspace").get(pk=run.pk)
     if run.state != ImportState.CHECKED:
         raise WrongState("This import is not waiting to be started.")
+    wishes.refuse_changed(run, CustomField.objects.filter(workspace=run.workspace_id))
     made = _new_list(run, by)
     run.lists.add(*made)
     Import.objects.filter(pk=run.pk).update(

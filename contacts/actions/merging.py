@@ -3,13 +3,14 @@
 import datetime
 from typing import Any, Final
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from accounts.errors import Refusal
 from accounts.models import User, record
 from contacts import registry
 from contacts.actions.suppression import suppress
+from contacts.collisions import again_when_ended
 from contacts.models import (
     Contact,
     FormerContact,
@@ -20,6 +21,12 @@ from contacts.models import (
 from contacts.queries import erasure
 from contacts.queries.contacts import suppression_of
 
+# Snapshots hold who it was, as the contact that stays.
+MOVE_MEMBER: Final = """
+WITH held AS (DELETE FROM contacts_segmentmember WHERE contact_id = %(gone)s RETURNING segment_id)
+INSERT INTO contacts_segmentmember (segment_id, contact_id) SELECT segment_id, %(kept)s FROM held
+ON CONFLICT DO NOTHING
+"""
 NAMES: Final = ("email", "first_name", "last_name")
 # The person's own wish, whichever of their addresses it came from; a bounce is the address's alone.
 WISHES: Final = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINT)
@@ -30,6 +37,7 @@ class CannotMerge(Refusal):
     status = 409
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def merge(kept: Contact, gone: Contact, *, taken: set[str], by: User) -> None:
     """Give the kept contact all that the other one has, and delete that one.
@@ -40,6 +48,8 @@ def merge(kept: Contact, gone: Contact, *, taken: set[str], by: User) -> None:
     """
     kept, gone = _locked(kept, gone)
     _merge_lists(kept, gone)
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE_MEMBER, {"kept": kept.pk, "gone": gone.pk})
     wish = _wish(kept, gone)
     for give in registry.merge:
         give(kept, gone)

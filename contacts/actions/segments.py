@@ -132,8 +132,10 @@ def requeue_untaken() -> int:
     """Queue snapshots again whose job got lost; for the clock. Returns how many."""
     before = timezone.now() - SILENCE
     waiting = Segment.objects.filter(kind=SegmentKind.SNAPSHOT, taken_at=None, updated_at__lt=before)
-    found = list(waiting.values_list("pk", flat=True))
     with transaction.atomic():
+        # One that is being written is locked, and waited for by nobody.
+        locked = waiting.select_for_update(no_key=True, skip_locked=True)
+        found = list(locked.values_list("pk", flat=True))
         Segment.objects.filter(pk__in=found).update(updated_at=timezone.now())
         for pk in found:
             enqueue(SNAPSHOT_JOB, queue="bulk", segment_id=pk)

@@ -10,6 +10,8 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
+from contacts.actions.following import rename_in_segments
+from contacts.collisions import again_when_ended
 from contacts.models import Contact, Tag, TagCleanup
 from contacts.queries.tags import named as tag_named
 
@@ -30,12 +32,14 @@ FIND: Final = """
 SELECT id FROM contacts_tag
  WHERE workspace_id = %(workspace)s AND lower(name) IN (SELECT lower(n) FROM unnest(%(names)s::text[]) AS typed(n))
 """
-# By contact_tags_idx (`+ 0` forbids the workspace's), locked in the order of ids as by everybody who locks many.
+# By contact_tags_idx (`+ 0` forbids the workspace's), locked in the order of addresses as by everybody who locks many.
 REPLACE: Final = """
-WITH held AS (
+WITH chosen AS MATERIALIZED (
     SELECT id FROM contacts_contact
      WHERE workspace_id + 0 = %(workspace)s AND tag_ids @> ARRAY[%(old)s]::int[] AND NOT (tag_ids = '{}')
-     ORDER BY id LIMIT %(count)s FOR UPDATE)
+     ORDER BY id LIMIT %(count)s
+), held AS MATERIALIZED (
+    SELECT id FROM contacts_contact WHERE id = ANY(ARRAY(SELECT id FROM chosen)) ORDER BY lower(email) FOR NO KEY UPDATE)
 UPDATE contacts_contact c SET updated_at = %(at)s, tag_ids = CASE
        WHEN %(new)s::int IS NULL OR c.tag_ids @> ARRAY[%(new)s]::int[] THEN array_remove(c.tag_ids, %(old)s)
        ELSE array_replace(c.tag_ids, %(old)s, %(new)s) END
@@ -127,16 +131,19 @@ def rename(held: Tag, *, name: str, by: User) -> None:
         raise _taken(held.workspace, name, error) from None
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def merge(held: Tag, *, into: Tag, by: User) -> None:
-    """Give whoever has the one tag the other, and delete the one."""
+    """Give whoever has the one tag the other, and delete the one; segments ask for the other."""
     assert held.workspace_id == into.workspace_id
     if held.pk == into.pk:
         return
     record(by, "tag.merged", f"{held} → {into}", workspace=held.workspace)
+    rename_in_segments(held.workspace, "tags", {held.pk: into.pk})
     _remove(held, into_id=into.pk)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def delete(held: Tag, *, by: User) -> None:
     """Delete the tag; nobody has it from now on, and the contacts' own arrays follow, of many by a job."""
@@ -147,7 +154,7 @@ def delete(held: Tag, *, by: User) -> None:
 def _remove(held: Tag, *, into_id: int | None) -> None:
     workspace, pk = held.workspace, held.pk
     TagCleanup.objects.filter(workspace=workspace, into_id=pk).update(into_id=into_id)
-    held.delete()
+    Tag.objects.filter(pk=pk).delete()
     if _replaced(workspace.pk, pk, into_id) < CHUNK:
         return
     left = TagCleanup.objects.create(workspace=workspace, tag_id=pk, into_id=into_id)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contacts.bulk.statements import Counts, numbers
-from contacts.models import BulkChunk, BulkRun, Contact
+from contacts.models import BulkChunk, BulkRun, Contact, ImportBefore
 
 LOCK: Final = """
 SELECT count(*) FROM (
@@ -14,5 +14,6 @@ SELECT count(*) FROM (
 def delete(run: BulkRun, chunk: BulkChunk) -> Counts:
     """Whatever hangs on them goes, too, by Django's own knowledge of it; suppressions stay."""
     numbers(LOCK, run, chunk)
+    ImportBefore.objects.filter(run__workspace=run.workspace_id, contact_id__in=chunk.contact_ids).delete()
     _, by_kind = Contact.objects.of(run.workspace).filter(pk__in=chunk.contact_ids).delete()
     return Counts(by_kind.get(Contact._meta.label, 0))

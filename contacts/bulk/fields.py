@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from contacts import fitting
 from contacts.bulk.statements import LOCK_CONTACTS, Counts, numbers
 from contacts.chosen import Gone
 from contacts.models import BulkChunk, BulkRun, CustomField
@@ -40,6 +41,12 @@ SELECT count(*) FROM back
 
 
 def put(run: BulkRun, chunk: BulkChunk) -> Counts:
+    field = _field(run)
+    if (value := run.parameters["value"]) is not None:
+        try:
+            fitting.fit(field, value)
+        except fitting.Unfit as problem:
+            raise Gone(f"The field “{field}” was changed meanwhile: {problem}") from None
     values = _values(run)
     numbers(LOCK_CONTACTS, run, chunk)
     return Counts(*numbers(SET, run, chunk, **values))
@@ -51,9 +58,15 @@ def undo_put(run: BulkRun, chunk: BulkChunk) -> int:
     return numbers(UNDO_SET, run, chunk, **values)[0]
 
 
-def _values(run: BulkRun) -> dict[str, Any]:
-    field = CustomField.objects.filter(workspace=run.workspace_id, pk=run.parameters["field"]).first()
+def _field(run: BulkRun) -> CustomField:
+    field: CustomField | None = CustomField.objects.filter(
+        workspace=run.workspace_id, pk=run.parameters["field"]
+    ).first()
     if field is None:
         raise Gone("The field was deleted meanwhile.")
+    return field
+
+
+def _values(run: BulkRun) -> dict[str, Any]:
     value = run.parameters["value"]
-    return {"key": field.key, "value": None if value is None else json.dumps(value)}
+    return {"key": _field(run).key, "value": None if value is None else json.dumps(value)}

@@ -1,6 +1,6 @@
 """Taking somebody who is erased out of what bulk actions keep to be undone."""
 
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -18,7 +18,20 @@ UPDATE contacts_bulkchunk b SET earlier = b.earlier
  WHERE r.id = b.run_id AND r.workspace_id = %(workspace)s AND b.contact_ids && %(ids)s::bigint[]
 """
 
+# Another contact's earlier value may name them, as whoever recommended us: there is none then.
+FORGET_VALUES: Final = """
+UPDATE contacts_bulkchunk b SET earlier = b.earlier || jsonb_build_object('values', (
+       SELECT jsonb_agg(CASE WHEN lower(e ->> 1) = ANY (%(emails)s) THEN jsonb_build_array(e -> 0, NULL) ELSE e END)
+         FROM jsonb_array_elements(b.earlier -> 'values') AS e))
+  FROM contacts_bulkrun r
+ WHERE r.id = b.run_id AND r.workspace_id = %(workspace)s AND r.action = 'set_field'
+   AND EXISTS (SELECT FROM jsonb_array_elements(b.earlier -> 'values') AS e WHERE lower(e ->> 1) = ANY (%(emails)s))
+"""
 
-def forget(workspace_id: int, contact_ids: list[int]) -> None:
+
+def forget(workspace_id: int, contact_ids: list[int], emails: list[str]) -> None:
+    """emails: in lower case; none: it is the contacts alone that go."""
+    values: dict[str, Any] = {"workspace": workspace_id, "ids": contact_ids, "emails": emails}
     with connection.cursor() as cursor:
-        cursor.execute(FORGET, {"workspace": workspace_id, "ids": contact_ids})
+        cursor.execute(FORGET, values)
+        cursor.execute(FORGET_VALUES, values)

@@ -14,6 +14,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from accounts.errors import Refusal
 from accounts.queue import enqueue, leaving
@@ -54,8 +55,8 @@ def work(run_id: int) -> dict[str, int | str]:
         outcome = "stopped"
     except Refusal as refusal:
         outcome = _fail(run, refusal.message)
-    except OperationalError:
-        raise  # the database went away: the clock queues the run again
+    except (OperationalError, JobTimeoutException):
+        raise  # the database went away, or RQ's hour is over: the clock queues the run again
     except Exception:
         _fail(run, "Something unexpected stopped this. What was done before stays; tell your administrator.")
         raise

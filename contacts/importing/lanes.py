@@ -9,7 +9,7 @@ from typing import Final
 from django.db import connection
 
 from contacts import yielding
-from contacts.importing.signs import in_one_go
+from contacts.importing.signs import in_one_go, stay
 
 LANES: Final = 2  # connections of one import; more would keep others from theirs
 FEW: Final = 4  # slices that are not worth a second connection
@@ -53,6 +53,7 @@ def _work(waiting: _Waiting, step: Callable[[int], None]) -> None:
     shift = yielding.Shift()
     try:
         while (number := waiting.take()) is not None:
+            stay()
             in_one_go(partial(step, number))
             shift.rest()
     except BaseException:

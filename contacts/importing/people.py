@@ -64,6 +64,8 @@ def understand(
 
 def _refusal(row: Record, problems: dict[int, str], columns: Columns) -> tuple[int, str, str]:
     text = columns.delimiter.join(map(readable, row.cells))[:TEXT_SHOWN]
+    if problems[row.number] == ERASED:
+        text = ""  # nothing of them is kept again
     return row.number, text, readable(problems[row.number])[:300]
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.errors import Refusal
 from contacts import yielding
 from contacts.importing import cells, people, reader, stage
-from contacts.importing.signs import alive
+from contacts.importing.signs import alive, stay
 from contacts.models import CustomField, FieldType, Import, ImportMode, ImportRefusal
 from contacts.queries import erasure
 
@@ -80,6 +80,13 @@ def _attribute(field: CustomField, notation: str, *, is_new: bool = False) -> ce
     return cells.Attribute(field.key, label=field.label, kind=field.type, notation=notation, within=within)
 
 
+def _as_they_are(run: Import) -> dict[str, Any]:
+    """{key: [id, type, options]} of the fields that columns go to; see `wishes.refuse_changed`."""
+    keys = [role.removeprefix("attribute:") for role in run.mapping if isinstance(role, str)]
+    fields = CustomField.objects.filter(workspace=run.workspace_id, key__in=keys)
+    return {field.key: [field.pk, field.type, field.options] for field in fields}
+
+
 def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     with transaction.atomic():
         alive(run, done_count=0, total_count=0)
@@ -93,6 +100,7 @@ def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     shift = yielding.Shift()
     with reader.opened(run.file) as raw:
         for block in _blocks(reader.rows(raw, reading)):
+            stay()
             _add(run, people.understand(block, columns, erased))
             shift.rest()
 
@@ -141,6 +149,7 @@ def _findings(run: Import, fragments: dict[int, cells.Fragments], became_text: l
     labels = {role["key"]: role["label"] for role in run.mapping if isinstance(role, dict)}
     tags = next((each.names for each in fragments.values() if isinstance(each, cells.Tags)), [])
     return {
+        "fields": _as_they_are(run),
         "options": cells.options_of(fragments),
         "tags": tags,
         "became_text": [labels[key] for key in became_text],

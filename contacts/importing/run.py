@@ -9,17 +9,20 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from accounts.errors import Refusal
+from accounts.queue import enqueue
 from contacts import runs
 from contacts.importing import erased, lanes, merge, read, stage, undo, wishes
 from contacts.importing.signs import alive
 from contacts.models import Import, ImportState, ImportTask
 
 log = logging.getLogger(__name__)
+JOB: Final = "contacts.jobs.run_import"
 ANALYZE_PEOPLE: Final = 10_000  # a merge of so many makes the planner's statistics stale
 
 
@@ -38,8 +41,10 @@ def work(import_id: int) -> dict[str, int | str]:
     except OSError:
         log.exception("import.file_lost import=%s", run.pk)
         outcome = _fail(run, "The uploaded file can no longer be read. Upload it again.")
-    except OperationalError:
-        raise  # the database went away: the clock queues the run again
+    except runs.Leaving:
+        outcome = _leave(run)
+    except (OperationalError, JobTimeoutException):
+        raise  # the database went away, or RQ's hour is over: the clock queues the run again
     except Exception:
         _fail(run, f"Something unexpected stopped it: {WHERE[ImportTask(run.task)]} Tell your administrator.")
         raise
@@ -53,6 +58,15 @@ def _claim(import_id: int) -> Import | None:
         state=ImportState.RUNNING, claim=uuid.uuid4(), progress_at=now
     )
     return Import.objects.select_related("workspace", "created_by").get(pk=import_id) if claimed else None
+
+
+def _leave(run: Import) -> str:
+    """Let the next worker go on where this one, told to stop, has ended."""
+    with transaction.atomic():
+        mine = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, claim=run.claim)
+        if mine.update(state=ImportState.QUEUED):
+            enqueue(JOB, queue="bulk", import_id=run.pk)
+    return "left"
 
 
 def _fail(run: Import, message: str) -> str:

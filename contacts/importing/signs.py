@@ -7,6 +7,7 @@ import psycopg
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.queue import leaving
 from contacts import runs
 from contacts.importing.merge import ChangedMeanwhile
 from contacts.models import Import, ImportState
@@ -23,6 +24,12 @@ def alive(run: Import, **values: Any) -> None:
     mine = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, claim=run.claim)
     if not mine.update(progress_at=timezone.now(), **values):
         raise runs.Stopped
+
+
+def stay() -> None:
+    """Between two steps. Raises: Leaving: the worker was told to stop."""
+    if leaving.is_set():
+        raise runs.Leaving
 
 
 def in_one_go(step: Callable[[], Result]) -> Result:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from contacts import registry
 from contacts.importing.merge import LOOK_UP, QUICK
-from contacts.importing.signs import alive, in_one_go
+from contacts.importing.signs import alive, in_one_go, stay
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
 from contacts.never_joined import NEVER_JOINED
 
@@ -66,10 +66,12 @@ def take_back(run: Import) -> None:
     Raises: Stopped: another worker has it.
     """
     for number in run.slices.order_by("-number").values_list("number", flat=True):
+        stay()
         in_one_go(partial(_take_back, run, number))
     ended = ImportState.CANCELED if run.task == ImportTask.CANCEL else ImportState.UNDONE
     alive(run, state=ended, finished_at=timezone.now())
-    run.file.storage.delete(run.file.name or "")
+    if run.file:  # of one that failed it is deleted by its age
+        run.file.storage.delete(run.file.name or "")
 
 
 def _take_back(run: Import, number: int) -> None:

@@ -1,11 +1,13 @@
 """What an import is to do, put together from its row for each step anew: lists and fields may be deleted meanwhile."""
 
+from collections.abc import Iterable
+
 from accounts.errors import Refusal
 from accounts.models import Workspace
 from contacts.actions import tags
 from contacts.importing.merge import Wishes
 from contacts.importing.read import field_is_gone
-from contacts.models import CustomField, Import, Tag
+from contacts.models import CustomField, Import, OptIn, SubscriptionStatus, Tag
 
 
 def of_check(run: Import) -> tuple[Wishes, list[str]]:
@@ -19,13 +21,28 @@ def of_check(run: Import) -> tuple[Wishes, list[str]]:
 def of_import(run: Import, tag_ids: dict[str, int]) -> Wishes:
     """For writing.
 
-    Raises: Refusal: a list or a field is gone.
+    Raises: Refusal: a list or a field is gone, or a field was changed.
     """
     wanted = {role.removeprefix("attribute:") for role in run.mapping if role.startswith("attribute:")}
     fields = CustomField.objects.filter(workspace=run.workspace_id, key__in=wanted)
-    if missing := wanted - set(fields.values_list("key", flat=True)):
+    found = {field.key: field for field in fields}
+    if missing := wanted - {*found}:
         raise field_is_gone(min(missing))
+    refuse_changed(run, found.values())
     return _wishes(run, tag_ids)
+
+
+def refuse_changed(run: Import, fields: Iterable[CustomField]) -> None:
+    """Values were read by the fields as they were then; other options may have come, but none may have gone.
+
+    Raises: Refusal.
+    """
+    for field in fields:
+        pk, kind, options = run.findings.get("fields", {}).get(field.key, (field.pk, field.type, []))
+        if (field.pk, field.type) != (pk, kind) or {*options} - {*field.options}:
+            raise Refusal(
+                f"The field “{field}” was changed after the file was checked. Check the file again before it is imported."
+            )
 
 
 def made_tags(run: Import) -> dict[str, int]:
@@ -35,6 +52,11 @@ def made_tags(run: Import) -> dict[str, int]:
     for name in names:  # the database lowers a few letters in another way
         if name.lower() not in found:
             found[name.lower()] = tags.named(run.workspace, [name], by=run.created_by)[0].pk
+    if run.status == SubscriptionStatus.PENDING and (deaf := run.lists.exclude(opt_in=OptIn.DOUBLE).first()):
+        raise Refusal(
+            f"“{deaf}” is single opt-in by now and asks nobody to confirm, so the rest was not taken. "
+            "Make it double opt-in again, or import the file anew."
+        )
     return found
 
 

@@ -1,5 +1,7 @@
 """Erasing a person: nothing of them is left anywhere, the numbers stay, and the address is known if it returns."""
 
+import uuid
+
 import pytest
 from django.db import connection
 from django.urls import reverse
@@ -9,19 +11,23 @@ from accounts.models import AuditEntry, record
 from contacts import fingerprints
 from contacts.actions import erasure as actions
 from contacts.models import (
+    BulkChunk,
+    BulkRun,
     Contact,
     ErasedAddress,
     Export,
     FormerContact,
     Import,
+    ImportBefore,
     ImportRefusal,
     ImportState,
     Segment,
+    SegmentMember,
     Suppression,
 )
 from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
-from delivery.models import Delivery, InboxMessage, Mailing, SendingAccount
+from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount
 from delivery.queries import progress
 from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 from tests.people import a_workspace
@@ -93,12 +99,65 @@ def annabel(workspace):
         subject=f"Hello {FIRST}",
         source=f"To: {EMAIL}".encode(),
     )
+    traces_of_long_runs(workspace, annabel, run)
+    mailing = Mailing.objects.order_by("pk")[0]
+    for key, url in enumerate((f"https://acme.example/?email={EMAIL}", f"https://acme.example/{LAST}")):
+        Event.objects.create(
+            workspace=workspace,
+            contact=annabel,
+            mailing=mailing,
+            kind="clicked",
+            at=timezone.now(),
+            url=url,
+            key=uuid.uuid5(uuid.NAMESPACE_URL, str(key)),
+        )
     a_field(workspace, "Recommended by", key="by")
     a_contact(workspace, "friend@example.com", by=EMAIL, city="Bonn")
     a_campaign(workspace, state_reason=f"The account was refused: 550 {EMAIL}")
     record(None, "contact.created", annabel)
     record(None, "export.asked", f"Contacts, with “{EMAIL}”", workspace=workspace)
     return annabel
+
+
+def traces_of_long_runs(workspace, annabel, run):
+    """What is kept for days to undo imports and bulk actions, and what one that waits has read."""
+    before = {"run": run, "added_tag_ids": [], "updated_at": timezone.now()}
+    attributes = {"city": "Köln", "by": EMAIL}
+    ImportBefore.objects.create(
+        contact_id=annabel.pk, first_name=FIRST, last_name=LAST, attributes=attributes, **before
+    )
+    friend = a_contact(workspace, "friend2@example.com")
+    ImportBefore.objects.create(
+        contact_id=friend.pk, first_name="Tom", last_name="Jones", attributes={"by": EMAIL}, **before
+    )
+    Import.objects.filter(pk=run.pk).update(
+        findings={"tags": [EMAIL], "options": {"by": [EMAIL]}}, mapping=[{"label": EMAIL}], tags=[EMAIL]
+    )
+    deed = BulkRun.objects.create(
+        workspace=workspace,
+        action="set_field",
+        name=f"Set By to “{EMAIL}”",
+        whom=f"Contacts, with “{EMAIL}”",
+        chosen={"search": EMAIL},
+        parameters={"field": 1, "value": EMAIL},
+        state="done",
+    )
+    values = [[annabel.pk, "Köln"], [friend.pk, EMAIL]]
+    BulkChunk.objects.create(
+        run=deed, number=0, contact_ids=[annabel.pk, friend.pk], is_done=True, earlier={"values": values}
+    )
+    held = [{"contact_id": annabel.pk, "consent_source": f"Form of {EMAIL}"}]
+    BulkChunk.objects.create(
+        run=deed, number=1, contact_ids=[annabel.pk], is_done=True, earlier={"held": held}
+    )
+    snapshot = Segment.objects.create(
+        workspace=workspace,
+        name="Taken",
+        kind="snapshot",
+        taken_at=timezone.now(),
+        taken_from=f"Only {EMAIL}: E-mail is “{EMAIL}”",
+    )
+    SegmentMember.objects.create(segment=snapshot, contact=annabel)
 
 
 def traces(*words: str) -> list[str]:

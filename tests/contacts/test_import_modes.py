@@ -141,6 +141,8 @@ def test_a_choice_of_too_many_texts_becomes_a_text_field_with_every_cell_as_it_w
 
 
 def test_the_unconfirmed_are_pending_and_nobody_else_changes(an_import, workspace, news):
+    news.opt_in = "double"
+    news.save()
     a_contact(workspace, "in@example.com", subscribed_to=[news])
     out = a_contact(workspace, "out@example.com", subscribed_to=[news])
     Subscription.objects.filter(contact=out).update(status="unsubscribed")
