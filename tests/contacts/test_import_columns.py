@@ -59,7 +59,7 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
 
 def test_what_volleys_own_exports_add_is_left_out(uploaded, workspace):
     city, people = a_field(workspace, "City"), Contact.objects.of(workspace)
-    titles = exported(people, [city], a_list(workspace, "News")).titles
+    titles = exported(workspace, people, [city], a_list(workspace, "News")).titles
     filled = ",".join(["anna@example.com"] * len(titles))
     client, run = uploaded(f"{','.join(titles)}\n{filled}\n".encode())
     columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns

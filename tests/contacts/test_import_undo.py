@@ -58,7 +58,7 @@ HERE = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=ROWS, here=HERE, mode=st.sampled_from(["fill", "add", "overwrite"]),
     status=st.sampled_from(["subscribed", "pending"]), tags=st.sampled_from([[], ["vip"], ["fair"]]),
@@ -70,6 +70,7 @@ def test_the_check_tells_what_the_run_does_and_undoing_leaves_no_trace(
     for model in (Contact, List, Suppression, CustomField, Tag):
         model.objects.all().delete()
     news = a_list(workspace)
+    List.objects.update(opt_in="double")
     a_field(workspace, "Points", type="number")
     a_field(workspace, "City")
     for person in here:
