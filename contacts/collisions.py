@@ -5,11 +5,15 @@ from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
 import psycopg
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 
 TRIES: Final = 5
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+
+
+def is_deadlock(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, psycopg.errors.DeadlockDetected)
 
 
 def again_when_ended(deed: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -24,8 +28,7 @@ def again_when_ended(deed: Callable[Given, Result]) -> Callable[Given, Result]:
             try:
                 return deed(*args, **kwargs)
             except OperationalError as error:
-                is_deadlock = isinstance(error.__cause__, psycopg.errors.DeadlockDetected)
-                if not is_deadlock or connection.in_atomic_block:
+                if not is_deadlock(error) or connection.in_atomic_block:
                     raise
         return deed(*args, **kwargs)
 

@@ -15,7 +15,7 @@ from contacts.models import List
 from contacts.queries import columns, contacts
 from contacts.queries.columns import Column
 from contacts.queries.contacts import SORT_KEYS, SORTS, SUPPRESSED, Finder
-from contacts.queries.segments import TakesTooLong
+from contacts.queries.limits import TakesTooLong
 
 USUAL: Final = columns.USUAL["contacts"]
 LIMIT_MS: Final = 150

@@ -13,7 +13,7 @@ from campaigns.preflight import Check
 from campaigns.queries import audience
 from contacts.models import CustomField
 from contacts.queries import lists
-from contacts.queries.segments import at_most
+from contacts.queries.limits import at_most
 from contacts.segments import segment_in_words
 from contacts.segments.vocabulary import Vocabulary
 

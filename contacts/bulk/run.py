@@ -5,10 +5,8 @@ taken up with the first chunk that is not done, and of two workers at once only 
 """
 
 import logging
-import uuid
 from typing import Any, Final
 
-import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
@@ -20,9 +18,10 @@ from accounts.errors import Refusal
 from accounts.queue import enqueue, leaving
 from contacts import chosen, runs
 from contacts.bulk.deeds import DEEDS
+from contacts.collisions import is_deadlock
 from contacts.importing.merge import analyze
 from contacts.models import BulkChunk, BulkRun, BulkState
-from contacts.queries.segments import TakesTooLong, at_most
+from contacts.queries.limits import TakesTooLong, at_most
 
 log = logging.getLogger(__name__)
 JOB: Final = "contacts.jobs.run_bulk"
@@ -54,11 +53,13 @@ def work(run_id: int) -> dict[str, int | str]:
     except runs.Stopped:
         outcome = "stopped"
     except Refusal as refusal:
-        outcome = _fail(run, refusal.message)
+        outcome = runs.fail(run, refusal.message)
     except (OperationalError, JobTimeoutException):
         raise  # the database went away, or RQ's hour is over: the clock queues the run again
     except Exception:
-        _fail(run, "Something unexpected stopped this. What was done before stays; tell your administrator.")
+        runs.fail(
+            run, "Something unexpected stopped this. What was done before stays; tell your administrator."
+        )
         raise
     log.info("bulk.%s bulk=%s action=%s people=%s", outcome, run.pk, run.action, run.done_count)
     return {"bulk": run.pk, "outcome": outcome, "people": run.done_count}
@@ -66,13 +67,7 @@ def work(run_id: int) -> dict[str, int | str]:
 
 def _claim(run_id: int) -> BulkRun | None:
     """The run, with a claim that no other worker's has."""
-    now = timezone.now()
-    claimed = BulkRun.objects.filter(runs.is_free(now), pk=run_id).update(
-        state=BulkState.RUNNING,
-        claim=uuid.uuid4(),
-        progress_at=now,
-        started_at=Coalesce(F("started_at"), now),
-    )
+    claimed = runs.claim(BulkRun, run_id, started_at=Coalesce(F("started_at"), timezone.now()))
     held = BulkRun.objects.select_related("workspace", "created_by", "undoes__workspace")
     return held.get(pk=run_id) if claimed else None
 
@@ -87,10 +82,7 @@ def _carry_out(run: BulkRun) -> str:
             goes_on = _one_step(run, step)
         except OperationalError as error:
             victim_times += 1
-            if (
-                not isinstance(error.__cause__, psycopg.errors.DeadlockDetected)
-                or victim_times > VICTIM_TIMES
-            ):
+            if not is_deadlock(error) or victim_times > VICTIM_TIMES:
                 raise
             run.refresh_from_db(fields=["done_count", "changed_count", "unchanged_count", "held_count"])
             continue
@@ -100,7 +92,7 @@ def _carry_out(run: BulkRun) -> str:
                 analyze()
             return "done"
     with transaction.atomic():  # this worker was told to stop; the next one goes on
-        if _mine(run).update(state=BulkState.QUEUED):
+        if runs.mine(run).update(state=BulkState.QUEUED):
             queue(run.pk)
     return "left"
 
@@ -120,7 +112,7 @@ def _freeze(run: BulkRun) -> None:
             cursor.execute(SIZE, [run.pk])
             run.total_count = cursor.fetchone()[0]
             run.frozen_at = timezone.now()
-            _alive(run, frozen_at=run.frozen_at, total_count=run.total_count)
+            runs.alive(run, frozen_at=run.frozen_at, total_count=run.total_count)
     except TakesTooLong:
         raise Refusal(
             "It took too long to find these people. Choose fewer of them, or other rules."
@@ -130,13 +122,13 @@ def _freeze(run: BulkRun) -> None:
 def _one_step(run: BulkRun, step: Any) -> bool:
     """Do a chunk, or end the run. Whether there may be another."""
     with transaction.atomic():
-        if not _mine(run).select_for_update(no_key=True).exists():
+        if not runs.mine(run).select_for_update(no_key=True).exists():
             raise runs.Stopped
         if step(run):
             counts = {name: getattr(run, name) for name in ("changed_count", "unchanged_count", "held_count")}
-            _alive(run, done_count=run.done_count, **counts)
+            runs.alive(run, done_count=run.done_count, **counts)
             return True
-        _alive(run, state=BulkState.DONE, finished_at=timezone.now())
+        runs.alive(run, state=BulkState.DONE, finished_at=timezone.now())
         if run.undoes:
             BulkRun.objects.filter(pk=run.undoes.pk).update(state=BulkState.UNDONE)
     return False
@@ -172,18 +164,3 @@ def _count(run: BulkRun, size: int, *, changed: int, held: int) -> None:
     run.changed_count += changed
     run.held_count += held
     run.unchanged_count += size - changed - held
-
-
-def _mine(run: BulkRun) -> Any:
-    return BulkRun.objects.filter(pk=run.pk, state=BulkState.RUNNING, claim=run.claim)
-
-
-def _alive(run: BulkRun, **values: object) -> None:
-    """Write how it stands. Raises: Stopped."""
-    if not _mine(run).update(progress_at=timezone.now(), **values):
-        raise runs.Stopped
-
-
-def _fail(run: BulkRun, message: str) -> str:
-    _mine(run).update(state=BulkState.FAILED, error=message, finished_at=timezone.now())
-    return "failed"

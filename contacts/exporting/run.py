@@ -3,7 +3,6 @@
 import logging
 import tempfile
 import time
-import uuid
 from typing import Final
 
 from django.core.files import File
@@ -34,14 +33,14 @@ def work(export_id: int) -> dict[str, int | str]:
     except runs.Stopped:
         outcome = "stopped"
     except Refusal as refusal:
-        outcome = _fail(run, refusal.message)
+        outcome = runs.fail(run, refusal.message)
     except OSError:
         log.exception("export.unwritable export=%s", run.pk)
-        outcome = _fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
+        outcome = runs.fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
     except OperationalError:
         raise  # the database went away: the clock queues the run again
     except Exception:
-        _fail(run, "Something unexpected stopped the export. Tell your administrator.")
+        runs.fail(run, "Something unexpected stopped the export. Tell your administrator.")
         raise
     log.info("export.%s export=%s rows=%s", outcome, run.pk, run.done_count)
     return {"export": run.pk, "outcome": outcome, "rows": run.done_count}
@@ -49,17 +48,9 @@ def work(export_id: int) -> dict[str, int | str]:
 
 def _claim(export_id: int) -> Export | None:
     """The run, with a claim that no other worker's has."""
-    now = timezone.now()
-    free = Export.objects.filter(runs.is_free(now), pk=export_id)
-    before = free.first()
-    claimed = free.update(
-        state=ExportState.RUNNING,
-        claim=uuid.uuid4(),
-        progress_at=now,
-        done_count=0,
-        started_at=Coalesce(F("started_at"), now),
-    )
-    if not claimed:
+    before = Export.objects.filter(pk=export_id).first()
+    started_at = Coalesce(F("started_at"), timezone.now())
+    if not runs.claim(Export, export_id, done_count=0, started_at=started_at):
         return None
     if before and before.claim:  # of one that was killed, perhaps between storing its file and saying so
         before.file.storage.delete(_name(before))
@@ -75,7 +66,7 @@ def _name(run: Export) -> str:
 def _write(run: Export) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
     statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
-    _alive(run, total_count=people.count())
+    runs.alive(run, total_count=people.count())
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
         count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
         size = written.tell()
@@ -84,10 +75,11 @@ def _write(run: Export) -> None:
         name = storage.save(_name(run), File(written))
     ended = {"state": ExportState.DONE, "finished_at": timezone.now()}
     try:
-        _alive(run, **ended, file=name, size=size, done_count=count, total_count=count)
+        runs.alive(run, **ended, file=name, size=size, done_count=count, total_count=count)
     except BaseException:
         storage.delete(name)
         raise
+    run.done_count = count
 
 
 class _Signs:
@@ -99,18 +91,5 @@ class _Signs:
     def __call__(self, count: int) -> None:
         if time.monotonic() >= self._given_at + SIGN_SECONDS:
             self._given_at = time.monotonic()
-            _alive(self._run, done_count=count)
-
-
-def _alive(run: Export, **values: object) -> None:
-    """Write how it stands. Raises: Stopped."""
-    mine = Export.objects.filter(pk=run.pk, state=ExportState.RUNNING, claim=run.claim)
-    if not mine.update(progress_at=timezone.now(), **values):
-        raise runs.Stopped
-    run.done_count = values.get("done_count", run.done_count)  # type: ignore[assignment]
-
-
-def _fail(run: Export, message: str) -> str:
-    mine = Export.objects.filter(pk=run.pk, state=ExportState.RUNNING, claim=run.claim)
-    mine.update(state=ExportState.FAILED, error=message, finished_at=timezone.now())
-    return "failed"
+            runs.alive(self._run, done_count=count)
+            self._run.done_count = count

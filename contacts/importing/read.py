@@ -8,9 +8,9 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.errors import Refusal
-from contacts import yielding
+from contacts import runs, yielding
 from contacts.importing import cells, people, reader, stage
-from contacts.importing.signs import alive, stay
+from contacts.importing.signs import stay
 from contacts.models import CustomField, FieldType, Import, ImportMode, ImportRefusal
 from contacts.queries import erasure
 
@@ -36,13 +36,13 @@ def read(run: Import) -> None:
                 ) from None
             became_text.append(found.name)
     with transaction.atomic():
-        alive(run)
+        runs.alive(run)
         run.people_count = stage.fold(run.pk, to_last=run.mode == ImportMode.OVERWRITE)
         run.repeated_count = run.row_count - run.refused_count - run.people_count
         run.findings = _findings(run, fragments, became_text)
         counts = ("row", "extra", "refused", "repeated", "people")
         fields = {f"{name}_count": getattr(run, f"{name}_count") for name in counts}
-        alive(run, mapping=run.mapping, findings=run.findings, **fields)
+        runs.alive(run, mapping=run.mapping, findings=run.findings, **fields)
 
 
 def _fragments(run: Import, became_text: list[str]) -> dict[int, cells.Fragments]:
@@ -89,7 +89,7 @@ def _as_they_are(run: Import) -> dict[str, Any]:
 
 def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     with transaction.atomic():
-        alive(run, done_count=0, total_count=0)
+        runs.alive(run, done_count=0, total_count=0)
         ImportRefusal.objects.filter(run=run).delete()
         stage.create(run.pk)
     run.row_count = run.extra_count = run.refused_count = 0
@@ -130,7 +130,7 @@ def _add(run: Import, chunk: people.Chunk) -> None:
     run.extra_count += chunk.extra_count
     run.refused_count += len(chunk.refused)
     with transaction.atomic():
-        alive(run, done_count=run.row_count)
+        runs.alive(run, done_count=run.row_count)
         stage.add(run.pk, chunk.lines)
         keep_refusals(run.pk, chunk.refused)
 

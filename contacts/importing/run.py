@@ -5,7 +5,6 @@ was killed is taken up after its last committed slice, and of two workers at onc
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -18,7 +17,6 @@ from accounts.errors import Refusal
 from accounts.queue import enqueue
 from contacts import runs
 from contacts.importing import erased, lanes, merge, read, stage, undo, wishes
-from contacts.importing.signs import alive
 from contacts.models import Import, ImportState, ImportTask
 
 log = logging.getLogger(__name__)
@@ -53,63 +51,57 @@ def work(import_id: int) -> dict[str, int | str]:
 
 
 def _claim(import_id: int) -> Import | None:
-    now = timezone.now()
-    claimed = Import.objects.filter(runs.is_free(now), pk=import_id).update(
-        state=ImportState.RUNNING, claim=uuid.uuid4(), progress_at=now
-    )
+    claimed = runs.claim(Import, import_id)
     return Import.objects.select_related("workspace", "created_by").get(pk=import_id) if claimed else None
 
 
 def _leave(run: Import) -> str:
     """Let the next worker go on where this one, told to stop, has ended."""
     with transaction.atomic():
-        mine = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, claim=run.claim)
-        if mine.update(state=ImportState.QUEUED):
+        if runs.mine(run).update(state=ImportState.QUEUED):
             enqueue(JOB, queue="bulk", import_id=run.pk)
     return "left"
 
 
 def _fail(run: Import, message: str) -> str:
     """End what cannot go on, with the reason in words; a failed check goes back to the columns."""
-    mine = Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, claim=run.claim)
-    if run.task == ImportTask.CHECK:
-        mine.update(state=ImportState.MAPPING, error=message, total_count=0, done_count=0)
-    else:
-        mine.update(state=ImportState.FAILED, error=message, finished_at=timezone.now())
-    return "failed"
+    if run.task != ImportTask.CHECK:
+        return runs.fail(run, message)
+    runs.mine(run).update(state=ImportState.MAPPING, error=message, total_count=0, done_count=0)
+    return runs.FAILED
 
 
 def _check(run: Import) -> None:
     read.read(run)
     told: list[merge.Counts] = []
     wanted, run.findings["new_tags"] = wishes.of_check(run)
-    alive(run, total_count=run.people_count, done_count=0)
+    runs.alive(run, total_count=run.people_count, done_count=0)
 
     def count(number: int) -> None:
         counted = merge.count(wanted, number)
-        alive(run, done_count=F("done_count") + counted.created + counted.updated + counted.unchanged)
+        runs.alive(run, done_count=F("done_count") + counted.created + counted.updated + counted.unchanged)
         told.append(counted)
 
     lanes.each(range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1), count)
     counts = {f"{name}_count": count for name, count in sum(told, merge.Counts())._asdict().items()}
-    alive(run, state=ImportState.CHECKED, findings=run.findings, error="", **counts)
+    runs.alive(run, state=ImportState.CHECKED, findings=run.findings, error="", **counts)
 
 
 def _import(run: Import) -> None:
     if stage.size(run.pk) != run.people_count:  # a crash of the server emptied it
         read.read(run)
         done_count = F("created_count") + F("updated_count") + F("unchanged_count")
-        alive(run, total_count=run.people_count, done_count=done_count)
+        runs.alive(run, total_count=run.people_count, done_count=done_count)
     tag_ids = wishes.made_tags(run)
     run.findings["tag_ids"] = sorted(tag_ids.values())
-    alive(run, findings=run.findings)
+    runs.alive(run, findings=run.findings)
     done = set(run.slices.values_list("number", flat=True))
     every = range(stage.last_position(run.pk) // stage.SLICE_ROWS + 1)
     lanes.each([number for number in every if number not in done], lambda number: _take(run, number, tag_ids))
     if run.people_count >= ANALYZE_PEOPLE:
         merge.analyze()
     now = timezone.now()
-    alive(run, state=ImportState.DONE, finished_at=now, done_count=F("total_count"))
+    runs.alive(run, state=ImportState.DONE, finished_at=now, done_count=F("total_count"))
     stage.drop(run.pk)
     run.file.storage.delete(
         run.file.name or ""
@@ -118,7 +110,8 @@ def _import(run: Import) -> None:
 
 def _take(run: Import, number: int, tag_ids: dict[str, int]) -> None:
     """Merge one slice, and count it. Raises: Stopped, with nothing of it done."""
-    alive_without_lock(run)
+    if not runs.mine(run).exists():  # asked without a lock: the two lanes write side by side
+        raise runs.Stopped
     wanted = wishes.of_import(run, tag_ids)
     refused = erased.refuse(run, number)
     written = {
@@ -129,18 +122,13 @@ def _take(run: Import, number: int, tag_ids: dict[str, int]) -> None:
     }
     counts = merge.merge(wanted, number, written)
     done = counts.created + counts.updated + counts.unchanged
-    alive(
+    runs.alive(
         run,
         done_count=F("done_count") + done,
         people_count=F("people_count") - refused,
         refused_count=F("refused_count") + refused,
         **{f"{name}_count": F(f"{name}_count") + count for name, count in counts._asdict().items()},
     )
-
-
-def alive_without_lock(run: Import) -> None:
-    if not Import.objects.filter(pk=run.pk, state=ImportState.RUNNING, claim=run.claim).exists():
-        raise runs.Stopped
 
 
 TASKS: Final[dict[ImportTask, Callable[[Import], None]]] = {

@@ -7,9 +7,9 @@ from typing import Any, Final
 from django.db import connection
 from django.utils import timezone
 
-from contacts import registry
+from contacts import registry, runs
 from contacts.importing.merge import LOOK_UP, QUICK
-from contacts.importing.signs import alive, in_one_go, stay
+from contacts.importing.signs import in_one_go, stay
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
 from contacts.never_joined import NEVER_JOINED
 
@@ -69,7 +69,7 @@ def take_back(run: Import) -> None:
         stay()
         in_one_go(partial(_take_back, run, number))
     ended = ImportState.CANCELED if run.task == ImportTask.CANCEL else ImportState.UNDONE
-    alive(run, state=ended, finished_at=timezone.now())
+    runs.alive(run, state=ended, finished_at=timezone.now())
     if run.file:  # of one that failed it is deleted by its age
         run.file.storage.delete(run.file.name or "")
 
@@ -91,7 +91,7 @@ def _take_back(run: Import, number: int) -> None:
         counts += _delete(cursor, asked)
         cursor.execute("DELETE FROM contacts_importslice WHERE run_id = %s AND number = %s", [run.pk, number])
     counts["people"] += len(asked["people"])
-    alive(run, taken_back=counts, done_count=counts["people"])
+    runs.alive(run, taken_back=counts, done_count=counts["people"])
 
 
 def _parameters(run: Import, done: ImportSlice) -> dict[str, Any]:

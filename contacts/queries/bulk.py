@@ -11,7 +11,7 @@ from accounts.models import Workspace
 from contacts import chosen as chosen_people
 from contacts.bulk.deeds import DEEDS
 from contacts.models import BulkRun, BulkState
-from contacts.queries.segments import TakesTooLong, at_most
+from contacts.queries.limits import TakesTooLong, at_most
 
 KEEP_DAYS: Final = 7  # in which it can be undone
 COUNT_SECONDS: Final = 1

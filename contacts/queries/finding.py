@@ -18,7 +18,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.sql.datastructures import BaseTable
 
 from contacts.models import Contact
-from contacts.queries.segments import at_most
+from contacts.queries.limits import at_most
 
 WALK_ROWS: Final = 8_000
 SECONDS: Final = 5  # for one statement; a tenth of it where the machine has nothing else to do

@@ -10,7 +10,7 @@ from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from contacts.models import Contact, List, Subscription, SubscriptionStatus, SuppressionReason
-from contacts.queries.segments import at_most
+from contacts.queries.limits import at_most
 
 # What the clock has folded, and what changed since: next to nothing while a clock runs.
 COUNTS: Final = """

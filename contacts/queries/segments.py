@@ -1,21 +1,18 @@
 """How segments are read: the list, and who matches, within a time a page can wait."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 from django.db.models import BigIntegerField, ExpressionWrapper, F, QuerySet
 from django.db.models.expressions import RawSQL
 
-from accounts.errors import Refusal
 from accounts.models import Workspace
 from accounts.pages import Page, page_of
 from contacts import segments
 from contacts.models import Contact, Segment
+from contacts.queries.limits import TakesTooLong, at_most
 from contacts.segments import people
 from contacts.segments.rules import RulesProblem, every_rule, read
 from contacts.segments.vocabulary import Vocabulary
@@ -27,17 +24,10 @@ EXAMPLES_SECONDS: Final = 0.4  # for each of two ways to the newest ones
 SAMPLE_ROWS: Final = 50_000  # of the contacts' table, read for an estimate
 FEWEST: Final = 20  # found in the sample; an estimate from fewer is no figure
 EXAMPLES: Final = 10
-SORT_MEMORY: Final = "64MB"  # of one statement: what a hash over a million people takes
 
 # Every so many pages of the table, the same ones each time; a page holds who came together, so none is left out by rule.
 SAMPLE: Final = "SELECT id FROM contacts_contact TABLESAMPLE SYSTEM (%s) REPEATABLE (1)"
-LIMITS: Final = "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true)"
 TABLE_ROWS: Final = "SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = 'contacts_contact'::regclass"
-
-
-class TakesTooLong(Refusal):
-    code = "takes_too_long"
-    status = 503
 
 
 @dataclass(frozen=True)
@@ -169,21 +159,3 @@ def _examples(found: QuerySet[Contact]) -> list[Contact]:
 def _unordered(found: QuerySet[Contact]) -> QuerySet[Any]:
     """With an order that no index has, so that the planner finds all of them first."""
     return found.annotate(newest=ExpressionWrapper(F("pk") + 0, output_field=BigIntegerField()))
-
-
-@contextmanager
-def at_most(seconds: float, message: str = "") -> Iterator[None]:
-    """Let no statement inside take longer; the limit ends with the block.
-
-    Raises: TakesTooLong: with the message.
-    """
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(LIMITS, [f"{max(1, int(seconds * 1000))}", SORT_MEMORY])
-            yield
-            cursor.execute("RESET statement_timeout; RESET work_mem")
-    except OperationalError as error:
-        if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
-            said = f"This takes longer than {seconds:g} seconds to count. The segment works all the same."
-            raise TakesTooLong(message or said) from None
-        raise

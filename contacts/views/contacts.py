@@ -18,8 +18,8 @@ from contacts.forms.contacts import ASK, ContactForm, FindForm, SubscribeForm, t
 from contacts.models import Contact, List, Subscription, SubscriptionStatus
 from contacts.queries import contacts as queries
 from contacts.queries import timeline
+from contacts.queries.limits import TakesTooLong
 from contacts.queries.lists import open_to
-from contacts.queries.segments import TakesTooLong
 from contacts.views.bulk import deeds_for
 from contacts.views.columns import table_of
 from contacts.views.profile import contact_of, kind_of, profile_of

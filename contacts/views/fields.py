@@ -12,7 +12,7 @@ from contacts.actions import fields as actions
 from contacts.forms.fields import SPARE_ROWS, FieldForm
 from contacts.models import CustomField
 from contacts.queries import fields as queries
-from contacts.queries.segments import TakesTooLong, at_most
+from contacts.queries.limits import TakesTooLong, at_most
 
 COUNT_SECONDS = 3  # longer, and the page says so instead of waiting
 

@@ -19,7 +19,7 @@ from contacts.forms.lists import ListForm
 from contacts.models import List, OptIn
 from contacts.queries import growth
 from contacts.queries import lists as queries
-from contacts.queries.segments import TakesTooLong
+from contacts.queries.limits import TakesTooLong
 from contacts.views.bulk import deeds_for
 from contacts.views.contacts import found
 

@@ -18,6 +18,7 @@ from contacts.forms.drawn import drawn
 from contacts.forms.segments import NEW_RULE, SegmentForm, rules_in
 from contacts.models import Segment
 from contacts.queries import segments as queries
+from contacts.queries.limits import TakesTooLong
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
 from contacts.views.bulk import deeds_for
@@ -151,7 +152,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
     context["broken"] = vocabulary.problem(segments.within(segment))
     try:
         context["page"] = queries.page_of_people(segment, cursor=request.GET.get("cursor", ""))
-    except queries.TakesTooLong as refusal:
+    except TakesTooLong as refusal:
         context["problem"] = refusal.message
     else:
         context |= table_of(request, "segment", context["page"].rows)

@@ -11,7 +11,7 @@ from contacts.actions import tags as actions
 from contacts.forms.tags import TagForm
 from contacts.models import Tag
 from contacts.queries import tags as queries
-from contacts.queries.segments import TakesTooLong, at_most
+from contacts.queries.limits import TakesTooLong, at_most
 
 SORTS: Sorts = {"name": ("By name", "name_key"), **BY_AGE}
 COUNT_SECONDS = 3  # longer, and the page says so instead of waiting

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from contacts import runs
 from contacts.actions import exports as actions
 from contacts.exporting import files, rows, run
 from contacts.exporting.rows import FORMULA
@@ -232,14 +233,14 @@ def test_a_canceled_export_stops_at_its_next_sign_and_leaves_no_file(workspace, 
     for number in range(5):
         a_contact(workspace, f"p{number}@example.com")
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    real = run._alive
+    real = runs.alive
 
     def cancel_meanwhile(running, **values):
         if values.get("done_count") == 2:
             actions.cancel(Export.objects.get(pk=asked.pk), by=bob)
         real(running, **values)
 
-    monkeypatch.setattr(run, "_alive", cancel_meanwhile)
+    monkeypatch.setattr(runs, "alive", cancel_meanwhile)
     assert run_export(export_id=asked.pk)["outcome"] == "stopped"
     asked.refresh_from_db()
     assert (asked.state, asked.file.name) == ("canceled", "")

@@ -11,11 +11,12 @@ from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
 from accounts.queue import leaving
+from contacts import runs
 from contacts.actions import bulk, erasure, fields, growth, lists, merging, segments, tags
 from contacts.actions import imports as actions
 from contacts.actions.bulk import Plan, Whom
 from contacts.chosen import of_ids
-from contacts.importing import signs, stage
+from contacts.importing import stage
 from contacts.jobs import run_bulk, run_import, take_snapshot
 from contacts.models import (
     BulkChunk,
@@ -357,7 +358,7 @@ def test_a_worker_told_to_stop_leaves_the_import_to_the_next_one(
     if phase == "undo":
         carried_out(run)
         actions.undo(run, by=bob)
-    steps, real = [], signs.alive
+    steps, real = [], runs.alive
 
     def alive(*args, **values):
         real(*args, **values)
@@ -365,8 +366,7 @@ def test_a_worker_told_to_stop_leaves_the_import_to_the_next_one(
         if len(steps) == 4:
             leaving.set()
 
-    for place in ("run", "read", "undo"):
-        monkeypatch.setattr(f"contacts.importing.{place}.alive", alive)
+    monkeypatch.setattr(runs, "alive", alive)
     try:
         assert run_import(import_id=run.pk)["outcome"] == "left"
     finally:
