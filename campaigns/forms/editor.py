@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.errors import Refusal
 from accounts.forms import NO_ADDRESS, ONE_LINE, Styled
+from accounts.ids import id_in
 from accounts.models import Workspace
 from campaigns.content import compile_content
 from campaigns.forms.moments import NoSuchMoment, as_typed, moment
@@ -117,11 +118,7 @@ class AudienceForm(Step):
     def chosen(self, name: str) -> set[int]:
         """The ids that are ticked, as typed or as stored."""
         values = self.data.getlist(name) if self.is_bound else self.initial[name]  # type: ignore[attr-defined]
-        return {
-            int(value)
-            for value in map(str, values)
-            if value.isascii() and value.isdigit() and len(value) < 19
-        }
+        return {pk for value in values if (pk := id_in(str(value))) is not None}
 
     def _offer(self, name: str, rows: QuerySet[Any]) -> None:
         field = self.fields[name]

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
+from accounts.ids import id_in
 from accounts.models import Role
 from accounts.pages import render_part
 from campaigns.actions import testing
@@ -68,8 +69,7 @@ def _framed(part: str, rendered: Rendered | None, problem: str) -> HttpResponse:
 
 def _contact(request: WorkspaceRequest) -> Contact | None:
     """Whom ?contact= names; anybody else's contact is nobody."""
-    asked = request.GET.get("contact", "")
-    pk = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else 0
+    pk = id_in(request.GET.get("contact")) or 0
     found: Contact | None = Contact.objects.of(request.workspace).filter(pk=pk).first()
     return found
 

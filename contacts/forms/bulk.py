@@ -7,6 +7,7 @@ from django import forms
 
 from accounts.errors import Refusal
 from accounts.forms import ONE_LINE, Styled
+from accounts.ids import id_in
 from accounts.models import Workspace
 from contacts import fitting
 from contacts.actions.bulk import Plan
@@ -31,9 +32,10 @@ def chosen_ids(posted: Iterable[str]) -> list[int]:
         raise Refusal(
             f"At most {IDS_LIMIT:,} people can be chosen one by one. Choose all that match instead."
         )
-    if not all(word.isascii() and word.isdigit() and len(word) < 19 for word in words):
+    ids = [pk for word in words if (pk := id_in(word)) is not None]
+    if len(ids) < len(words):
         raise Refusal("These are no contacts. Choose them anew on the list.")
-    return sorted(map(int, words))
+    return sorted(ids)
 
 
 class _BulkForm(Styled, forms.Form):
@@ -177,8 +179,8 @@ class SetFieldForm(_BulkForm):
         custom = CustomField.objects.of(self.workspace)
         self.fields["field"].queryset = custom  # type: ignore[attr-defined]
         text = str((self.data if self.is_bound else self.initial).get("field", ""))
-        is_number = text.isascii() and text.isdigit() and len(text) < 19
-        self.chosen = custom.filter(pk=int(text)).first() if is_number else None
+        pk = id_in(text)
+        self.chosen = None if pk is None else custom.filter(pk=pk).first()
         emptied = self.fields.pop("is_emptied")
         if self.chosen:
             value = attribute_field(self.chosen, None)

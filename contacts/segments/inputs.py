@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from accounts.ids import id_in
 from contacts.segments.rules import TEXT_LIMIT, VALUES_LIMIT
 
 if TYPE_CHECKING:
@@ -187,8 +188,7 @@ class Some(One):
 def _chosen(raw: Any, choices: Choices, thing: str) -> Any:
     """The key that is meant: forms send ids as text."""
     text = str(raw)
-    is_number = text.isascii() and text.isdigit() and len(text) < 19
-    for key in (text, int(text) if is_number else text):
+    for key in (text, id_in(text)):
         if key in choices:
             return key
     raise Broken(f"The {thing} was deleted or never existed; choose another one.")

@@ -4,6 +4,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from accounts.access import WorkspaceRequest
+from accounts.ids import id_in
 from contacts.forms.contacts import FindForm
 from contacts.models import List, Segment, Tag
 
@@ -28,6 +29,7 @@ def asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
 
 
 def _number(text: str | None) -> int:
-    if not (text and text.isascii() and text.isdigit() and len(text) < 19):
+    number = id_in(text)
+    if number is None:
         raise Http404
-    return int(text)
+    return number

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
+from accounts.ids import id_in
 from accounts.models import Role
 from contacts.actions import merging as actions
 from contacts.forms.merging import MergeForm
@@ -40,10 +41,10 @@ class Side:
 def merge(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """?q= finds the other contact, ?other= is the one that was chosen."""
     kept = contact_of(request, pk)
-    other = request.GET.get("other", "")
-    if not (other.isascii() and other.isdigit() and len(other) < 19):
+    other = id_in(request.GET.get("other"))
+    if other is None:
         return _choose(request, kept)
-    gone = get_object_or_404(Contact.objects.of(request.workspace).select_related("workspace"), pk=int(other))
+    gone = get_object_or_404(Contact.objects.of(request.workspace).select_related("workspace"), pk=other)
     if gone.pk == kept.pk:
         return _choose(request, kept, problem="This is the same contact. Choose another one.")
     sides = _sides(kept, gone)

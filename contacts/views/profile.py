@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
+from accounts.ids import SHORT_DIGITS, id_in
 from accounts.models import Role
 from contacts.actions import contacts as actions
 from contacts.actions import tags as tag_actions
@@ -108,9 +109,9 @@ def _shown(contact: Contact, name: str) -> Shown:
 def tags(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """Add the tag of a `name`, or take off the one of an id, `off`; the chips again, or the contact's page."""
     contact, problem = contact_of(request, pk), ""
-    off = request.POST.get("off", "")
-    if off.isascii() and off.isdigit() and len(off) < 10:
-        tag_actions.untag(contact, tag_id=int(off), by=request.user)
+    off = id_in(request.POST.get("off"), digits=SHORT_DIGITS)
+    if off is not None:
+        tag_actions.untag(contact, tag_id=off, by=request.user)
     else:
         problem = _tag(request, contact)
     if not request.htmx and not problem:

@@ -5,6 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.access import WorkspaceRequest, needs
+from accounts.ids import SHORT_DIGITS, id_in
 from accounts.models import Role
 from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts.actions import tags as actions
@@ -31,12 +32,9 @@ def index(request: WorkspaceRequest) -> HttpResponse:
 @needs(Role.VIEWER)
 def counts(request: WorkspaceRequest) -> HttpResponse:
     """How many have each tag that ?tag= names, put into the page once it stands."""
-    asked = [
-        int(each)
-        for each in request.GET.getlist("tag")
-        if each.isascii() and each.isdigit() and len(each) < 10
-    ]
-    tags = list(Tag.objects.of(request.workspace).filter(pk__in=asked[:100]))
+    asked = [id_in(each, digits=SHORT_DIGITS) for each in request.GET.getlist("tag")]
+    wanted = [pk for pk in asked if pk is not None]
+    tags = list(Tag.objects.of(request.workspace).filter(pk__in=wanted[:100]))
     try:
         with at_most(COUNT_SECONDS):
             found = queries.counts(request.workspace, tags)

@@ -1,21 +1,26 @@
 // input[data-filter-choices="id"]: shows those choices of the element alone whose words it has; what is ticked stays.
-// Few choices need no search, and without this module there is none.
+// Few choices need no search: one that begins hidden is shown where there are many. Without this module there is none.
 const FEW = 10;
+const SEARCH = "input[data-filter-choices]";
 
-for (const input of document.querySelectorAll("input[data-filter-choices]")) {
-  const choices = [...document.getElementById(input.dataset.filterChoices).querySelectorAll("[data-choice]")];
-  if (choices.length <= FEW) continue;
-  const words = choices.map((choice) => choice.textContent.toLowerCase());
-  input.parentElement.hidden = false;
-  input.addEventListener("input", () => filter(input, choices, words));
-  // It belongs to no form: what is looked for is neither saved nor sent.
-  for (const name of ["input", "change"]) input.addEventListener(name, (event) => event.stopPropagation());
-  input.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
+const choicesOf = (input) => [...document.getElementById(input.dataset.filterChoices).querySelectorAll("[data-choice]")];
+
+for (const input of document.querySelectorAll(SEARCH)) {
+  if (choicesOf(input).length > FEW) input.parentElement.hidden = false;
 }
 
-function filter(input, choices, words) {
-  const wanted = input.value.toLowerCase().trim();
-  choices.forEach((choice, place) => {
-    choice.hidden = !words[place].includes(wanted) && !choice.querySelector("input:checked");
-  });
+// It belongs to no form: what is looked for is neither saved nor sent.
+for (const name of ["input", "change"]) {
+  document.addEventListener(name, (event) => {
+    const input = event.target.closest(SEARCH);
+    if (!input) return;
+    event.stopPropagation();
+    const wanted = input.value.toLowerCase().trim();
+    for (const choice of choicesOf(input)) {
+      choice.hidden = !choice.textContent.toLowerCase().includes(wanted) && !choice.querySelector("input:checked");
+    }
+  }, { capture: true });
 }
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches(SEARCH)) event.preventDefault();
+});

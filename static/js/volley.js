@@ -12,6 +12,5 @@ import "./inline-edit.js";
 import "./copy.js";
 import "./rows.js";
 import "./search-menu.js";
-import "./filter-list.js";
 import "./suggest-many.js";
 import "./first-problem.js";

@@ -17,6 +17,16 @@ a_list(workspace, "News")
 print(json.dumps({"pk": a_contact(workspace, first_name="Anna", city="Köln").pk}))
 """
 
+MANY = """
+from accounts.models import Workspace
+from contacts.models import List, Tag
+workspace = Workspace.objects.filter(name="Acme people").latest("pk")
+for number in range(25):
+    List.objects.get_or_create(workspace=workspace, name=f"Fair {number:02}")
+    Tag.objects.get_or_create(workspace=workspace, name=f"Fair {number:02}")
+print("{}")
+"""
+
 
 @pytest.fixture
 def contact(volley, page):
@@ -89,3 +99,25 @@ def test_a_list_is_chosen_for_a_new_contact_and_the_first_problem_is_in_sight(pa
     page.get_by_role("button", name="Add contact").click()
     expect(page.get_by_role("heading", name="bea@example.com")).to_be_visible()
     expect(page.get_by_role("link", name="News", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("address", "search"),
+    [
+        ("/contacts/new/", "Search lists"),
+        ("/segments/new/?rule.0.subject=tags&rule.0.operator=any_of", "Find in"),
+    ],
+)
+def test_a_search_in_many_choices_leaves_those_that_it_finds_and_those_that_are_ticked(
+    page, volley, contact, address, search
+):
+    volley.python(MANY)
+    page.goto(address)
+    page.get_by_label("Fair 07").check()
+    page.get_by_label(search).fill("fair 11")
+    expect(page.get_by_label("Fair 11")).to_be_visible()
+    expect(page.get_by_label("Fair 07")).to_be_visible()
+    expect(page.get_by_label("Fair 05")).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Fair 07")).to_be_checked()
+    assert page.url.endswith(address)
