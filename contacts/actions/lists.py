@@ -1,19 +1,11 @@
 """Making, naming and archiving lists. A list is never deleted: past campaigns and consents speak of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
+from contacts.actions.names import unique_name
 from contacts.models import List, OptIn
-
-
-class NameTaken(Refusal):
-    code = "name_taken"
-    status = 409
 
 
 def create(
@@ -23,7 +15,7 @@ def create(
 
     Raises: NameTaken: another list has the name, whatever its case.
     """
-    with _unique_name(name), transaction.atomic(durable=True):
+    with unique_name("list", name), transaction.atomic(durable=True):
         made = List.objects.create(workspace=workspace, name=name, description=description, opt_in=opt_in)
         record(by, "list.created", made)
     return made
@@ -34,7 +26,7 @@ def change(held: List, *, name: str, description: str, opt_in: str, by: User) ->
 
     Raises: NameTaken: as when it is created.
     """
-    with _unique_name(name), transaction.atomic(durable=True):
+    with unique_name("list", name), transaction.atomic(durable=True):
         List.objects.filter(pk=held.pk).update(name=name, description=description, opt_in=opt_in)
         record(by, "list.changed", held)
 
@@ -55,14 +47,3 @@ def unarchive(held: List, *, by: User) -> int:
     if changed:
         record(by, "list.unarchived", held)
     return changed
-
-
-@contextmanager
-def _unique_name(name: str) -> Iterator[None]:
-    """Turn the database's word that a name is taken into ours."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "one_list_per_name" not in str(error):
-            raise
-        raise NameTaken(f"There is a list “{name}” already. Choose another name.") from None

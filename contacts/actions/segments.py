@@ -1,11 +1,9 @@
 """Saving, copying, freezing and deleting segments."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Value
 from django.utils import timezone
 
@@ -13,6 +11,7 @@ from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
 from contacts import registry, segments
+from contacts.actions.names import unique_name
 from contacts.models import Segment, SegmentKind
 from contacts.queries import segments as queries
 from contacts.segments.rules import RulesProblem, read
@@ -22,11 +21,6 @@ SNAPSHOT_JOB: Final = "contacts.jobs.take_snapshot"
 SILENCE: Final = timedelta(seconds=60)  # after which a snapshot whose job got lost is queued again
 # One statement, 3–4 s for a million; two index entries a row and no foreign key checks.
 MEMBERS: Final = "INSERT INTO contacts_segmentmember (segment_id, contact_id) {people}"
-
-
-class NameTaken(Refusal):
-    code = "name_taken"
-    status = 409
 
 
 class InUse(Refusal):
@@ -39,7 +33,7 @@ def create(workspace: Workspace, *, name: str, rules: Any, by: User) -> Segment:
 
     Raises: RulesProblem: a rule makes no sense. NameTaken: another segment has the name, whatever its case.
     """
-    with _unique_name(name), transaction.atomic(durable=True):
+    with unique_name("segment", name), transaction.atomic(durable=True):
         stored = _checked(workspace, rules)
         segment = Segment.objects.create(workspace=workspace, name=name, rules=stored)
         record(by, "segment.created", segment)
@@ -51,7 +45,7 @@ def change(segment: Segment, *, name: str, rules: Any, by: User) -> None:
 
     Raises: RulesProblem, NameTaken: as when it is created. WrongState: it is a snapshot.
     """
-    with _unique_name(name), transaction.atomic(durable=True):
+    with unique_name("segment", name), transaction.atomic(durable=True):
         stored = _checked(segment.workspace, rules, segment)
         changed = Segment.objects.filter(pk=segment.pk, kind=SegmentKind.RULES).update(
             name=name, rules=stored, updated_at=timezone.now(), people_count=None, counted_at=None
@@ -63,7 +57,7 @@ def change(segment: Segment, *, name: str, rules: Any, by: User) -> None:
 
 def rename(segment: Segment, *, name: str, by: User) -> None:
     """Give it another name. Raises: NameTaken."""
-    with _unique_name(name), transaction.atomic(durable=True):
+    with unique_name("segment", name), transaction.atomic(durable=True):
         Segment.objects.filter(pk=segment.pk).update(name=name)
         record(by, "segment.changed", segment)
 
@@ -208,14 +202,3 @@ def _free_name(workspace: Workspace, name: str, word: str) -> str:
     taken = {name.casefold() for name in held.values_list("name", flat=True)}
     names = (f"{base}{f' {number}' if number > 1 else ''})" for number in range(1, len(taken) + 2))
     return next(name for name in names if name.casefold() not in taken)
-
-
-@contextmanager
-def _unique_name(name: str) -> Iterator[None]:
-    """Turn the database's word that a name is taken into ours."""
-    try:
-        yield
-    except IntegrityError as error:
-        if "one_segment_per_name" not in str(error):
-            raise
-        raise NameTaken(f"There is a segment “{name}” already. Choose another name.") from None

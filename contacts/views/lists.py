@@ -14,6 +14,7 @@ from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts import registry
 from contacts.actions import lists as actions
 from contacts.actions.confirmations import ask_all_again, to_ask_again
+from contacts.actions.names import NameTaken
 from contacts.forms.contacts import FindForm
 from contacts.forms.lists import ListForm
 from contacts.models import List, OptIn
@@ -133,7 +134,7 @@ def new(request: WorkspaceRequest) -> HttpResponse:
     if form.is_valid():
         try:
             made = actions.create(request.workspace, **form.cleaned_data, by=request.user)
-        except actions.NameTaken as refusal:
+        except NameTaken as refusal:
             form.add_error("name", refusal.message)
         else:
             return redirect("list", made.pk)
@@ -147,7 +148,7 @@ def edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             actions.change(held, **form.cleaned_data, by=request.user)
-        except actions.NameTaken as refusal:
+        except NameTaken as refusal:
             form.add_error("name", refusal.message)
         else:
             messages.success(request, "Saved.")

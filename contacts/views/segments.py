@@ -13,6 +13,7 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, Sorts, page_of, render_part, sort_of
 from contacts import registry, segments
 from contacts.actions import segments as actions
+from contacts.actions.names import NameTaken
 from contacts.forms.deeds import edited
 from contacts.forms.drawn import drawn
 from contacts.forms.segments import NEW_RULE, SegmentForm, rules_in
@@ -112,7 +113,7 @@ def _rename(request: WorkspaceRequest, segment: Segment) -> HttpResponse:
         try:
             actions.rename(segment, name=form.cleaned_data["name"], by=request.user)
             return redirect("segment", segment.pk)
-        except actions.NameTaken as refusal:
+        except NameTaken as refusal:
             form.add_error("name", refusal.message)
     context = {"segment": segment, "form": form}
     return render(request, "contacts/segment_rename.html", context, status=422 if form.is_bound else 200)
