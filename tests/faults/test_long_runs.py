@@ -45,19 +45,24 @@ print("{{}}")
 """
 TRUTH = """
 from contacts.actions import growth
-from contacts.models import Contact, List, Subscription
+from contacts.models import Contact, Import, Subscription
 growth.fold()
-print(json.dumps({"contacts": Contact.objects.count(), "subscriptions": Subscription.objects.count(),
-                  "counted": List.objects.get().subscribed_count}))
+run = Import.objects.get(pk={pk})
+mine = {{"workspace": run.workspace}}
+print(json.dumps({{"contacts": Contact.objects.filter(**mine).count(),
+                   "subscriptions": Subscription.objects.filter(**mine).count(),
+                   "counted": run.lists.get().subscribed_count}}))
 """
 TAG = """
-from accounts.models import User, Workspace
+from accounts.models import User
+from bench.world import workspace_with_contacts
 from contacts import chosen
 from contacts.actions import bulk
 from contacts.actions.bulk import Plan, Whom
 from contacts.queries.contacts import Finder
 plan = Plan("add_tags", "Tag", {{}}, new_tags=("fair",))
-workspace, by = Workspace.objects.get(name="Faults"), User.objects.get(email="alice@example.com")
+workspace = workspace_with_contacts({people})
+by = User.objects.create_user(email="bob@example.com", password="x")
 run = bulk.ask(workspace, plan, Whom(chosen.of_finder(Finder()), "All"), by=by)
 print(json.dumps({{"pk": run.pk}}))
 """
@@ -65,7 +70,7 @@ BULK_STATE = """
 from contacts.models import BulkRun, Contact
 run = BulkRun.objects.get(pk={pk})
 print(json.dumps({{"state": run.state, "done": run.done_count, "changed": run.changed_count, "error": run.error,
-                   "tagged": Contact.objects.filter(tag_ids__len=1).count()}}))
+                   "tagged": Contact.objects.filter(workspace=run.workspace, tag_ids__len=1).count()}}))
 """
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
@@ -103,11 +108,15 @@ def test_an_import_loses_and_doubles_nobody_when_its_worker_is_killed_and_postgr
     assert now == {
         "state": "done", "done": PEOPLE, "created": PEOPLE, "subscribed": PEOPLE, "refused": 0, "error": "",
     }  # fmt: skip
-    assert volley.python(TRUTH) == {"contacts": PEOPLE, "subscriptions": PEOPLE, "counted": PEOPLE}
+    assert volley.python(TRUTH.format(pk=run)) == {
+        "contacts": PEOPLE,
+        "subscriptions": PEOPLE,
+        "counted": PEOPLE,
+    }
 
 
 def test_a_bulk_action_is_done_once_to_each_when_its_worker_is_killed(volley):
-    run = volley.python(TAG.format())["pk"]
+    run = volley.python(TAG.format(people=PEOPLE))["pk"]
     now = wait_until(volley, BULK_STATE.format(pk=run), lambda now: now["done"])
     assert now["state"] == "running", "the fault comes in the middle"
     kill_long_workers(volley)
