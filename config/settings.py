@@ -161,7 +161,7 @@ _queue = {
     "DEFAULT_TIMEOUT": 3600,
     "DEFAULT_RESULT_TTL": 0,
 }
-RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "bulk": _queue}
+RQ_QUEUES = {"default": _queue, "system": _queue, "send": _queue, "events": _queue, "bulk": _queue}
 RQ = {"DEFAULT_RESULT_TTL": 0}
 
 # --- Watching: /metrics answers whoever brings this as a bearer token; without one there is no such page ---

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.queue import process_name
 from delivery.confirming import asking
+from delivery.feedback import drain as feedback
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
 
@@ -35,4 +36,12 @@ def ask_to_confirm(*, list_id: int) -> int:
     """Mail those of the list who wait to be asked. Safe to run twice."""
     count = asking.ask(list_id)
     log.info("confirmation.asked list=%s people=%s", list_id, count)
+    return count
+
+
+def drain(*, name: str) -> int:
+    """Apply what waits in a stream. Safe to run twice."""
+    count = feedback.drain(name)
+    if count:
+        log.info("feedback.applied stream=%s facts=%s", name, count)
     return count

@@ -16,7 +16,7 @@ from rq.registry import FailedJobRegistry
 from accounts.queue import redis_client, signs_of_life
 from delivery.pipeline import signs
 
-QUEUES = ("system", "send", "bulk")
+QUEUES = ("system", "send", "events", "bulk")
 LATE_SECONDS = (
     60.0  # for which a mailing with batches due stands still, or a job waits that workers could take
 )

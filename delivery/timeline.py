@@ -10,7 +10,16 @@ from contacts.registry import TimelineEntry
 from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 from delivery.people import events_of, messages_of
 
-DID: Final = {EventKind.OPENED: ("eye", "Opened"), EventKind.CLICKED: ("click", "Clicked in")}  # icon, words
+DID: Final = {
+    EventKind.OPENED: ("eye", "Opened"),
+    EventKind.CLICKED: ("click", "Clicked in"),
+    EventKind.BOUNCED: ("mail-x", "Hard bounce of"),
+    EventKind.SOFT_BOUNCED: ("mail-question", "Soft bounce of"),
+    EventKind.BLOCKED: ("shield-x", "Blocked:"),
+    EventKind.COMPLAINED: ("flag", "Complained about"),
+    EventKind.UNSUBSCRIBED: ("mail-off", "Unsubscribed by their mail provider from"),
+}  # icon, words
+TONES: Final = {EventKind.OPENED: "blue", EventKind.CLICKED: "blue", EventKind.SOFT_BOUNCED: "yellow"}
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -46,8 +55,8 @@ def _event(event: Event) -> TimelineEntry:
         at=event.at,
         icon=icon,
         title=f"{words} “{event.mailing}”",
-        detail=event.url,
-        tone="secondary" if event.is_machine else "blue",
+        detail=event.url or event.said,
+        tone="secondary" if event.is_machine else TONES.get(EventKind(event.kind), "red"),
         label=why,
     )
 

@@ -46,6 +46,35 @@ def suppress_many(workspace: Workspace, *, emails: Iterable[str], note: str = ""
     return added
 
 
+RETURNED: Final = """
+INSERT INTO contacts_suppression AS held (workspace_id, email, reason, note, created_at)
+SELECT DISTINCT ON (lower(email)) %(workspace)s::bigint, lower(email), %(reason)s, left(note, 500), now()
+FROM unnest(%(emails)s::text[], %(notes)s::text[]) AS returned(email, note) ORDER BY lower(email)
+ON CONFLICT (workspace_id, email) DO UPDATE SET reason = excluded.reason, created_at = excluded.created_at,
+    note = left(concat_ws('. Before: ', excluded.note, NULLIF(held.note, '')), 500)
+WHERE held.reason = ANY(%(outweighed)s)
+"""
+# Which earlier reasons each outweighs; a complaint is for ever, and says more than any other.
+OUTWEIGHED: Final = {
+    SuppressionReason.HARD_BOUNCE: ("manual",),
+    SuppressionReason.COMPLAINT: ("manual", "unsubscribed", "hard_bounce"),
+}
+
+
+def suppress_returned(
+    workspace_id: int, rows: Iterable[tuple[str, str]], *, reason: SuppressionReason
+) -> int:
+    """Suppress what servers said of addresses, within the caller's transaction; rows: (address, note).
+
+    Returns: how many are new, or have a weightier reason now.
+    """
+    emails, notes = zip(*rows, strict=True)
+    values = {"workspace": workspace_id, "emails": list(emails), "notes": list(notes), "reason": reason.value}
+    with connection.cursor() as cursor:
+        cursor.execute(RETURNED, values | {"outweighed": list(OUTWEIGHED[reason])})
+        return cursor.rowcount
+
+
 @transaction.atomic(durable=True)
 def unsuppress(suppression: Suppression, *, by: User) -> None:
     """Let the address get mail again, where it is subscribed."""

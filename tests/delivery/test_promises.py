@@ -144,7 +144,7 @@ def test_each_worker_listens_on_one_queue():
     lines = (Path(settings.BASE_DIR) / "Procfile").read_text().splitlines()
     commands = [line.split("rqworker-pool ")[1] for line in lines if "rqworker-pool" in line]
     named = [command.split(" --")[0].split() for command in commands]
-    assert sorted(named) == [["bulk"], ["send"], ["system"]]
+    assert sorted(named) == [["bulk"], ["events"], ["send"], ["system"]]
 
 
 @pytest.mark.django_db(transaction=True)

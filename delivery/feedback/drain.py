@@ -1,0 +1,73 @@
+"""Workers empty the streams: read entries into facts, apply them in sets, and only then let the entries go."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import django_rq
+import redis
+from django.db import OperationalError
+
+from accounts.queue import enqueue
+from delivery.feedback import stream
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact
+from delivery.feedback.stream import Entry
+from delivery.models import Incoming
+
+QUEUE: Final = "events"
+JOB: Final = "delivery.jobs.drain"
+AT_ONCE: Final = 1_000  # entries; a webhook's may hold many facts
+FACTS_AT_ONCE: Final = 2_000
+SECONDS: Final = 20.0  # of one job; what is left is for the next
+PER_WORKER: Final = 5_000  # entries waiting, from which on another worker helps
+MOST_WORKERS: Final = 8
+Reader = Callable[[Sequence[Entry]], list[list[Fact]]]
+# {stream: what reads its entries into the facts of each}; a reader never raises for what an entry holds.
+readers: dict[str, Reader] = {}
+log = logging.getLogger(__name__)
+
+
+def drain(name: str) -> int:
+    """Work until the stream is empty, or for a while. Returns: facts applied. Safe to run twice at once."""
+    until, count = time.monotonic() + SECONDS, 0
+    stream.refill(name)
+    while time.monotonic() < until and (entries := stream.take(name, AT_ONCE)):
+        facts = [fact for each in readers[name](entries) for fact in each]
+        for start in range(0, len(facts), FACTS_AT_ONCE):
+            _apply(facts[start : start + FACTS_AT_ONCE])
+        stream.done(name, entries)
+        count += len(facts)
+    return count
+
+
+def _apply(facts: list[Fact]) -> None:
+    """A fact that cannot be written is left out, so that it does not hold up all others for ever."""
+    try:
+        apply(facts)
+    except OperationalError:
+        raise
+    except Exception:
+        if len(facts) == 1:
+            log.exception("feedback.unfit fact=%s", facts[0])
+            return
+        half = len(facts) // 2
+        _apply(facts[:half])
+        _apply(facts[half:])
+
+
+def ask_workers() -> None:
+    """Queue work where something waits; for the clock. Redis being away, what waits is in the table."""
+    if not readers:
+        return
+    try:
+        if django_rq.get_queue(QUEUE).count:
+            return
+        for name in readers:
+            waiting = stream.waiting(name)
+            if waiting or Incoming.objects.filter(stream=name).exists():
+                for _ in range(min(1 + waiting // PER_WORKER, MOST_WORKERS)):
+                    enqueue(JOB, queue=QUEUE, name=name)
+    except redis.RedisError as error:
+        log.warning("stream.unreachable error=%s", error)
