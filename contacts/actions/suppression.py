@@ -69,7 +69,12 @@ def suppress_returned(
     Returns: how many are new, or have a weightier reason now.
     """
     emails, notes = zip(*rows, strict=True)
-    values = {"workspace": workspace_id, "emails": list(emails), "notes": list(notes), "reason": reason.value}
+    values: dict[str, Any] = {
+        "workspace": workspace_id,
+        "emails": list(emails),
+        "notes": list(notes),
+        "reason": reason.value,
+    }
     with connection.cursor() as cursor:
         cursor.execute(RETURNED, values | {"outweighed": list(OUTWEIGHED[reason])})
         return cursor.rowcount
