@@ -60,7 +60,9 @@ def header_text(text: str) -> bytes:
 def unfolded(head: bytes) -> dict[str, str]:
     """Header lines by name, each value on one line, encoded words as they are."""
     lines = head.decode("utf-8", "replace").replace("\r\n ", " ").split("\r\n")
-    return {name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines if line)}
+    return {
+        name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines if line)
+    }
 
 
 def _fold(text: str) -> bytes:

@@ -204,7 +204,9 @@ class Mold:
     def letter(self, recipient: Recipient) -> Letter:
         """What is one recipient's own in the skeleton. Only of a plain mold. Raises: TemplateProblem."""
         _check_address(recipient)
-        unsubscribe_url = links.unsubscribe_url(links.unsubscribe_token(self.frame.mailing_id, recipient.number))
+        unsubscribe_url = links.unsubscribe_url(
+            links.unsubscribe_token(self.frame.mailing_id, recipient.number)
+        )
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         slots = []
         if not self._has_static_subject:

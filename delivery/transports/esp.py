@@ -176,7 +176,11 @@ class Connection:
         backend, name = self._backend, self._provider.name
         try:
             response = backend.post_to_esp(payload, mail)
-            if len(letters) > 1 and getattr(response, "status_code", 200) >= 400 and not _lists(name, response):
+            if (
+                len(letters) > 1
+                and getattr(response, "status_code", 200) >= 400
+                and not _lists(name, response)
+            ):
                 raise _refused(backend, response)
             mail.anymail_status.esp_response = response
             read = partial(_status, backend, response, payload, mail)
@@ -247,7 +251,8 @@ class Connection:
         """One message for many, with what is each one's own beside it."""
         if self._provider.metadata:
             mail.merge_metadata = {
-                letter.to: {names.KEY: names.name_of(skeleton.mailing_id, letter.number)} for letter in letters
+                letter.to: {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
+                for letter in letters
             }
             mail.merge_headers = {letter.to: dict(letter.headers) for letter in letters}
         else:

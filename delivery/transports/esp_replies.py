@@ -19,7 +19,7 @@ SES_MOMENT: Final = {"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED", "TRANS
 QUOTA_SECONDS: Final = 600.0  # until a used-up daily quota is asked again
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """It is not as documented: what was taken is not known."""
 
 
@@ -28,7 +28,7 @@ def outcomes_of(
 ) -> list[Outcome]:
     """One for each letter. response: of a call that was not refused as one; read_status: anymail's own reading.
 
-    Raises: Unreadable, and what anymail raises.
+    Raises: UnreadableError, and what anymail raises.
     """
     listed = LISTS.get(provider)
     if listed is None:
@@ -36,7 +36,7 @@ def outcomes_of(
         return [outcome_of_status(provider, status, letter.to) for letter in letters]
     items = listed(response if isinstance(response, dict) else response.json())
     if len(items) != len(letters):
-        raise Unreadable(f"{len(items)} answers to {len(letters)} messages")
+        raise UnreadableError(f"{len(items)} answers to {len(letters)} messages")
     return [_outcome(provider, *item) for item in items]
 
 
@@ -58,7 +58,9 @@ def _outcome(provider: str, message_id: str | None, code: str, said: Any) -> Out
 def _postmark(data: Any) -> list[Item]:
     # A code is missing where "delivery may be delayed".
     return [
-        (each.get("MessageID"), "", each) if not each.get("ErrorCode") else (None, str(each["ErrorCode"]), each)
+        (each.get("MessageID"), "", each)
+        if not each.get("ErrorCode")
+        else (None, str(each["ErrorCode"]), each)
         for each in data
     ]
 
