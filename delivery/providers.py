@@ -53,6 +53,7 @@ class Provider:
     slot_bytes: int = MEGABYTE
     calls_per_minute: int = 0
     repeat_seconds: int = 0
+    refused_headers: frozenset[str] = frozenset()  # of ours, beside those that no ESP takes
 
     @property
     def advice(self) -> str:
@@ -223,6 +224,7 @@ _ESPS = (
         mode="combined",
         most=50,
         call_bytes=15 * MEGABYTE,
+        refused_headers=frozenset({"List-Id"}),
     ),
     Provider(
         "mailtrap",
@@ -335,7 +337,7 @@ _ESPS = (
     Provider(
         "unisender_go",
         "Unisender Go",
-        "Its data centre is the one you signed up at.",
+        "Takes the unsubscribe link into its header, but not the header that lets mail programs unsubscribe at once.",
         (
             _key("api_key", "API key", "Settings › Security."),
             _data_centre(

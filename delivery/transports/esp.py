@@ -10,7 +10,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage as Parsed
 from functools import partial
 from typing import Any
@@ -38,9 +38,9 @@ from delivery.transports.base import (
     nothing,
 )
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
-from delivery.transports.esp_combined import BODY, combine
+from delivery.transports.esp_combined import BODY, add_data, combine
 from delivery.transports.esp_replies import outcomes_of
-from delivery.transports.esp_slots import Form, form_of, size_of, texts_of
+from delivery.transports.esp_slots import LITERALS, SYNTAXES, Form, form_of, size_of, texts_of
 from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
@@ -210,8 +210,9 @@ class Connection:
         parameters = payload.get_request_params(backend.api_url)
         if len(letters) > 1 and provider.mode == "combined":
             parameters["data"] = combine(provider.name, parameters["data"], skeleton, letters, key)
-        elif provider.name == "brevo":
-            parameters["data"] = _with_key(parameters["data"], key)
+        elif provider.name in LITERALS:
+            literals = texts_of(provider.name, skeleton, letters[0])[-1]
+            parameters["data"] = _completed(provider.name, parameters["data"], literals, letters[0], key)
         if provider.name == "resend":
             parameters["headers"]["Idempotency-Key"] = str(key)
         payload.get_request_params = lambda api_url: parameters
@@ -225,25 +226,31 @@ class Connection:
             from_email=_mailbox(skeleton.from_name, skeleton.sender),
             to=[_mailbox(letter.name, letter.to) for letter in letters],
             reply_to=[skeleton.reply_to] if skeleton.reply_to else None,
-            headers=dict(skeleton.headers) if self._own_headers else None,
+            headers=self._headers(skeleton.headers),
         )
         mail.anymail_status = AnymailStatus()
         if self._provider.tracking_per_message:
             mail.track_opens = mail.track_clicks = False
         if not self._provider.metadata and skeleton.mailing_id:
             mail.tags = [names.tag_of(skeleton.mailing_id)]
-        if len(letters) == 1:
-            self._fill(mail, skeleton, letters[0])
-        else:
+        if self._provider.name == "mandrill":
+            mail.esp_extra = {"message": {"merge": False}}  # it would look for its own tags
+        if len(letters) > 1 or self._is_template_always:
             self._spread(mail, skeleton, letters)
+        else:
+            self._fill(mail, skeleton, letters[0])
         return mail
 
+    @property
+    def _is_template_always(self) -> bool:
+        syntax = SYNTAXES.get(self._provider.name)
+        return syntax is not None and syntax.is_everywhere
+
     def _fill(self, mail: Any, skeleton: Skeleton, letter: Letter) -> None:
-        mail.subject, html, mail.body = texts_of(self._provider.name, skeleton, letter)
+        mail.subject, html, mail.body, _ = texts_of(self._provider.name, skeleton, letter)
         if html:
             mail.attach_alternative(html, "text/html")
-        if self._own_headers:
-            mail.extra_headers |= letter.headers
+        mail.extra_headers |= self._headers(letter.headers)
         if self._provider.metadata and skeleton.mailing_id:
             mail.metadata = {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
 
@@ -254,7 +261,7 @@ class Connection:
                 letter.to: {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
                 for letter in letters
             }
-            mail.merge_headers = {letter.to: dict(letter.headers) for letter in letters}
+            mail.merge_headers = {letter.to: self._headers(letter.headers) for letter in letters}
         else:
             mail.merge_data = {}  # for anymail: to each a message of their own
         if self._provider.mode == "combined":
@@ -273,6 +280,12 @@ class Connection:
         mail.subject, mail.body = form.subject, form.text
         if form.html:
             mail.attach_alternative(form.html, "text/html")
+
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Those that the ESP, and the account's plan there, take."""
+        if not self._own_headers:
+            return {}
+        return {name: value for name, value in headers.items() if name not in self._provider.refused_headers}
 
     def _form_of(self, skeleton: Skeleton) -> Form:
         if self._form is None or self._form[0] is not skeleton:
@@ -307,9 +320,13 @@ def _status(backend: Any, response: Any, payload: Any, mail: Any) -> AnymailStat
     return status
 
 
-def _with_key(written: str, key: uuid.UUID) -> str:
+def _completed(provider: str, written: str, literals: dict[str, str], letter: Letter, key: uuid.UUID) -> str:
+    """The call of one finished message, with what anymail has no words for."""
     data = json.loads(written)
-    data.setdefault("headers", {})["idempotencyKey"] = str(key)
+    if literals:
+        add_data(provider, data, literals, letter)
+    if provider == "brevo":
+        data.setdefault("headers", {})["idempotencyKey"] = str(key)
     return json.dumps(data)
 
 

@@ -19,16 +19,30 @@ def combine(provider: str, written: str, skeleton: Skeleton, letters: Sequence[L
     data = json.loads(written)
     names, messages = SPREAD[provider](data)
     for message, letter in zip(messages, letters, strict=True):
-        for name, text in zip(names, texts_of(provider, skeleton, letter), strict=True):
+        *texts, literals = texts_of(provider, skeleton, letter)
+        for name, text in zip(names, texts, strict=True):
             message.pop(name, None)
             if text:
                 message[name] = text
+        if literals:
+            add_data(provider, message, literals, letter)
         if provider == "mailersend" and "headers" in message:  # anymail knows none of one's own there
             own = [{"name": name, "value": value} for name, value in letter.headers.items()]
             message["headers"] = message["headers"] + own
     if provider == "brevo":
         data.setdefault("headers", {})["idempotencyKey"] = str(key)
     return json.dumps(data)
+
+
+def add_data(provider: str, message: dict[str, Any], values: dict[str, str], letter: Letter) -> None:
+    """What the placeholders of a finished message stand for."""
+    match provider:
+        case "brevo":
+            message["params"] = values
+        case "mailersend":
+            message["personalization"] = [{"email": letter.to, "data": values}]
+        case "mailjet":
+            message.get("Globals", message)["Variables"] = values
 
 
 Messages = tuple[tuple[str, str, str], list[dict[str, Any]]]
