@@ -13,7 +13,6 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -145,9 +144,9 @@ def _send(request: Request, account: Account) -> Reply:
             headers=headers, metadata=_metadata(headers), options={"to": people}, **fields,
         )  # fmt: skip
 
-    letters = [Letter(name, mailbox(each)[1]) for each in taken]
+    addresses = [mailbox(each)[1] for each in taken]
     refused = {mailbox(each)[1]: "suppressed" for each in people if each not in taken}
-    return Reply(Answer(200, {"MessageId": name}), letters, render, refused)
+    return Reply(Answer(200, {"MessageId": name}), addresses, render, refused)
 
 
 def _raw(raw: dict) -> dict:
@@ -227,13 +226,13 @@ def _bulk(request: Request, account: Account) -> Reply:
     def render(index: int) -> Message:
         return _message(data, content, *taken[index])
 
-    letters = [Letter(name, mailbox(entry["Destination"]["ToAddresses"][0])[1]) for entry, name, _ in taken]
+    addresses = [mailbox(entry["Destination"]["ToAddresses"][0])[1] for entry, name, _ in taken]
     refused = {
         mailbox(entry["Destination"]["ToAddresses"][0])[1]: result["Status"]
         for entry, result in zip(entries, results, strict=True)
         if result["Status"] != "SUCCESS"
     }
-    return Reply(Answer(200, {"BulkEmailEntryResults": results}), letters, render, refused, gone)
+    return Reply(Answer(200, {"BulkEmailEntryResults": results}), addresses, render, refused, gone)
 
 
 def _template(data: dict, octets: int) -> dict:

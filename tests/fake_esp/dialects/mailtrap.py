@@ -3,7 +3,7 @@
 import json
 import uuid
 
-from tests.fake_esp.core import MEGABYTE, Account, Answer, Letter, Refused, Reply, Request, named, words
+from tests.fake_esp.core import MEGABYTE, Account, Answer, Refused, Reply, Request, named, words
 from tests.fake_esp.messages import Message
 
 A_BATCH, RECIPIENTS = 500, 1000  # messages, recipients of a message
@@ -114,7 +114,7 @@ def _taken(good: list[dict], account: Account, sandbox: str) -> tuple[Reply, lis
     def render(index: int) -> Message:
         return _message(*letters[index])
 
-    told = [Letter(name, person["email"]) for _, person, name in letters]
+    told = [person["email"] for _, person, name in letters]
     return Reply(Answer(), told, render, refused), answers
 
 

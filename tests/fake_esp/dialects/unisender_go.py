@@ -7,7 +7,6 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -125,9 +124,9 @@ def _take(message: dict, account: Account) -> Reply:
     def render(index: int) -> Message:
         return _message(message, taken[index], job)
 
-    letters = [Letter(_id(each, job), each["email"]) for each in taken]
+    addresses = [each["email"] for each in taken]
     refused = {address: why for address, why in failed.items() if why != "duplicate"}
-    return Reply(Answer(200, answer), letters, render, refused, sorted(_unfilled(message, taken)))
+    return Reply(Answer(200, answer), addresses, render, refused, sorted(_unfilled(message, taken)))
 
 
 def _id(person: dict, job: str) -> str:
