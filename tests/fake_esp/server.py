@@ -204,6 +204,8 @@ class FakeEsp:
             reply = module.handle(call.request, account)
         except Refused as refused:
             reply = Reply(refused.answer)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # not at all as documented
+            reply = Reply(Answer(400, {"message": f"This cannot be read: {error!r}"}))
         call.answer, call.to, call.render = reply.answer, reply.to, reply.render
         call.refused, call.unfilled = reply.refused, reply.unfilled
         self.unfilled.update(reply.unfilled)

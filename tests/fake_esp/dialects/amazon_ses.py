@@ -56,7 +56,10 @@ def handle(request: Request, account: Account) -> Reply:
     route = ROUTES.get((request.method, request.path.rstrip("/")))
     if not route:
         raise _refused(404, "UnknownOperationException", "")
-    return route(request, account)
+    try:
+        return route(request, account)
+    except ValueError:
+        raise _bad("The body is not valid JSON.") from None
 
 
 def _error(status: int, kind: str, words: str) -> Answer:

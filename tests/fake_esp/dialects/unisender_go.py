@@ -117,7 +117,7 @@ def _take(message: dict, account: Account) -> Reply:
         else:
             people[each["email"]] = each
     if not people:
-        raise Refused(400, _error(204, "No valid recipients.", failed_emails=failed))
+        return Reply(Answer(400, _error(204, "No valid recipients.", failed_emails=failed)), refused=failed)
     taken = list(people.values())
     answer = {"status": "success", "job_id": job, "emails": list(people), "failed_emails": failed}
 
