@@ -117,6 +117,8 @@ def _take(message: dict, account: Account) -> Reply:
 
 def _unfilled(message: dict, every: list[dict]) -> list[str]:
     templates = tuple(message.get(part) or "" for part in ("subject", "html", "text"))
+    if not _merges(message):
+        return []
     if message.get("merge_language") != "handlebars":
         lower = [{name.lower(): value for name, value in values.items()} for values in every]
         return unfilled(mandrill_names, templates, lower) if any("*|" in each for each in templates) else []
@@ -126,11 +128,19 @@ def _unfilled(message: dict, every: list[dict]) -> list[str]:
         raise _refused("ValidationError", f"The template cannot be parsed: {problem}", -2) from None
 
 
+def _merges(message: dict) -> bool:
+    """Data for placeholders outweighs the switch."""
+    has_data = message.get("merge_vars") or message.get("global_merge_vars")
+    return bool(message.get("merge", True) or has_data)
+
+
 def _message(message: dict, person: dict, name: str, values: dict) -> Message:
     missing: list[str] = []
 
     def fill(part: str, *, escapes: bool = False) -> str:
         template = message.get(part) or ""
+        if not _merges(message):
+            return template
         if message.get("merge_language") == "handlebars":
             return curly(template, values, missing, escapes=escapes)
         return mandrill(template, values, missing)
