@@ -20,6 +20,8 @@ MEGABYTE = 1_000_000
 ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
 
+ONE_OF_LIST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
+
 
 class Answer(NamedTuple):
     """body: text or octets as they are, anything else as JSON."""
@@ -158,7 +160,7 @@ def mailbox(text: str) -> tuple[str, str]:
 
 def mailboxes(text: str) -> list[tuple[str, str]]:
     """Those of a header, separated by commas outside quotes."""
-    return [mailbox(part) for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text) if part.strip()]
+    return [mailbox(part) for part in ONE_OF_LIST.findall(text) if part.strip()]
 
 
 def decoded(text: str) -> str:

@@ -5,7 +5,7 @@
         fake.plan(Plan(status=429, retry_after=3))  # for the next call, in that provider's own words
         fake.messages                             # as each recipient sees them
 
-Alone: python -m tests.fake_esp --port 8025
+Alone: python -m tests.fake_esp --port 8025; then GET / gives what it counted.
 """
 
 import asyncio
@@ -152,6 +152,15 @@ class FakeEsp:
         [message] = [each for each in self.messages if each.to.lower() == address.lower()]
         return message
 
+    def counted(self) -> dict[str, int]:
+        """What came so far; `GET /` asks for it from another process."""
+        return {
+            "calls": self.call_count,
+            "recipients": self.recipient_count,
+            "octets": self.octet_count,
+            "connections": self.connection_count,
+        }
+
     def clear(self) -> None:
         self.calls.clear()
         self.counts.clear()
@@ -279,6 +288,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         dialect = _dialect_of(target)
+        if not dialect:
+            return self._say(Answer(200, self.fake.counted()))
         if dialect not in BEGINNINGS:
             return self._say(Answer(404, {"message": f"No provider is called “{dialect}”."}))
         path, _, query = target.partition("?")

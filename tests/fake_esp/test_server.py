@@ -1,15 +1,22 @@
 """The fake does what a provider does: it takes, refuses, delays and breaks down, each in its own words."""
 
+import base64
 import copy
 import json
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from tests.fake_esp import webhooks
 from tests.fake_esp.asking import EVE, HTML, KEYS, PATHS, TEXT, a_call, ask, basic
+from tests.fake_esp.messages import Message
 from tests.fake_esp.server import BEGINNINGS, Plan
 
 ALL = sorted(BEGINNINGS)
@@ -488,6 +495,26 @@ def test_many_connections_at_once_are_answered_side_by_side(fake_esp):
     assert fake_esp.recipient_count == 10
 
 
+def test_it_counts_and_another_process_may_ask(fake_esp):
+    fake_esp.keeps = False
+    ask(fake_esp, "postmark", a_call("postmark"))
+    told = requests.get(f"http://127.0.0.1:{fake_esp.port}/", timeout=5).json()
+    assert (told["calls"], told["recipients"], fake_esp.calls) == (1, 1, [])
+
+
+def test_it_runs_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "tests.fake_esp", "--delay", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().strip()
+        answer = requests.post(
+            url + "postmark/email", json=a_call("postmark"), headers=KEYS["postmark"], timeout=5
+        )
+        process.terminate()
+        counted = json.loads(process.stdout.readline())
+    assert answer.ok
+    assert counted["recipients"] == 1
+
+
 # ---- Webhooks --------------------------------------------------------------------------------------------------
 
 
@@ -530,3 +557,17 @@ def test_events_go_to_an_address(fake_esp):
     ask(fake_esp, "postmark", a_call("postmark"))
     fake_esp.tell("postmark", "bounced")
     assert teller.statuses == [401], "whatever is there"
+
+
+def test_sns_certificate_is_served(fake_esp):
+    key = webhooks.new_key("amazon_ses")
+    answer = requests.get(fake_esp.url("amazon_ses") + "SimpleNotificationService-fake.pem", timeout=5)
+    assert answer.content == key.certificate
+    certificate = x509.load_pem_x509_certificate(answer.content)
+    [post] = webhooks.posts("amazon_ses", [webhooks.event("opened", Message("amazon_ses", "m-1", EVE))], key)
+    told = json.loads(post.body)
+    names = ("Message", "MessageId", "Timestamp", "TopicArn", "Type")
+    signed = "".join(f"{name}\n{told[name]}\n" for name in names).encode()
+    certificate.public_key().verify(
+        base64.b64decode(told["Signature"]), signed, padding.PKCS1v15(), hashes.SHA1()
+    )

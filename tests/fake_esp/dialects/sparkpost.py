@@ -8,6 +8,7 @@ from tests.fake_esp.core import (
     Reply,
     Request,
     mailbox,
+    mailboxes,
     named,
     words,
 )
@@ -185,7 +186,7 @@ def _message(data: dict, person: dict, values: dict, name: str) -> Message:
         tags=(data["campaign_id"],) if data.get("campaign_id") else (),
         options={
             **(data.get("options") or {}),
-            "to": [mailbox(each)[1] for each in address.get("header_to", address["email"]).split(",")],
+            "to": [each[1] for each in mailboxes(address.get("header_to", address["email"]))],
             "missing": missing,
         },
     )
