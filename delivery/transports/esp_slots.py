@@ -19,7 +19,7 @@ from delivery.transports.base import Letter, Skeleton
 
 NOTHING: Final = re.compile(r"(?!)")
 # Braces that open a tag, a backslash that escapes one, and what would join a tag's own braces from outside.
-BRACES: Final = re.compile(r"\\*\{\{+|[\\{]+\Z|\A\}+")
+BRACES: Final = re.compile(r"[\\{]*\{\{|[\\{]+\Z|\A\}+")
 
 
 # Mailgun's own, whole, and what would end one that ours began.

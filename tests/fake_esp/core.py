@@ -5,12 +5,13 @@ import binascii
 import email.header
 import functools
 import hashlib
-import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+from pydantic_core import from_json
 
 from tests.fake_esp.messages import Message
 
@@ -18,6 +19,8 @@ MEGABYTE = 1_000_000
 # name@domain.tld in ASCII, with no space or separator in it.
 ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
+
+ONE_OF_LIST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
 
 
 class Answer(NamedTuple):
@@ -36,21 +39,15 @@ class Refused(Exception):  # noqa: N818
         self.answer = Answer(status, body, headers or {})
 
 
-class Letter(NamedTuple):
-    """What was taken for one recipient, before anybody wants to read it."""
-
-    id: str
-    to: str
-
-
 class Reply(NamedTuple):
-    """render: gives the message of the letter at an index; only when asked, so that taking a thousand is cheap.
+    """to: the addresses of those for whom something was taken; render: gives the message of the one at an index, only
+    when somebody wants to read it, so that taking a thousand is cheap.
 
     refused: {address: why}, of a call that was taken. unfilled: placeholders for which some recipient has no value.
     """
 
     answer: Answer
-    letters: Sequence[Letter] = ()
+    to: Sequence[str] = ()
     render: Callable[[int], Message] | None = None
     refused: Mapping[str, str] = {}
     unfilled: Sequence[str] = ()
@@ -69,7 +66,7 @@ class Request:
     @functools.cached_property
     def json(self) -> Any:
         """Raises: ValueError."""
-        return json.loads(self.body)
+        return from_json(self.body)  # of long texts seven times as fast as the standard library's
 
     @functools.cached_property
     def form(self) -> dict[str, list[str]]:
@@ -123,6 +120,16 @@ class Account:
             return "invalid"
         return self.refused.get(address.lower()) if self.refused else None
 
+    def refusals(self, addresses: Iterable[str]) -> dict[str, str]:
+        """{address: why} of those among many that get nothing."""
+        looks_right, refused = ADDRESS.fullmatch, self.refused
+        wrong = {address: "invalid" for address in addresses if not looks_right(address)}
+        return (
+            wrong | {each: why for each in addresses if (why := refused.get(each.lower()))}
+            if refused
+            else wrong
+        )
+
     def number(self, count: int = 1) -> int:
         """The first of so many new numbers."""
         self.counter += count
@@ -153,7 +160,7 @@ def mailbox(text: str) -> tuple[str, str]:
 
 def mailboxes(text: str) -> list[tuple[str, str]]:
     """Those of a header, separated by commas outside quotes."""
-    return [mailbox(part) for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text) if part.strip()]
+    return [mailbox(part) for part in ONE_OF_LIST.findall(text) if part.strip()]
 
 
 def decoded(text: str) -> str:
@@ -173,13 +180,13 @@ def words(text: str) -> frozenset[str]:
 
 def named(data: Any, known: Set[str]) -> list[str]:
     """The keys of an object that no document knows."""
-    return sorted(set(data) - known)
+    return [] if data.keys() <= known else sorted(data.keys() - known)
 
 
 def _urlencoded(body: bytes):
     for pair in body.split(b"&"):
         name, _, value = pair.partition(b"=")
-        yield urllib.parse.unquote_plus(name.decode()), _unquoted(value)
+        yield _unquoted(name), _unquoted(value)
 
 
 def _unquoted(value: bytes) -> str:

@@ -5,7 +5,7 @@
         fake.plan(Plan(status=429, retry_after=3))  # for the next call, in that provider's own words
         fake.messages                             # as each recipient sees them
 
-Alone: python -m tests.fake_esp --port 8025
+Alone: python -m tests.fake_esp --port 8025; then GET / gives what it counted.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from tests.fake_esp.core import Account, Answer, Letter, Refused, Reply, Request
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request
 from tests.fake_esp.messages import Message
 from tests.fake_esp.teller import Teller
 
@@ -76,7 +76,7 @@ class Call:
     connection: int
     at: float  # time.monotonic()
     answer: Answer = NOT_YET
-    letters: Sequence[Letter] = ()
+    to: Sequence[str] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     unfilled: Sequence[str] = ()
     render: Callable[[int], Message] | None = None
@@ -85,8 +85,8 @@ class Call:
     @property
     def messages(self) -> list[Message]:
         if self._messages is None:
-            assert self.render or not self.letters
-            self._messages = [self.render(index) for index in range(len(self.letters))]
+            assert self.render or not self.to
+            self._messages = [self.render(index) for index in range(len(self.to))]
             for message in self._messages:
                 object.__setattr__(message, "call", self.number)
         return self._messages
@@ -152,6 +152,15 @@ class FakeEsp:
         [message] = [each for each in self.messages if each.to.lower() == address.lower()]
         return message
 
+    def counted(self) -> dict[str, int]:
+        """What came so far; `GET /` asks for it from another process."""
+        return {
+            "calls": self.call_count,
+            "recipients": self.recipient_count,
+            "octets": self.octet_count,
+            "connections": self.connection_count,
+        }
+
     def clear(self) -> None:
         self.calls.clear()
         self.counts.clear()
@@ -193,10 +202,10 @@ class FakeEsp:
             )
         else:
             self._fill(call, module, account)
-        self.recipient_count += len(call.letters)
+        self.recipient_count += len(call.to)
         if self.keeps:
             self.calls.append(call)
-            self.counts.update(letter.to.lower() for letter in call.letters)
+            self.counts.update(map(str.lower, call.to))
         return call
 
     def _fill(self, call: Call, module: Any, account: Account) -> None:
@@ -204,7 +213,9 @@ class FakeEsp:
             reply = module.handle(call.request, account)
         except Refused as refused:
             reply = Reply(refused.answer)
-        call.answer, call.letters, call.render = reply.answer, reply.letters, reply.render
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # not at all as documented
+            reply = Reply(Answer(400, {"message": f"This cannot be read: {error!r}"}))
+        call.answer, call.to, call.render = reply.answer, reply.to, reply.render
         call.refused, call.unfilled = reply.refused, reply.unfilled
         self.unfilled.update(reply.unfilled)
 
@@ -277,6 +288,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         dialect = _dialect_of(target)
+        if not dialect:
+            return self._say(Answer(200, self.fake.counted()))
         if dialect not in BEGINNINGS:
             return self._say(Answer(404, {"message": f"No provider is called “{dialect}”."}))
         path, _, query = target.partition("?")
@@ -285,12 +298,12 @@ class _Connection(asyncio.Protocol):
         call = self.fake.take(dialect, request, self.plan, self.number)
         teller = self.fake.tellers.get(dialect)
         loop = asyncio.get_running_loop()
-        if teller and teller.when == "before" and call.letters:
+        if teller and teller.when == "before" and call.to:
             told = loop.run_in_executor(None, teller.tell, (), call.messages)
             told.add_done_callback(lambda _: self._later(call.answer))
         else:
             self._later(call.answer)
-            if teller and teller.when == "after" and call.letters:
+            if teller and teller.when == "after" and call.to:
                 loop.run_in_executor(None, teller.tell, (), call.messages)
         return None
 

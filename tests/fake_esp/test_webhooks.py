@@ -102,9 +102,8 @@ def test_another_key_is_refused(provider):
 def test_an_event_posted_twice_has_one_name():
     for provider in webhooks.PROVIDERS:
         key, told = webhooks.new_key(provider), event("opened", a_message(provider))
-        twice = [
-            parsed(provider, *webhooks.posts(provider, [told], key, URL), key.known)[0] for _ in range(2)
-        ]
+        posts = [webhooks.posts(provider, [told], key, URL, told.at)[0] for _ in range(2)]
+        twice = [parsed(provider, post, key.known)[0] for post in posts]
         assert twice[0].event_id == twice[1].event_id, provider
         assert twice[0].timestamp == twice[1].timestamp, provider
 

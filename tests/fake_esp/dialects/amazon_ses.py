@@ -13,7 +13,6 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -21,6 +20,7 @@ from tests.fake_esp.core import (
     named,
     words,
 )
+from tests.fake_esp.happenings import certified_key
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import BadTemplate, curly, curly_names, unfilled
 
@@ -53,11 +53,16 @@ def broken(status: int) -> Answer:
 
 
 def handle(request: Request, account: Account) -> Reply:
+    if request.method == "GET" and request.path.endswith(".pem"):  # SNS's, which anybody may read
+        return Reply(Answer(200, certified_key().certificate))
     _check_signature(request, account)
     route = ROUTES.get((request.method, request.path.rstrip("/")))
     if not route:
         raise _refused(404, "UnknownOperationException", "")
-    return route(request, account)
+    try:
+        return route(request, account)
+    except ValueError:
+        raise _bad("The body is not valid JSON.") from None
 
 
 def _error(status: int, kind: str, words: str) -> Answer:
@@ -142,12 +147,12 @@ def _send(request: Request, account: Account) -> Reply:
         headers = dict(fields.pop("headers"))
         return Message(
             "amazon_ses", name, to, to_name=to_name or made.get("to_name", ""), sender=sender, sender_name=sender_name,
-            headers=headers, metadata=_metadata(headers), options={"to": people}, **fields,
+            headers=headers, metadata=_metadata(headers), options={"to": [mailbox(each)[1] for each in people]}, **fields,
         )  # fmt: skip
 
-    letters = [Letter(name, mailbox(each)[1]) for each in taken]
+    addresses = [mailbox(each)[1] for each in taken]
     refused = {mailbox(each)[1]: "suppressed" for each in people if each not in taken}
-    return Reply(Answer(200, {"MessageId": name}), letters, render, refused)
+    return Reply(Answer(200, {"MessageId": name}), addresses, render, refused)
 
 
 def _raw(raw: dict) -> dict:
@@ -167,11 +172,11 @@ def _raw(raw: dict) -> dict:
     return {
         "sender": str(parsed["From"]),
         "to_name": mailbox(str(parsed["To"] or ""))[0],
-        "subject": str(parsed["Subject"] or ""),
+        "subject": str(parsed["Subject"] or "").strip(),
         "reply_to": str(parsed["Reply-To"] or ""),
         "html": text["html"],
         "text": text["plain"],
-        "headers": {each: str(value) for each, value in parsed.items()},
+        "headers": {each: str(value).strip() for each, value in parsed.items()},
         "tags": tuple(parsed.get_all("X-Tag") or ()),
     }
 
@@ -227,13 +232,13 @@ def _bulk(request: Request, account: Account) -> Reply:
     def render(index: int) -> Message:
         return _message(data, content, *taken[index])
 
-    letters = [Letter(name, mailbox(entry["Destination"]["ToAddresses"][0])[1]) for entry, name, _ in taken]
+    addresses = [mailbox(entry["Destination"]["ToAddresses"][0])[1] for entry, name, _ in taken]
     refused = {
         mailbox(entry["Destination"]["ToAddresses"][0])[1]: result["Status"]
         for entry, result in zip(entries, results, strict=True)
         if result["Status"] != "SUCCESS"
     }
-    return Reply(Answer(200, {"BulkEmailEntryResults": results}), letters, render, refused, gone)
+    return Reply(Answer(200, {"BulkEmailEntryResults": results}), addresses, render, refused, gone)
 
 
 def _template(data: dict, octets: int) -> dict:
@@ -314,7 +319,10 @@ def _message(data: dict, content: dict, entry: dict, name: str, values: dict) ->
         text=fill("Text"),
         headers=headers,
         metadata=_metadata(headers),
-        options={"to": entry["Destination"]["ToAddresses"], "missing": missing},
+        options={
+            "to": [mailbox(each)[1] for each in entry["Destination"]["ToAddresses"]],
+            "missing": missing,
+        },
     )
 
 

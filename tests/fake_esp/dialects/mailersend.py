@@ -4,7 +4,7 @@ import datetime
 import re
 import uuid
 
-from tests.fake_esp.core import MEGABYTE, Account, Answer, Letter, Refused, Reply, Request, named, words
+from tests.fake_esp.core import MEGABYTE, Account, Answer, Refused, Reply, Request, named, words
 from tests.fake_esp.messages import Message
 
 A_BULK, RECIPIENTS = 500, 50  # messages of a bulk call, recipients of a message
@@ -61,13 +61,13 @@ def _single(data: dict, account: Account) -> Reply:
     taken = [each for each in data["to"] if each["email"] not in suppressed]
     headers = {"X-Message-Id": name} if taken else {}
     body = _warning(suppressed, is_all=not taken) if suppressed else ""
-    letters = [Letter(name, each["email"]) for each in taken]
+    addresses = [each["email"] for each in taken]
 
     def render(index: int) -> Message:
         return _message(data, taken[index], name)
 
     refused = dict.fromkeys(suppressed, "suppressed")
-    return Reply(Answer(202, body, headers), letters, render, refused, sorted(_unfilled(data)))
+    return Reply(Answer(202, body, headers), addresses, render, refused, sorted(_unfilled(data)))
 
 
 def _warning(addresses: list[str], *, is_all: bool) -> dict:
@@ -110,9 +110,7 @@ def _bulk(data: list, account: Account) -> Reply:
 
     answer = Answer(202, {"message": "The bulk email is being processed.", "bulk_email_id": job})
     gone = {name for each, _, _ in taken for name in _unfilled(each)}
-    return Reply(
-        answer, [Letter(name, person["email"]) for _, person, name in taken], render, refused, sorted(gone)
-    )
+    return Reply(answer, [person["email"] for _, person, name in taken], render, refused, sorted(gone))
 
 
 def _status(job: str, account: Account) -> Reply:

@@ -1,13 +1,13 @@
 """Mailgun: POST /{domain}/messages. https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages"""
 
-import json
 import time
+
+from pydantic_core import from_json
 
 from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -89,14 +89,12 @@ def _take(form: dict[str, list[str]], fields: dict[str, str], account: Account, 
     people = [person for value in form["to"] for person in _people(value)]
     if len(people) > RECIPIENTS:
         raise Refused(400, {"message": "to parameter exceeds 1000 recipients"})
-    for _, address in [*people, mailbox(fields["from"])]:
-        if account.refusal(address) == "invalid":
-            raise Refused(
-                400, {"message": "'to' parameter is not a valid address. please check documentation"}
-            )
-    variables = _variables(fields)
     by_address = {address: name for name, address in people}
-    taken = [address for address in by_address if not account.refusal(address)]
+    refused = account.refusals([*by_address, mailbox(fields["from"])[1]])
+    if "invalid" in refused.values():
+        raise Refused(400, {"message": "'to' parameter is not a valid address. please check documentation"})
+    variables = _variables(fields)
+    taken = [address for address in by_address if address not in refused]
     message_id = f"<{int(time.time())}.{account.number():x}.{id(form):x}@{domain}>"
     templates = tuple(value for name, value in fields.items() if name != "recipient-variables")
     every = [variables.get(address, {}) for address in taken]
@@ -107,9 +105,9 @@ def _take(form: dict[str, list[str]], fields: dict[str, str], account: Account, 
 
     return Reply(
         Answer(200, {"id": message_id, "message": "Queued. Thank you."}),
-        [Letter(message_id, address) for address in taken],
+        taken,
         render,
-        {address: "suppressed" for address in by_address if account.refusal(address)},
+        refused,
         unfilled(mailgun_names, templates, every),
     )
 
@@ -122,7 +120,7 @@ def _variables(fields: dict[str, str]) -> dict[str, dict]:
     if "recipient-variables" not in fields:
         return {}
     try:
-        variables = json.loads(fields["recipient-variables"])
+        variables = from_json(fields["recipient-variables"])
     except ValueError:
         raise Refused(400, {"message": "recipient-variables is not a valid JSON"}) from None
     if not isinstance(variables, dict) or not all(isinstance(each, dict) for each in variables.values()):

@@ -3,7 +3,7 @@
 import json
 import uuid
 
-from tests.fake_esp.core import Account, Answer, Letter, Refused, Reply, Request, named, words
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, named, words
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import BadTemplate, mailjet
 
@@ -99,8 +99,8 @@ def _take(messages: list[dict], account: Account) -> Reply:
         return _message(*taken[index])
 
     status = 400 if any(each["Status"] == "error" for each in results) else 200
-    letters = [Letter(str(told["MessageID"]), person["Email"]) for _, person, told in taken]
-    return Reply(Answer(status, {"Messages": results}), letters, render, refused, sorted(set(missing)))
+    addresses = [person["Email"] for _, person, told in taken]
+    return Reply(Answer(status, {"Messages": results}), addresses, render, refused, sorted(set(missing)))
 
 
 def _wrong(message: dict, account: Account) -> dict | None:

@@ -6,7 +6,6 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -112,8 +111,8 @@ def _take(message: dict, account: Account) -> Reply:
         person, name = taken[index]
         return _message(message, person, name, every[index])
 
-    letters = [Letter(name, person["email"]) for person, name in taken]
-    return Reply(Answer(200, results), letters, render, refused, _unfilled(message, every))
+    addresses = [person["email"] for person, name in taken]
+    return Reply(Answer(200, results), addresses, render, refused, _unfilled(message, every))
 
 
 def _unfilled(message: dict, every: list[dict]) -> list[str]:

@@ -1,6 +1,6 @@
 """Postal: POST /api/v1/send/message; every answer is a 200. https://docs.postalserver.io/developer/api"""
 
-from tests.fake_esp.core import Account, Answer, Letter, Refused, Reply, Request, mailbox, named, words
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, mailbox, named, words
 from tests.fake_esp.messages import Message
 
 RECIPIENTS = 50  # of each kind
@@ -72,7 +72,7 @@ def _take(data: dict, account: Account) -> Reply:
 
     return Reply(
         Answer(200, {"status": "success", "time": 0.02, "flags": {}, "data": answer}),
-        [Letter(str(numbers[address]), address) for address in taken],
+        taken,
         render,
         {address: "suppressed" for address in people if account.refusal(address)},
     )

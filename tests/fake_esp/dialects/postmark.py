@@ -7,7 +7,6 @@ from collections.abc import Set
 from tests.fake_esp.core import (
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -101,9 +100,7 @@ def _reply(data: list, answers: list, account: Account, shape) -> Reply:
         each, name, person = letters[index]
         return _message(each, name, person)
 
-    return Reply(
-        Answer(200, shape(answers)), [Letter(name, person[1]) for _, name, person in letters], render, refused
-    )
+    return Reply(Answer(200, shape(answers)), [person[1] for _, name, person in letters], render, refused)
 
 
 def _refusals(data: dict, account: Account) -> dict[str, str]:
@@ -273,9 +270,9 @@ def _bulk_reply(data: dict, messages: list, people: list, account: Account, gone
         "PercentageCompleted": 0.0,
         "Subject": data.get("Subject", ""),
     }
-    letters = [Letter(f"{job}-{index}", people[at][1]) for index, at in enumerate(taken)]
+    addresses = [people[at][1] for index, at in enumerate(taken)]
     refused = {address: why for _, address in people if (why := account.refusal(address))}
-    return Reply(Answer(200, answer), letters, render, refused, gone)
+    return Reply(Answer(200, answer), addresses, render, refused, gone)
 
 
 ROUTES = {

@@ -8,7 +8,6 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
@@ -158,7 +157,7 @@ def _reply(data: list[dict], account: Account, shape) -> Reply:
 
     return Reply(
         Answer(200, shape(ids), LIMITS),
-        [Letter(name, mailbox(person)[1]) for _, name, person in taken],
+        [mailbox(person)[1] for _, name, person in taken],
         render,
         {mailbox(person)[1]: "suppressed" for _, _, person in people if account.refusal(mailbox(person)[1])},
     )

@@ -3,7 +3,7 @@
 import json
 import uuid
 
-from tests.fake_esp.core import Account, Answer, Letter, Refused, Reply, Request, named, words
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, named, words
 from tests.fake_esp.messages import Message
 
 RECIPIENTS = 50  # a call
@@ -81,9 +81,9 @@ def _take(data: dict, account: Account) -> Reply:
     def render(index: int) -> Message:
         return _message(data, *people[index])
 
-    letters = [Letter(name, person["email"]) for person, name in people]
+    addresses = [person["email"] for person, name in people]
     refused = {each["email"]: "suppressed" for each in data["to"] if account.refusal(each["email"])}
-    return Reply(Answer(200, {"emails": answers}), letters, render, refused)
+    return Reply(Answer(200, {"emails": answers}), addresses, render, refused)
 
 
 def _message(data: dict, person: dict, name: str) -> Message:

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 
-from tests.fake_esp.core import Account, Answer, Letter, Refused, Reply, Request, is_text, named, words
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, is_text, named, words
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import sendgrid
 
@@ -71,7 +71,7 @@ def _check(data: dict) -> None:
         or any(len(each) > 255 for each in categories)
     ):
         raise _refused(400, "At most 10 unique categories of 255 characters.", "categories")
-    _check_arguments(data.get("custom_args", {}), "custom_args")
+    _check_values(data.get("custom_args", {}), ARGUMENTS_OCTETS, "custom_args")
     people = data.get("personalizations")
     if not isinstance(people, list) or not people:
         raise _refused(
@@ -80,8 +80,8 @@ def _check(data: dict) -> None:
     if len(people) > PERSONALIZATIONS:
         raise _refused(400, "The personalizations field may have at most 1000 entries.", "personalizations")
     count = 0
-    for index, one in enumerate(people):
-        count += _check_one(one, data, f"personalizations.{index}")
+    for one in people:
+        count += _check_one(one, data, "personalizations")
     if count > RECIPIENTS:
         raise _refused(400, "The total number of recipients may be at most 1000.", "personalizations")
 
@@ -109,8 +109,8 @@ def _check_one(one: dict, data: dict, where: str) -> int:
         raise _refused(400, f"Additional property {strange[0]} is not allowed", where)
     if not one.get("to"):
         raise _refused(400, "The to array is required for all personalization objects.", f"{where}.to")
-    addresses = [each.get("email") for kind in ("to", "cc", "bcc") for each in one.get(kind, ())]
-    if len({str(each).lower() for each in addresses}) < len(addresses):
+    people = one["to"] if "cc" not in one and "bcc" not in one else _everybody(one)
+    if len(people) > 1 and len({str(each.get("email")).lower() for each in people}) < len(people):
         raise _refused(400, "Each email address in the personalization block should be unique.", where)
     if not (one.get("subject") or data.get("subject") or data.get("template_id")):
         raise _refused(
@@ -120,25 +120,24 @@ def _check_one(one: dict, data: dict, where: str) -> int:
         )
     if "dynamic_template_data" in one and "substitutions" in one:
         raise _refused(400, "substitutions may not be used with dynamic templating", where)
-    _check_values(one.get("substitutions", {}), SUBSTITUTIONS_OCTETS, f"{where}.substitutions")
-    _check_arguments(one.get("custom_args", {}), f"{where}.custom_args")
+    _check_values(one.get("substitutions", {}), SUBSTITUTIONS_OCTETS, where)
+    _check_values(one.get("custom_args", {}), ARGUMENTS_OCTETS, where)
     if "headers" in one:
-        _check_headers(one["headers"], f"{where}.headers")
-    return len(addresses)
+        _check_headers(one["headers"], where)
+    return len(people)
+
+
+def _everybody(one: dict) -> list[dict]:
+    return [*one["to"], *one.get("cc", ()), *one.get("bcc", ())]
 
 
 def _check_values(values: dict, limit: int, where: str) -> None:
-    octets = 0
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise _refused(400, "Bad Request")  # with neither field nor help, as it is known to answer
-        octets += len(name) + len(value)
-    if octets > limit // 4 and len(json.dumps(values, ensure_ascii=False).encode()) > limit:
+    try:
+        characters = len("".join(values)) + len("".join(values.values()))
+    except TypeError:
+        raise _refused(400, "Bad Request") from None  # with neither field nor help, as it is known to answer
+    if characters > limit // 4 and len(json.dumps(values, ensure_ascii=False).encode()) > limit:
         raise _refused(400, f"The total size may not exceed {limit} bytes.", where)
-
-
-def _check_arguments(values: dict, where: str) -> None:
-    _check_values(values, ARGUMENTS_OCTETS, where)
 
 
 def _check_headers(headers: dict, where: str) -> None:
@@ -151,10 +150,11 @@ def _check_headers(headers: dict, where: str) -> None:
 
 def _take(data: dict, account: Account) -> Reply:
     people = [(one, person) for one in data["personalizations"] for person in one["to"]]
-    for _, person in people:
-        if account.refusal(person["email"]) == "invalid":
-            raise _refused(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
-    taken = [(one, person) for one, person in people if not account.refusal(person["email"])]
+    addresses = [person["email"] for _, person in people]
+    refused = account.refusals(addresses)
+    if "invalid" in refused.values():
+        raise _refused(400, "Does not contain a valid address.", "personalizations.0.to.0.email")
+    taken = [each for each in people if each[1]["email"] not in refused] if refused else people
     call = uuid.uuid4().hex[:22]
 
     def render(index: int) -> Message:
@@ -162,9 +162,9 @@ def _take(data: dict, account: Account) -> Reply:
 
     return Reply(
         Answer(202, "", {"X-Message-Id": call}),
-        [Letter(f"{call}.{index}", person["email"]) for index, (_, person) in enumerate(taken)],
+        [each for each in addresses if each not in refused],
         render,
-        {person["email"]: "suppressed" for _, person in people if account.refusal(person["email"])},
+        refused,
         _unfilled(data),
     )
 

@@ -1,17 +1,14 @@
 """SparkPost: POST /transmissions. https://developers.sparkpost.com/api/transmissions/"""
 
-import json
-
 from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
-    is_text,
     mailbox,
+    mailboxes,
     named,
     words,
 )
@@ -97,15 +94,11 @@ def _check(data: dict, account: Account) -> None:
 
 
 def _check_one(person: dict) -> None:
-    if not person.keys() <= KNOWN_OF_ONE or not is_text(_address(person)):
-        raise _refused(
-            422,
-            "required field is missing",
-            "1400",
-            "address or address.email is required for each recipient",
-        )
+    if not person.keys() <= KNOWN_OF_ONE or not _address(person):
+        words = "address or address.email is required for each recipient"
+        raise _refused(422, "required field is missing", "1400", words)
     metadata = person.get("metadata")
-    if metadata and len(json.dumps(metadata).encode()) > METADATA_OCTETS:
+    if metadata and len(repr(metadata)) > METADATA_OCTETS:
         raise _refused(
             422, "invalid data format/type", "1300", "metadata of a recipient is at most 1000 bytes"
         )
@@ -119,7 +112,8 @@ def _address(person: dict) -> str:
 def _take(data: dict, account: Account) -> Reply:
     """Bad addresses are counted, not named; suppressed ones are taken and end in an event."""
     people, content = data["recipients"], data["content"]
-    refused = {address: why for each in people if (why := account.refusal(address := _address(each)))}
+    addresses = [_address(each) for each in people]
+    refused = account.refusals(addresses)
     taken = [each for each in people if _address(each) not in refused] if refused else people
     bad = [address for address, why in refused.items() if why == "invalid"]
     if len(bad) == len(people):
@@ -148,7 +142,7 @@ def _take(data: dict, account: Account) -> Reply:
 
     return Reply(
         Answer(200, {"results": results}),
-        [Letter(name, _address(each)) for each in taken],
+        [each for each in addresses if each not in refused],
         render,
         refused,
         gone,
@@ -192,7 +186,7 @@ def _message(data: dict, person: dict, values: dict, name: str) -> Message:
         tags=(data["campaign_id"],) if data.get("campaign_id") else (),
         options={
             **(data.get("options") or {}),
-            "to": [mailbox(each)[1] for each in address.get("header_to", address["email"]).split(",")],
+            "to": [each[1] for each in mailboxes(address.get("header_to", address["email"]))],
             "missing": missing,
         },
     )

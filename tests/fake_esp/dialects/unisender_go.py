@@ -7,11 +7,11 @@ from tests.fake_esp.core import (
     MEGABYTE,
     Account,
     Answer,
-    Letter,
     Refused,
     Reply,
     Request,
     mailbox,
+    mailboxes,
     named,
     words,
 )
@@ -79,10 +79,11 @@ def _check(message: dict, account: Account) -> None:
         raise _refused(107, "The body is empty.")
     if not message.get("subject"):
         raise _refused(108, "The 'subject' is empty.")
-    if account.refusal(message.get("from_email", "")) == "invalid" or not account.may_send_from(
-        message["from_email"]
-    ):
-        raise _refused(203, f"The domain of '{message.get('from_email')}' is not confirmed.")
+    sender = message.get("from_email", "")
+    if account.refusal(sender) == "invalid":
+        raise _refused(113, "'from_email' is not an email address.")
+    if not account.may_send_from(sender):
+        raise Refused(403, _error(203, f"The domain of '{sender}' is not confirmed."))
     if message.get("template_engine", "simple") not in ENGINES:
         raise _refused(109, "'template_engine' is not known.")
     if len(message.get("headers", {})) > HEADERS:
@@ -118,16 +119,16 @@ def _take(message: dict, account: Account) -> Reply:
         else:
             people[each["email"]] = each
     if not people:
-        raise Refused(400, _error(204, "No valid recipients.", failed_emails=failed))
+        return Reply(Answer(400, _error(204, "No valid recipients.", failed_emails=failed)), refused=failed)
     taken = list(people.values())
     answer = {"status": "success", "job_id": job, "emails": list(people), "failed_emails": failed}
 
     def render(index: int) -> Message:
         return _message(message, taken[index], job)
 
-    letters = [Letter(_id(each, job), each["email"]) for each in taken]
+    addresses = [each["email"] for each in taken]
     refused = {address: why for address, why in failed.items() if why != "duplicate"}
-    return Reply(Answer(200, answer), letters, render, refused, sorted(_unfilled(message, taken)))
+    return Reply(Answer(200, answer), addresses, render, refused, sorted(_unfilled(message, taken)))
 
 
 def _id(person: dict, job: str) -> str:
@@ -184,7 +185,7 @@ def _message(message: dict, person: dict, job: str) -> Message:
         tags=tuple(message.get("tags", ())),
         options={
             "job_id": job,
-            "to": [mailbox(each)[1] for each in shown.split(",")],
+            "to": [each[1] for each in mailboxes(shown)],
             "track_links": message.get("track_links"),
             "track_read": message.get("track_read"),
         },
