@@ -202,7 +202,7 @@ def test_a_pace_lets_no_more_leave_at_once_than_it_allows(people, send_to_news, 
     mailing = send_to_news()
     work_all(mailing)
     assert mailing.accepted_count == 40
-    assert {len(call.letters) for call in fake.calls} == {10}
+    assert {len(call.to) for call in fake.calls} == {10}
     assert fake.calls[-1].at - fake.calls[0].at > 0.6
 
 
