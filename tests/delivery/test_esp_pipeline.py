@@ -318,6 +318,45 @@ def test_it_is_not_repeated_once_somebody_in_it_has_left(people, send_to_news, f
     assert (mailing.in_doubt_count, mailing.skipped_count, len(fake.calls)) == (COUNT, 0, 0)
 
 
+@pytest.mark.parametrize("name", REPEATING)
+def test_a_repeated_call_that_is_told_to_wait_is_repeated_later(
+    people, send_to_news, fake, name, monkeypatch
+):
+    fake.plan(Plan(status=429, retry_after=1))
+    people(COUNT)
+    mailing = send_to_news()
+    die_in_the_call(mailing, monkeypatch)
+    list(until_finished(mailing))
+    assert mailing.accepted_count == COUNT
+    assert len({key_of(call) for call in fake.calls}) == 1
+    assert_nobody_got_it_twice(fake, mailing)
+
+
+@pytest.mark.parametrize("name", REPEATING)
+def test_a_pace_towards_a_domain_takes_nobody_out_of_a_repeated_call(
+    people, send_to_news, fake, account, monkeypatch
+):
+    SendingAccount.objects.filter(pk=account.pk).update(domain_per_second=1)
+    people(COUNT)
+    mailing = send_to_news()
+    die_in_the_call(mailing, monkeypatch)
+    work_all(mailing)
+    assert (mailing.accepted_count, len(fake.calls)) == (COUNT, 1)
+    assert_nobody_got_it_twice(fake, mailing)
+
+
+def test_a_connection_that_breaks_between_two_parts_is_made_anew(
+    people, send_to_news, fake, quick, monkeypatch
+):
+    monkeypatch.setattr(esp.Connection, "cut", lambda self, skeleton, letters: [letters[:3], letters[3:]])
+    fake.plan(Plan(answer="none"))
+    people(COUNT)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.in_doubt_count, mailing.accepted_count) == (3, 4)
+    assert_nobody_got_it_twice(fake, mailing)
+
+
 def test_whoever_something_came_back_of_was_sent_to(people, send_to_news, fake, monkeypatch):
     people(COUNT)
     mailing = send_to_news()
