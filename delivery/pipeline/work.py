@@ -18,8 +18,9 @@ from delivery.models import Mailing
 from delivery.pipeline import calls, dispatch, journal, lease, meter, signs
 from delivery.pipeline.chunk_turns import ChunkTurns
 from delivery.pipeline.chunks import ChunkLane
+from delivery.pipeline.exchange import Load
 from delivery.pipeline.journal import Journal
-from delivery.pipeline.lanes import Lane, Load, MessageLane
+from delivery.pipeline.lanes import Lane, MessageLane
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
 from delivery.pipeline.mold import Mold
