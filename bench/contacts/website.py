@@ -1,0 +1,67 @@
+"""The web server of a bench, as `make run` starts it, and what a page of it takes."""
+
+import contextlib
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import User
+from bench import processes
+
+START_SECONDS = 60
+ANSWER_SECONDS = 30
+
+
+@contextlib.contextmanager
+def running() -> Iterator[int]:
+    """The port it answers at."""
+    subprocess.run([sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], check=True)
+    port = processes.free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "config.processes", "web"],
+        env=os.environ | {"PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(server, port)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(server: subprocess.Popen, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError):
+            milliseconds(port, "/healthz", "")
+            return
+        time.sleep(0.1)
+    raise SystemExit("The web server did not start.")
+
+
+def signed_in(person: User) -> str:
+    """The cookie of a session of theirs."""
+    client = Client()
+    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+def milliseconds(port: int, path: str, cookie: str) -> float:
+    """From the request to the last byte of the page, on a connection of its own."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        answer.read()
+    finally:
+        connection.close()
+    assert answer.status == 200, (path, answer.status)
+    return 1000 * (time.perf_counter() - began)
