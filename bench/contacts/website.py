@@ -21,7 +21,9 @@ ANSWER_SECONDS = 30
 @contextlib.contextmanager
 def running() -> Iterator[int]:
     """The port it answers at."""
-    subprocess.run([sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], check=True)
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], check=True
+    )
     port = processes.free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "config.processes", "web"],
