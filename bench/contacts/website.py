@@ -1,4 +1,4 @@
-"""The web server of a bench, as `make run` starts it, and what a page of it takes."""
+"""The web server of a bench and the worker it asks, as `make run` starts them, and what a page takes."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ def running() -> Iterator[int]:
     )
     port = processes.free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "config.processes", "web"],
+        [sys.executable, "-m", "config.processes", "web", "system"],
         env=os.environ | {"PORT": str(port)},
         stdout=subprocess.DEVNULL,
     )
