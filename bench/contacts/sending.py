@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +33,6 @@ SETTLE_SECONDS = 3  # before it, at a million, for what began or ended to be ove
 ROUNDS = 3  # alone, beside an import, and again; the machine's speed drifts
 PAUSE_SECONDS = 0.25  # between two pages: as a few people at work ask for them
 WORKERS, LANES, KB = 2, 4, 20
-TASKS = {"check": "reading and checking its file", "merge": "writing its people"}
 
 
 @dataclass
@@ -59,35 +58,35 @@ def measure_sending(workspace: Workspace, count: int) -> dict[str, object]:
         path = _file(folder, count)
         runs = {"check": _uploaded(workspace, path), "merge": _checked(_uploaded(workspace, path))}
         account = an_account(workspace, sink.address, LANES)
+        person = _somebody(workspace)
+        cookie = website.signed_in(person)
         with processes.workers(WORKERS) as workers:
-            mailing = launch(account, kb=KB)
-            wait_until(mailing, workers, lambda: mailing.accepted_count > 0)
-            measure = _Measure(mailing, port, _pages(workspace, mailing, runs["merge"]), part)
             for task, run in runs.items():
+                mailing = launch(account, kb=KB)  # one for each, since a million are through in five minutes
+                wait_until(mailing, workers, lambda mailing=mailing: mailing.accepted_count > 0)
+                site = website.Site(port, cookie, _pages(workspace, mailing, run))
                 alone, beside = Found(), Found()
                 for _ in range(ROUNDS):
-                    measure.into(alone)
+                    _measure(mailing, site, part, alone)
                     with _at_work(run, task):
-                        measure.into(beside)
-                _cancel(run)
-                result |= _told(task, alone, beside)
-            mailing.refresh_from_db(fields=["state"])
-            result["was_sent_all_along"] = mailing.state == "sending"
-            with contextlib.suppress(WrongState):  # a few are all sent by now
-                actions.cancel(mailing)
+                        _measure(mailing, site, part, beside)
+                result |= _told(task, alone, beside, was_sent_all_along=_end(mailing, run))
+        _clean(runs.values())
+        person.delete()
     return result
 
 
-def _told(task: str, alone: Found, beside: Found) -> dict[str, object]:
+def _told(task: str, alone: Found, beside: Found, *, was_sent_all_along: bool) -> dict[str, object]:
     slowest, ms = beside.worst()
     return {
+        f"{task}_was_sent_all_along": was_sent_all_along,
         f"{task}_alone_per_second": [round(each) for each in alone.paces],
         f"{task}_beside_per_second": [round(each) for each in beside.paces],
         f"{task}_share": round(sum(beside.paces) / sum(alone.paces), 3) if sum(alone.paces) else None,
         f"{task}_worst_page": slowest,
         f"{task}_worst_page_p95_ms": ms,
-        f"{task}_worst_page_alone_p95_ms": alone.worst()[1],
         f"{task}_pages_p95_ms": {name: _p95(took) for name, took in beside.pages.items()},
+        f"{task}_pages_alone_p95_ms": {name: _p95(took) for name, took in alone.pages.items()},
     }
 
 
@@ -95,34 +94,38 @@ def _p95(took: list[float]) -> float:
     return round(sorted(took)[min(int(len(took) * 0.95), len(took) - 1)], 1)
 
 
-@dataclass
-class _Measure:
-    mailing: Mailing
-    port: int
-    pages: dict[str, str]
-    part: float  # of a million
+def _measure(mailing: Mailing, site: website.Site, part: float, found: Found) -> None:
+    """One window's pace and pages. part: of a million."""
+    time.sleep(SETTLE_SECONDS * part)
+    before, began = _accepted(mailing), time.monotonic()
+    while True:
+        for name in site.pages:
+            found.pages[name].append(site.milliseconds(name))
+            time.sleep(PAUSE_SECONDS * part)
+        if time.monotonic() - began >= WINDOW_SECONDS * part:
+            break
+    found.paces.append((_accepted(mailing) - before) / (time.monotonic() - began))
 
-    def __post_init__(self) -> None:
-        person, _ = User.objects.get_or_create(email="bench@volley.example")
-        Membership.objects.create(workspace=self.mailing.workspace, user=person, role=Role.OWNER)
-        self.cookie = website.signed_in(person)
-        for path in [*self.pages.values()] * 4:  # each process of the server has templates to read at first
-            website.milliseconds(self.port, path, self.cookie)
 
-    def into(self, found: Found) -> None:
-        time.sleep(SETTLE_SECONDS * self.part)
-        before, began = self._accepted(), time.monotonic()
-        while True:
-            for name, path in self.pages.items():
-                found.pages[name].append(website.milliseconds(self.port, path, self.cookie))
-                time.sleep(PAUSE_SECONDS * self.part)
-            if time.monotonic() - began >= WINDOW_SECONDS * self.part:
-                break
-        found.paces.append((self._accepted() - before) / (time.monotonic() - began))
+def _accepted(mailing: Mailing) -> int:
+    mailing.refresh_from_db(fields=["accepted_count"])
+    return mailing.accepted_count
 
-    def _accepted(self) -> int:
-        self.mailing.refresh_from_db(fields=["accepted_count"])
-        return self.mailing.accepted_count
+
+def _end(mailing: Mailing, run: Import) -> bool:
+    """Cancel both. Whether there was something to send until now."""
+    with contextlib.suppress(WrongState):  # few are all sent, or imported, by now
+        imports.cancel(run, by=None)
+    mailing.refresh_from_db(fields=["state"])
+    if was_sent_all_along := mailing.state == "sending":
+        actions.cancel(mailing)
+    return was_sent_all_along
+
+
+def _somebody(workspace: Workspace) -> User:
+    person, _ = User.objects.get_or_create(email="bench@volley.example")
+    Membership.objects.create(workspace=workspace, user=person, role=Role.OWNER)
+    return person
 
 
 def _pages(workspace: Workspace, mailing: Mailing, run: Import) -> dict[str, str]:
@@ -199,12 +202,11 @@ def _wait_for_rows(run: Import, worker: subprocess.Popen) -> None:
         run.refresh_from_db(fields=["done_count", "state"])
 
 
-def _cancel(run: Import) -> None:
-    """Take back what it had done, and leave nothing of its file."""
-    with contextlib.suppress(WrongState):  # a small one has ended
-        imports.cancel(run, by=None)
+def _clean(runs: Iterable[Import]) -> None:
+    """Take back what they had done, and leave nothing of their files."""
     _a_worker("--burst").wait()
-    run.file.storage.delete(run.file.name)
+    for run in runs:
+        run.file.storage.delete(run.file.name)
 
 
 def _file(folder: str, count: int) -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.test import Client
@@ -16,6 +17,7 @@ from bench import processes
 
 START_SECONDS = 60
 ANSWER_SECONDS = 30
+WARM_UPS = 4  # each process of the server reads its templates at first
 
 
 @contextlib.contextmanager
@@ -53,6 +55,22 @@ def signed_in(person: User) -> str:
     client = Client()
     client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Pages as somebody who is signed in sees them: {name: path}."""
+
+    port: int
+    cookie: str
+    pages: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for name in [*self.pages] * WARM_UPS:
+            self.milliseconds(name)
+
+    def milliseconds(self, name: str) -> float:
+        return milliseconds(self.port, self.pages[name], self.cookie)
 
 
 def milliseconds(port: int, path: str, cookie: str) -> float:
