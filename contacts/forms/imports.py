@@ -13,12 +13,13 @@ from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH, split_tags
+from contacts.importing.cells import TAG_LENGTH
 from contacts.importing.columns import Column
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
+from contacts.spreadsheet import quoted_tag, split_tags
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
@@ -194,7 +195,8 @@ class MappingForm(Styled, forms.Form):
         max_length=1000,
         required=False,
         validators=[ONE_LINE],
-        help_text="With a comma between two. Tags are only added; nobody loses one.",
+        help_text="With a comma between two; one that holds a comma in quotation marks. "
+        "Tags are only added; nobody loses one.",
         widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(
@@ -365,7 +367,7 @@ def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
+        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

@@ -16,10 +16,10 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
-from contacts.exporting.rows import defused
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
+from contacts.spreadsheet import defused
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
 MAPPABLE = (ImportState.MAPPING, ImportState.CHECKED)

@@ -17,13 +17,15 @@ from django.utils import timezone
 
 from contacts import runs
 from contacts.actions import exports as actions
+from contacts.actions.tags import named
 from contacts.exporting import files, rows, run
-from contacts.exporting.rows import FORMULA
 from contacts.jobs import run_export
-from contacts.models import Contact, Export, ExportFormat, Suppression
+from contacts.models import Contact, Export, ExportFormat, Suppression, Tag
 from contacts.queries.contacts import Finder
+from contacts.spreadsheet import FORMULA
 from contacts.views.exports import SALT
 from tests.builders import a_contact, a_field, a_list, a_segment
+from tests.contacts.importing import imported
 from tests.people import a_workspace
 
 # The rows are read through a connection of their own, which sees what is committed.
@@ -460,3 +462,39 @@ def test_what_was_exported_can_be_imported_again(workspace, export, bob):
         reading = reader.guess(ContentFile(file.read()))
     assert (reading.encoding, reading.delimiter, reading.has_header) == ("utf-8-sig", ",", True)
     assert Contact.objects.count() == 1
+
+
+TAGS = (
+    "vip", "Vienna, Austria", "a;b", 'the "best"', '"', '"a", b', "=1", "-x, y", "+;", "@home", "'=1", "''-\"2\"",
+    "'tis", '"=1"', "Zoë’s",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("file_format", ExportFormat)
+def test_tags_come_back_as_they_were_whatever_signs_they_hold(workspace, export, sign_in, bob, file_format):
+    held = {
+        "one@example.com": {"Vienna, Austria"},
+        "odd@example.com": {"-x, y"},
+        "all@example.com": {*TAGS},
+        "none@example.com": set(),
+    }
+    tags = {tag.name: tag.pk for tag in named(workspace, TAGS, by=bob)}
+    assert set(tags) == set(TAGS)
+    for email, names in held.items():
+        contact = a_contact(workspace, email)
+        Contact.objects.filter(pk=contact.pk).update(tag_ids=sorted(tags[name] for name in names))
+    exported = export(file_format=file_format)
+    if file_format == ExportFormat.CSV:
+        cells = [row["Tags"] for row in read(exported)]
+    else:
+        cells = [inside for row in sheets(exported)[0] for _, inside in row]
+    assert not any(cell.lstrip(' "').startswith(FORMULA) for cell in cells)
+    with exported.file.open("rb") as file:
+        content = file.read()
+    Contact.objects.of(workspace).delete()
+    Tag.objects.of(workspace).delete()
+    imported(sign_in(bob), content, f"people.{file_format}")
+    named_so = dict(Tag.objects.of(workspace).values_list("pk", "name"))
+    assert set(named_so.values()) == set(TAGS)
+    found = Contact.objects.of(workspace).values_list("email", "tag_ids")
+    assert {email: {named_so[pk] for pk in pks} for email, pks in found} == held

@@ -5,8 +5,8 @@ import pytest
 from contacts.actions import imports as actions
 from contacts.actions.imports import NewField
 from contacts.actions.tags import named
-from contacts.importing.cells import split_tags
 from contacts.models import Contact, CustomField, ImportState, Subscription, Suppression, Tag
+from contacts.spreadsheet import split_tags
 from tests.builders import a_contact, a_field
 from tests.contacts.imports import carried_out, counts
 
@@ -97,6 +97,8 @@ def test_a_tag_that_is_too_long_refuses_its_row(an_import):
         ('"Vienna, Austria"; vip', ["Vienna, Austria", "vip"]),
         ('5" pipe, "open', ['5" pipe', '"open']),
         ('"",a', ["a"]),
+        ('"the ""best"" ones";b', ['the "best" ones', "b"]),
+        ("'=a; 'tis", ["=a", "'tis"]),
     ],
 )
 def test_a_cell_of_tags_is_split(cell, tags):
