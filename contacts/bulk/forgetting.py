@@ -15,7 +15,8 @@ UPDATE contacts_bulkchunk b SET earlier = b.earlier
            SELECT COALESCE(jsonb_agg(e), '[]') FROM jsonb_array_elements(b.earlier -> 'held') AS e
             WHERE (e -> 'contact_id')::bigint <> ALL (%(ids)s))) ELSE '{}' END
   FROM contacts_bulkrun r
- WHERE r.id = b.run_id AND r.workspace_id = %(workspace)s AND b.contact_ids && %(ids)s::bigint[]
+ WHERE r.id = b.run_id AND r.workspace_id = %(workspace)s AND r.action IN ('set_field', 'add_to_list')
+   AND EXISTS (SELECT FROM unnest(b.contact_ids) AS c(id) WHERE c.id = ANY (%(ids)s::bigint[]))
 """
 
 # Another contact's earlier value may name them, as whoever recommended us: there is none then.
@@ -34,4 +35,5 @@ def forget(workspace_id: int, contact_ids: list[int], emails: list[str]) -> None
     values: dict[str, Any] = {"workspace": workspace_id, "ids": contact_ids, "emails": emails}
     with connection.cursor() as cursor:
         cursor.execute(FORGET, values)
-        cursor.execute(FORGET_VALUES, values)
+        if emails:
+            cursor.execute(FORGET_VALUES, values)
