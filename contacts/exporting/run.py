@@ -10,15 +10,23 @@ from django.db import OperationalError
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from accounts.errors import Refusal
+from accounts.queue import comes_on
 from contacts import chosen, runs
 from contacts.exporting import files, rows
 from contacts.models import Export, ExportFormat, ExportState
 from contacts.queries.fields import fields
+from contacts.queries.limits import at_most
 
 log = logging.getLogger(__name__)
 SIGN_SECONDS: Final = 1.0
+FIND_SECONDS: Final = 50  # less than until a silent run is taken for dead
+TOO_LONG: Final = "It took too long to find these people. Choose fewer of them, or other rules."
+STUCK: Final = (
+    "For a long time no more rows came, so it was ended. Export again; if it happens again, export fewer."
+)
 WRITERS: Final = {ExportFormat.CSV: files.write_csv, ExportFormat.XLSX: files.write_xlsx}
 
 
@@ -37,6 +45,9 @@ def work(export_id: int) -> dict[str, int | str]:
     except OSError:
         log.exception("export.unwritable export=%s", run.pk)
         outcome = runs.fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
+    except JobTimeoutException:
+        log.exception("export.stuck export=%s rows=%s", run.pk, run.done_count)
+        outcome = runs.fail(run, STUCK)
     except OperationalError:
         raise  # the database went away: the clock queues the run again
     except Exception:
@@ -66,7 +77,10 @@ def _name(run: Export) -> str:
 def _write(run: Export) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
     statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
-    runs.alive(run, total_count=people.count())
+    comes_on()
+    with at_most(FIND_SECONDS, TOO_LONG):
+        total_count = people.count()
+    runs.alive(run, total_count=total_count)
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
         count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
         size = written.tell()
@@ -83,7 +97,7 @@ def _write(run: Export) -> None:
 
 
 class _Signs:
-    """Say now and then how many rows are written. Raises: Stopped."""
+    """Say now and then how many rows are written, and have the time for the next ones. Raises: Stopped."""
 
     def __init__(self, run: Export) -> None:
         self._run, self._given_at = run, time.monotonic()
@@ -91,5 +105,6 @@ class _Signs:
     def __call__(self, count: int) -> None:
         if time.monotonic() >= self._given_at + SIGN_SECONDS:
             self._given_at = time.monotonic()
+            comes_on()
             runs.alive(self._run, done_count=count)
             self._run.done_count = count

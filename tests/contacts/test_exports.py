@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import threading
+import time
 import zipfile
 
 import pytest
@@ -14,7 +15,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
+from accounts import queue
 from contacts import runs
 from contacts.actions import exports as actions
 from contacts.actions.tags import named
@@ -247,6 +250,58 @@ def test_a_canceled_export_stops_at_its_next_sign_and_leaves_no_file(workspace, 
     asked.refresh_from_db()
     assert (asked.state, asked.file.name) == ("canceled", "")
     assert stored(settings) == []
+
+
+@pytest.fixture
+def slow_export(workspace, bob, monkeypatch):
+    """slow_export(seconds) writes six rows, so long between each two, in a job that may take a second."""
+
+    def ask(seconds) -> Export:
+        monkeypatch.setattr(queue, "JOB_TIMEOUT", 1)
+        monkeypatch.setattr(files, "FETCH_ROWS", 1)
+        monkeypatch.setattr(run, "SIGN_SECONDS", 0)
+        real = runs.alive
+
+        def slowly(running, **values):
+            real(running, **values)
+            time.sleep(seconds)
+
+        monkeypatch.setattr(runs, "alive", slowly)
+        for number in range(6):
+            a_contact(workspace, f"p{number}@example.com")
+        asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
+        with UnixSignalDeathPenalty(1, JobTimeoutException):
+            run_export(export_id=asked.pk)
+        asked.refresh_from_db()
+        return asked
+
+    return ask
+
+
+def test_an_export_may_take_longer_than_a_job_as_long_as_rows_come(slow_export):
+    exported = slow_export(0.3)
+    assert (exported.state, exported.error, len(read(exported))) == ("done", "", 6)
+
+
+def test_an_export_to_which_no_rows_come_any_more_ends_and_says_so(slow_export, settings):
+    stuck = slow_export(4)
+    assert stuck.state == "failed"
+    assert "no more rows came" in stuck.error
+    assert stored(settings) == []
+
+
+def test_people_who_take_too_long_to_find_end_the_export_and_it_says_so(workspace, bob, monkeypatch):
+    monkeypatch.setattr(run, "FIND_SECONDS", 0.001)
+    for number in range(200):
+        a_contact(workspace, f"p{number}@example.com")
+    slow = lambda chosen, workspace: (  # noqa: E731
+        Contact.objects.of(workspace).extra(where=["pg_sleep(0.01) IS NOT NULL"]), None
+    )  # fmt: skip
+    monkeypatch.setattr(run.chosen, "people", slow)
+    asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
+    run_export(export_id=asked.pk)
+    asked.refresh_from_db()
+    assert (asked.state, asked.error) == ("failed", run.TOO_LONG)
 
 
 def stored(settings) -> list[str]:
