@@ -27,7 +27,8 @@ def _in_words(column: str, choices: type[TextChoices]) -> str:
     return f"CASE {column} {cases} END"
 
 
-# `contacts.spreadsheet.defused`. The cell stands in it three times: what reads one column is quicker so than behind a sub-select.
+# As `contacts.spreadsheet.defused` does it. The cell stands in it three times: what reads one column is quicker so than
+# behind a sub-select.
 DEFUSED: Final = r"""
     CASE WHEN strpos(E'=+-@\t\r\n', left(ltrim({0}, ' "') || ' ', 1)) > 0 THEN chr(39) || {0} ELSE {0} END"""
 # Names by id, made harmless, are a constant: a join and a sort for each row would cost as much as all other cells.

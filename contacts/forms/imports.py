@@ -14,7 +14,7 @@ from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms.widgets import QuickSelect
 from contacts.importing.cells import TAG_LENGTH
-from contacts.importing.columns import Column
+from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
@@ -222,12 +222,13 @@ class MappingForm(Styled, forms.Form):
         columns: Sequence[Column],
         reading: Reading,
         chosen: Mapping[str, Any],
+        like: Import | None = None,
     ) -> None:
-        """chosen: what earlier choices begin with, by field."""
-        self.columns, self.workspace, self.reading = columns, workspace, reading
+        """chosen: what earlier choices begin with, by field. like: an import of the same columns, taken as there."""
+        self.columns, self.workspace, self.reading, self.like = columns, workspace, reading, like
         self.custom = list(CustomField.objects.of(workspace))
         self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
-        super().__init__(data, use_required_attribute=False, initial=chosen)
+        super().__init__(data, use_required_attribute=False, initial={**self._as_there(), **chosen})
         self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
 
     def _column_fields(self) -> dict[str, forms.Field]:
@@ -246,6 +247,14 @@ class MappingForm(Styled, forms.Form):
                 max_length=80, required=False, initial=column.label,
             )  # fmt: skip
         return fields
+
+    def _as_there(self) -> dict[str, str]:
+        """What each column was taken as in the import alike, where that is possible still."""
+        roles = {*dict(ROLES), *(f"attribute:{field.key}" for field in self.custom)}
+        taken_as = zip(self.columns, self.like.mapping if self.like else (), strict=False)
+        return {
+            f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit
+        }
 
     def _choices(self) -> list[Any]:
         own = [
@@ -333,6 +342,7 @@ class MappingForm(Styled, forms.Form):
             status=data["status"],
             consent_note=data["consent_note"],
             tags=data["tags"],
+            header_mark=mark_of(self.columns) if self.reading.has_header else "",
         )
 
     def _role(self, column: Column) -> str | NewField:
@@ -354,7 +364,8 @@ class MappingForm(Styled, forms.Form):
 
     @property
     def has_email_guess(self) -> bool:
-        return any(column.guess == "email" for column in self.columns)
+        guesses = (self.initial.get(f"column_{each.index}", each.guess) for each in self.columns)
+        return "email" in guesses
 
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
