@@ -508,11 +508,13 @@ def test_the_list_asks_the_same_number_of_queries_for_three_and_thirty(sign_in, 
 def test_what_was_exported_can_be_imported_again(workspace, export, bob):
     from django.core.files.base import ContentFile
 
-    from contacts.importing import reader
+    from contacts.importing import reader, values
 
     a_field(workspace, "Points", type="number")
-    a_contact(workspace, "zoe@example.com", first_name="Zoë", points=1234.5)
+    a_field(workspace, "Born", type="date")
+    a_contact(workspace, "zoe@example.com", first_name="Zoë", points=1234.5, born="--03-14")
     exported = export()
+    assert values.parse(read(exported)[0]["Born"], "date", "us") == "--03-14"
     with exported.file.open("rb") as file:
         reading = reader.guess(ContentFile(file.read()))
     assert (reading.encoding, reading.delimiter, reading.has_header) == ("utf-8-sig", ",", True)
