@@ -5,7 +5,7 @@ The limit is a connection's own default, which `RESET` comes back to (contacts.q
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from django.conf import settings
@@ -18,7 +18,7 @@ LIMIT: Final = "-c statement_timeout={}"  # as PostgreSQL takes it when a connec
 def limit_pages() -> None:
     """Let no statement on connections that this process opens from now on take over WEB_STATEMENT_SECONDS."""
     if settings.WEB_STATEMENT_SECONDS:
-        options = settings.DATABASES["default"]["OPTIONS"]
+        options: Any = settings.DATABASES["default"]["OPTIONS"]
         limit = LIMIT.format(settings.WEB_STATEMENT_SECONDS * 1000)
         options["options"] = f"{options.get('options', '')} {limit}".strip()
 
@@ -26,7 +26,8 @@ def limit_pages() -> None:
 @contextmanager
 def for_a_deed() -> Iterator[None]:
     """Let statements inside take DEED_SECONDS, in a process whose pages are limited."""
-    if "statement_timeout" not in connection.settings_dict["OPTIONS"].get("options", ""):
+    options: Any = connection.settings_dict["OPTIONS"]
+    if "statement_timeout" not in options.get("options", ""):
         yield
         return
     with connection.cursor() as cursor:
