@@ -1,12 +1,16 @@
 """Runs an export: claims it, writes its file, and can be killed at any moment: the file is whole or not there."""
 
+import contextlib
 import logging
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from django.core.files import File
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -18,12 +22,10 @@ from contacts import chosen, runs
 from contacts.exporting import files, rows
 from contacts.models import Export, ExportFormat, ExportState
 from contacts.queries.fields import fields
-from contacts.queries.limits import at_most
 
 log = logging.getLogger(__name__)
 SIGN_SECONDS: Final = 1.0
-FIND_SECONDS: Final = 50  # less than until a silent run is taken for dead
-TOO_LONG: Final = "It took too long to find these people. Choose fewer of them, or other rules."
+STILL_SECONDS: Final = 20  # between two signs while nothing comes; a run silent for longer is taken for dead
 STUCK: Final = (
     "For a long time no more rows came, so it was ended. Export again; if it happens again, export fewer."
 )
@@ -36,7 +38,8 @@ def work(export_id: int) -> dict[str, int | str]:
     if run is None:
         return {"export": export_id, "outcome": "not mine"}
     try:
-        _write(run)
+        with _seen_alive(run):
+            _write(run)
         outcome = "done"
     except runs.Stopped:
         outcome = "stopped"
@@ -47,6 +50,7 @@ def work(export_id: int) -> dict[str, int | str]:
         outcome = runs.fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
     except JobTimeoutException:
         log.exception("export.stuck export=%s rows=%s", run.pk, run.done_count)
+        connection.close()  # it may be amid a statement
         outcome = runs.fail(run, STUCK)
     except OperationalError:
         raise  # the database went away: the clock queues the run again
@@ -55,6 +59,29 @@ def work(export_id: int) -> dict[str, int | str]:
         raise
     log.info("export.%s export=%s rows=%s", outcome, run.pk, run.done_count)
     return {"export": run.pk, "outcome": outcome, "rows": run.done_count}
+
+
+@contextmanager
+def _seen_alive(run: Export) -> Iterator[None]:
+    """Until it ends: PostgreSQL may look for the first rows, or the storage take the file, for minutes.
+
+    What never comes on is ended by RQ's alarm, see `accounts.queue.comes_on`.
+    """
+    ended = threading.Event()
+
+    def sign() -> None:
+        # What ends it, the writing notices, too.
+        with contextlib.suppress(runs.Stopped, DatabaseError), contextlib.closing(connection):
+            while not ended.wait(STILL_SECONDS):
+                runs.alive(run)
+
+    signing = threading.Thread(target=sign, daemon=True)
+    signing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signing.join()
 
 
 def _claim(export_id: int) -> Export | None:
@@ -78,9 +105,7 @@ def _write(run: Export) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
     statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
     comes_on()
-    with at_most(FIND_SECONDS, TOO_LONG):
-        total_count = people.count()
-    runs.alive(run, total_count=total_count)
+    runs.alive(run, total_count=people.count())
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
         count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
         size = written.tell()

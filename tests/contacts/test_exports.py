@@ -290,18 +290,40 @@ def test_an_export_to_which_no_rows_come_any_more_ends_and_says_so(slow_export, 
     assert stored(settings) == []
 
 
-def test_people_who_take_too_long_to_find_end_the_export_and_it_says_so(workspace, bob, monkeypatch):
-    monkeypatch.setattr(run, "FIND_SECONDS", 0.001)
-    for number in range(200):
+def test_an_export_whose_people_are_never_found_ends_and_says_so(slow_export, workspace, monkeypatch):
+    never = Contact.objects.of(workspace).extra(where=["pg_sleep(20) IS NOT NULL"])
+    monkeypatch.setattr(run.chosen, "people", lambda *_asked: (never, None))
+    began = time.monotonic()
+    stuck = slow_export(0)
+    assert stuck.state == "failed"
+    assert "no more rows came" in stuck.error
+    assert time.monotonic() - began < 10
+
+
+def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace, bob, monkeypatch, settings):
+    monkeypatch.setattr(runs, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
+    for number in range(10):
         a_contact(workspace, f"p{number}@example.com")
-    slow = lambda chosen, workspace: (  # noqa: E731
-        Contact.objects.of(workspace).extra(where=["pg_sleep(0.01) IS NOT NULL"]), None
-    )  # fmt: skip
-    monkeypatch.setattr(run.chosen, "people", slow)
+    slow = Contact.objects.of(workspace).extra(where=["pg_sleep(0.2) IS NOT NULL"])
+    monkeypatch.setattr(run.chosen, "people", lambda *_asked: (slow, None))
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    run_export(export_id=asked.pk)
-    asked.refresh_from_db()
-    assert (asked.state, asked.error) == ("failed", run.TOO_LONG)
+    outcomes = []
+
+    def work():
+        try:
+            outcomes.append(run_export(export_id=asked.pk)["outcome"])
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        time.sleep(0.3)
+        assert actions.requeue_silent() == 0
+    worker.join()
+    assert outcomes == ["done"]
+    assert len(stored(settings)) == 1
 
 
 def stored(settings) -> list[str]:
