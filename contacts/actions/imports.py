@@ -57,7 +57,7 @@ class NewField:
 class Plan:
     """What the person chose. columns: for each one a role as in `Import.mapping`, or the field it makes.
 
-    status: what new subscriptions begin as; tags: names, for everybody in the file.
+    header_mark: as `Import.header_mark`. status: what new subscriptions begin as; tags: names, for everybody in the file.
     """
 
     reading: reader.Reading
@@ -68,6 +68,7 @@ class Plan:
     status: str = SubscriptionStatus.SUBSCRIBED
     consent_note: str = ""
     tags: Sequence[str] = ()
+    header_mark: str = ""
 
 
 def upload(file: File, *, workspace: Workspace, by: User) -> Import:
@@ -120,6 +121,7 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
         task=ImportTask.CHECK,
         progress_at=timezone.now(),
         mapping=_mapping(run.workspace, plan.columns),
+        header_mark=plan.header_mark,
         mode=plan.mode,
         new_list=plan.new_list,
         list_count=len(plan.lists),

@@ -13,12 +13,13 @@ from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH, split_tags
-from contacts.importing.columns import Column
+from contacts.importing.cells import TAG_LENGTH
+from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
+from contacts.spreadsheet import quoted_tag, split_tags
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
@@ -194,7 +195,8 @@ class MappingForm(Styled, forms.Form):
         max_length=1000,
         required=False,
         validators=[ONE_LINE],
-        help_text="With a comma between two. Tags are only added; nobody loses one.",
+        help_text="With a comma between two; one that holds a comma in quotation marks. "
+        "Tags are only added; nobody loses one.",
         widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(
@@ -220,12 +222,13 @@ class MappingForm(Styled, forms.Form):
         columns: Sequence[Column],
         reading: Reading,
         chosen: Mapping[str, Any],
+        like: Import | None = None,
     ) -> None:
-        """chosen: what earlier choices begin with, by field."""
-        self.columns, self.workspace, self.reading = columns, workspace, reading
+        """chosen: what earlier choices begin with, by field. like: an import of the same columns, taken as there."""
+        self.columns, self.workspace, self.reading, self.like = columns, workspace, reading, like
         self.custom = list(CustomField.objects.of(workspace))
         self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
-        super().__init__(data, use_required_attribute=False, initial=chosen)
+        super().__init__(data, use_required_attribute=False, initial={**self._as_there(), **chosen})
         self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
 
     def _column_fields(self) -> dict[str, forms.Field]:
@@ -244,6 +247,14 @@ class MappingForm(Styled, forms.Form):
                 max_length=80, required=False, initial=column.label,
             )  # fmt: skip
         return fields
+
+    def _as_there(self) -> dict[str, str]:
+        """What each column was taken as in the import alike, where that is possible still."""
+        roles = {*dict(ROLES), *(f"attribute:{field.key}" for field in self.custom)}
+        taken_as = zip(self.columns, self.like.mapping if self.like else (), strict=False)
+        return {
+            f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit
+        }
 
     def _choices(self) -> list[Any]:
         own = [
@@ -331,6 +342,7 @@ class MappingForm(Styled, forms.Form):
             status=data["status"],
             consent_note=data["consent_note"],
             tags=data["tags"],
+            header_mark=mark_of(self.columns) if self.reading.has_header else "",
         )
 
     def _role(self, column: Column) -> str | NewField:
@@ -352,7 +364,8 @@ class MappingForm(Styled, forms.Form):
 
     @property
     def has_email_guess(self) -> bool:
-        return any(column.guess == "email" for column in self.columns)
+        guesses = (self.initial.get(f"column_{each.index}", each.guess) for each in self.columns)
+        return "email" in guesses
 
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
@@ -365,7 +378,7 @@ def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
+        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

@@ -98,6 +98,13 @@ def columns(run: Import, reading: reader.Reading) -> list[Column]:
     return guess_columns(header, sample, fields, reading.notation)[: reader.COLUMN_LIMIT]
 
 
+def like(run: Import, header_mark: str) -> Import | None:
+    """The workspace's last import of a file with these columns, if one went through; by `import_newest_idx`."""
+    done = Import.objects.of(run.workspace).filter(state=ImportState.DONE, header_mark=header_mark)
+    found: Import | None = done.order_by("-pk").first()
+    return found
+
+
 def sheets(run: Import) -> list[str]:
     """The sheets to choose from, where the file is a workbook whose columns are not chosen yet."""
     if not run.sheet or run.state not in (ImportState.MAPPING, ImportState.CHECKED):

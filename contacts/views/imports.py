@@ -16,10 +16,11 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
-from contacts.exporting.rows import defused
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
+from contacts.importing.columns import mark_of
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
+from contacts.spreadsheet import defused
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
 MAPPABLE = (ImportState.MAPPING, ImportState.CHECKED)
@@ -79,7 +80,10 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     columns = queries.columns(run, reading) if run.state in MAPPABLE else []
     data = request.POST if request.method == "POST" else None
     chosen = earlier(run, request.GET.get("list", ""))
-    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading, chosen=chosen)
+    like = queries.like(run, mark_of(columns)) if reading.has_header and not run.mapping else None
+    return MappingForm(
+        data, workspace=request.workspace, columns=columns, reading=reading, chosen=chosen, like=like
+    )
 
 
 @needs(Role.VIEWER)

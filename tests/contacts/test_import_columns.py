@@ -54,7 +54,7 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
     assert guesses["First Name"] == "first_name"
     assert guesses["Last Name"] == "last_name"
     assert guesses["MEMBER_RATING"] == ""
-    assert guesses["Birthday"] == "new:text"
+    assert guesses["Birthday"] == "new:date"
 
 
 def test_what_volleys_own_exports_add_is_left_out(uploaded, workspace):
@@ -89,6 +89,11 @@ def test_a_column_of_another_tool_is_taken_whatever_volleys_exports_call_it(uplo
         ([f"Street {number}" for number in range(9)] * 20, "text"),
         (["yes", "no"] * 50, "boolean"),
         (["1", "2"] * 50, "number"),
+        (["12/31", "01/02", ""], "date"),
+        (["--12-31", "--0102", "'--02-03", "14.03.", "1980-02-14"], "date"),
+        (["1/2", "3/4", "2/3"], "text"),  # as likely fractions
+        (["13/32", "1/2"], "text"),
+        (["12.03", "1.5"], "number"),
         ([], "text"),
     ],
 )
@@ -105,8 +110,9 @@ def test_a_field_that_is_there_is_recognised(uploaded, workspace):
 @pytest.mark.parametrize(
     ("cells", "role"),
     [
-        (["01/01", "02/14"], ""),
-        (["01/01", "1980-02-14"], "attribute:birthday"),
+        (["soon", "later"], ""),
+        (["soon", "1980-02-14"], "attribute:birthday"),
+        (["01/01", "02/14"], "attribute:birthday"),
         (["", ""], "attribute:birthday"),
     ],
 )

@@ -600,6 +600,9 @@ def test_days_are_those_of_the_workspace(workspace):
         ("2023-02-28", "2000-02-29", True),
         ("2023-03-01", "2000-02-29", False),
         ("2023-12-31", "2000-01-01", False),
+        ("2024-02-28", "--02-28", True),
+        ("2024-02-28", "--02-29", False),
+        ("2023-02-28", "--02-29", True),
     ],
 )
 def test_who_was_born_on_29_february_has_it_on_the_28th(workspace, monkeypatch, today, birthday, has_it):
@@ -608,6 +611,24 @@ def test_who_was_born_on_29_february_has_it_on_the_28th(workspace, monkeypatch, 
     noon = datetime.datetime.fromisoformat(f"{today}T12:00+00:00")
     monkeypatch.setattr(timezone, "now", lambda: noon)
     assert bool(found(all_of(rule("attribute:born", "anniversary")), workspace)) == has_it
+
+
+def test_a_date_without_a_year_has_anniversaries_and_is_neither_before_nor_after_another(
+    workspace, monkeypatch
+):
+    a_field(workspace, "Born", type="date")
+    anna = a_contact(workspace, born="--03-14")
+    monkeypatch.setattr(timezone, "now", lambda: datetime.datetime(2024, 3, 12, 12, tzinfo=datetime.UTC))
+    finds = {
+        operator: bool(found(all_of(rule("attribute:born", operator, *value)), workspace))
+        for operator, *value in (
+            ("anniversary",), ("anniversary_next", 1), ("anniversary_next", 2), ("empty",), ("not_empty",),
+            ("before", "2999-01-01"), ("after", "1900-01-01"), ("ago", 1), ("next", 30), ("last", 400),
+        )
+    }  # fmt: skip
+    assert [operator for operator, is_found in finds.items() if is_found] == ["anniversary_next", "not_empty"]
+    assert not found(all_of(rule("attribute:born", "anniversary_next", 1)), workspace)
+    assert anna.attributes == {"born": "--03-14"}
 
 
 def test_an_anniversary_in_the_next_days_goes_over_the_end_of_the_year(workspace, monkeypatch):
