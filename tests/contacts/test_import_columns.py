@@ -320,5 +320,5 @@ def test_a_file_of_which_no_row_is_taken_says_where_to_look(uploaded):
     carried_out(run)
     checked = client.get(reverse("import", args=[run.pk])).text
     assert "No row can be imported" in checked
-    assert "usually another column holds the e-mail addresses" in checked
+    assert "change what each is taken as" in checked
     assert reverse("import_start", args=[run.pk]) not in checked
