@@ -9,11 +9,23 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
+from contacts import registry
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, FieldType, Import, ImportRefusal, ImportState, ImportTask, LongRun
+from contacts.models import (
+    CustomField,
+    FieldType,
+    Import,
+    ImportRefusal,
+    ImportState,
+    ImportTask,
+    List,
+    LongRun,
+    SubscriptionStatus,
+)
 
 OPTIONS_SHOWN: Final = 10
+LISTS_ASKED: Final = 5  # whose trouble with asking is shown; mostly all have the same
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,15 @@ def outcome(run: Import) -> Outcome:
         became_text=run.findings.get("became_text", []),
         kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
     )
+
+
+def unasked(run: Import) -> list[tuple[List, registry.ListNote]]:
+    """What keeps the people from getting the mail that asks them to confirm. Cost: a list's notes, for few lists."""
+    if run.status != SubscriptionStatus.PENDING or run.state not in (ImportState.CHECKED, ImportState.DONE):
+        return []
+    lists = run.lists.order_by("pk")[:LISTS_ASKED]
+    notes = [(each, note) for each in lists for ask in registry.list_notes for note in ask(each)]
+    return [(each, note) for each, note in notes if note.tone == "warning"]
 
 
 def _kind(kind: str, options: list[str]) -> str:

@@ -98,6 +98,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         refusals = queries.refusals(run)
         context["page"] = page_of(refusals, order="row_number", cursor=cursor, size=REFUSALS_SHOWN)
         context["outcome"] = queries.outcome(run)
+        context["unasked"] = queries.unasked(run)
     return render_part(
         request, "contacts/import.html", "contacts/_import_run.html", context, target="import-run"
     )

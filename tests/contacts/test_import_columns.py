@@ -8,7 +8,8 @@ from contacts.actions.tags import named
 from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
 from contacts.models import Contact, CustomField, Import, ImportState, List
-from tests.builders import a_field, a_list
+from delivery.models import Confirmation
+from tests.builders import a_field, a_list, an_account
 from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
@@ -297,3 +298,33 @@ def test_unconfirmed_people_come_to_lists_that_ask_them(uploaded, workspace):
     carried_out(run)
     client.post(reverse("import_start", args=[run.pk]))
     assert List.objects.get(name="Fair").opt_in == "double"
+
+
+def test_it_is_said_before_the_import_that_nobody_can_be_asked_to_confirm(uploaded, workspace):
+    """Without an address to ask from, the mail that the check speaks of would not leave."""
+    news = a_list(workspace, "Garden news", opt_in="double")
+    client, run = uploaded(b"email\nanna@example.com\n")
+    client.post(
+        reverse("import_map", args=[run.pk]),
+        chosen(client, run) | {"lists": [news.pk], "status": "pending"},
+    )
+    carried_out(run)
+    checked = client.get(reverse("import", args=[run.pk])).text
+    assert "“Garden news”: Nobody can be asked to confirm." in checked
+    assert reverse("list_confirmation", args=[news.pk]) in checked
+    an_account(workspace, is_default=True)
+    Confirmation.objects.create(
+        list=news, subject="Hi", body="{{ confirm_url }}", from_email="a@acme.example"
+    )
+    assert "Nobody can be asked" not in client.get(reverse("import", args=[run.pk])).text
+
+
+def test_a_file_of_which_no_row_is_taken_says_where_to_look(uploaded):
+    client, run = uploaded(b"name,email\nAnna,anna@example.com\n")
+    wrong = chosen(client, run) | {"column_0": "email", "column_1": ""}
+    client.post(reverse("import_map", args=[run.pk]), wrong)
+    carried_out(run)
+    checked = client.get(reverse("import", args=[run.pk])).text
+    assert "No row can be imported" in checked
+    assert "change what each is taken as" in checked
+    assert reverse("import_start", args=[run.pk]) not in checked

@@ -571,6 +571,25 @@ def test_another_workspaces_things_are_none(people, workspace, mallory):
         assert "never existed" in Vocabulary(workspace).problem(all_of(each))
 
 
+def test_a_mail_that_asks_to_confirm_is_no_campaign(workspace):
+    news = a_list(workspace, "News")
+    anna = a_contact(workspace, "anna@example.com")
+    mailing = Mailing.objects.create(
+        workspace=workspace,
+        name="Please confirm: News",
+        account=an_account(workspace),
+        content={},
+        confirms=news,
+        progress_at=NOW,
+    )
+    Delivery.objects.create(
+        mailing=mailing, number=1, contact=anna, email=anna.email, state="accepted", settled_at=NOW
+    )
+    assert found(all_of(rule("sent", "did", {})), workspace) == set()
+    assert found(all_of(rule("opened", "ignored", {})), workspace) == set()
+    assert Vocabulary(workspace).problem(all_of(rule("sent", "did", {"mailing": mailing.pk})))
+
+
 def test_the_same_person_elsewhere_lends_nothing(workspace, mallory):
     """Subscriptions, suppressions and events of another workspace's contact of that address stay there."""
     elsewhere = mallory.workspaces.get()
