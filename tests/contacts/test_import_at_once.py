@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from psycopg.conninfo import make_conninfo
 
 from contacts.actions import imports as actions
@@ -88,6 +88,29 @@ def test_two_imports_of_the_same_file_at_once_both_end_and_double_nobody(an_impo
         assert run.created_count + run.updated_count + run.unchanged_count == PEOPLE
     assert Contact.objects.count() == PEOPLE == sum(run.created_count for run in both)
     assert Subscription.objects.count() == PEOPLE == sum(run.subscribed_count for run in both)
+
+
+def test_a_connection_that_is_lost_leaves_the_check_to_the_next_worker(an_import, monkeypatch):
+    run = an_import(a_file(), started=False)
+    Import.objects.filter(pk=run.pk).update(state=ImportState.QUEUED)
+    whole = stage.add
+
+    def cut_off(*args):
+        another = connection.copy()
+        with another.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+        another.close()
+        whole(*args)
+
+    monkeypatch.setattr(stage, "add", cut_off)
+    with pytest.raises(OperationalError):
+        run_import(import_id=run.pk)
+    monkeypatch.setattr(stage, "add", whole)
+    connection.close()
+    run.refresh_from_db()
+    assert (run.state, run.error) == (ImportState.RUNNING, ""), "silent, until the clock queues it again"
+    Import.objects.update(state=ImportState.QUEUED)
+    assert carried_out(run).state == ImportState.CHECKED
 
 
 def test_lanes_give_every_number_to_one():
