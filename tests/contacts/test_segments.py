@@ -505,9 +505,9 @@ HOSTILE = [
 def test_hostile_rules_match_nobody_or_somebody_but_never_fail(people, workspace, data):
     conditions = Vocabulary(workspace).conditions
     subjects = [*conditions, "nonsense"]
-    operators = sorted({operator for each in conditions.values() for operator in each.operators}) + [
-        "nonsense"
-    ]
+    operators = sorted(
+        {"nonsense", *(operator for each in conditions.values() for operator in each.operators)}
+    )
     built = st.builds(
         lambda *parts: all_of(rule(*parts)),
         st.sampled_from(subjects),
