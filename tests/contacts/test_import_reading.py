@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contacts.importing import reader
+from contacts.importing.reader import delimited
 from contacts.jobs import run_import
 from contacts.models import Contact, CustomField, Import
 from tests.contacts.importing import imported, offered, refused, upload
@@ -163,6 +164,28 @@ def test_a_line_without_end_is_read_in_bounded_memory():
     tracemalloc.stop()
     assert [row.problem for row in rows] == ["Line 1 is longer than 1,000,000 characters."]
     assert peak < 20_000_000
+
+
+def test_an_open_quotation_mark_over_short_lines_is_read_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(delimited, "LINES_LIMIT", 5000)
+    content = io.BytesIO(b'email,x\na@example.com,"' + b"x\n" * 200_000 + b'"\nb@example.com,y\n')
+    tracemalloc.start()
+    for row in reader.records(content, reader.Reading("utf-8-sig", ",", True, "us")):
+        last = row
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert last.cells == ["b@example.com", "y"]
+    assert peak < 15_000_000, "a block of lines, and no more"
+
+
+def test_thousands_of_columns_of_one_name_are_told_apart_soon():
+    names = ["x", "X 2", *["x"] * 16_000]
+    content = io.BytesIO(f"{','.join(names)}\n{','.join('y' for _ in names)}\n".encode())
+    began = time.process_time()
+    header, _ = reader.header_and_sample(content, reader.Reading("utf-8-sig", ",", True, "us"))
+    assert time.process_time() - began < 2
+    assert header[:5] == ["x", "X 2", "x 3", "x 4", "x 5"]
+    assert len({name.casefold() for name in header}) == len(names)
 
 
 def test_a_chunk_of_long_rows_has_few_of_them():
