@@ -14,7 +14,7 @@ from contacts.importing import reader
 from contacts.importing.reader import delimited
 from contacts.jobs import run_import
 from contacts.models import Contact, CustomField, Import
-from tests.contacts.importing import imported, offered, refused, upload
+from tests.contacts.importing import a_workbook, a_zip, imported, offered, refused, upload
 
 PEOPLE = [("anna@example.com", "Zoë", "Köln"), ("bob@example.com", "José", "São Paulo; Brasil")]
 
@@ -240,18 +240,46 @@ files = st.lists(cell_bytes, max_size=40).flatmap(
 )
 
 
+ROWS = [("email", "x"), ("a@b.example", "y"), ("c@d.example", 3)]
+PACKED = [
+    a_workbook(("People", ROWS)),
+    a_zip({"people.tsv": b"email\tx\na@b.example\ty\n"}),
+    a_zip({"people.xlsx": a_workbook(("People", ROWS))}),
+]
+
+
+@st.composite
+def damaged(draw):
+    """A workbook or a ZIP in which some bytes are others, or which is cut."""
+    content = draw(st.sampled_from(PACKED))
+    at, others = draw(st.integers(0, len(content))), draw(st.binary(max_size=8))
+    rest = draw(st.sampled_from([content[at + len(others) :], b""]))
+    return content[:at] + others + rest
+
+
+NAMES = st.sampled_from(
+    ["people.csv", "people.tsv", "people.xlsx", "people.xls", "people.ods", "people.zip", "people"]
+)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(min_size=1, max_size=400) | files.map(lambda body: b"email,x\na@b.example,y\n" + body))
-@example(b"email,name\n\0@b.example,\0\n")
-@example(b'\xff\xfe"\0a\0')
-@example(b"PK\x03\x04")
-@example(b"\xd0\xcf\x11\xe0" + bytes(600))
-def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content):
+@given(
+    st.binary(min_size=1, max_size=400)
+    | files.map(lambda body: b"email,x\na@b.example,y\n" + body)
+    | damaged().filter(bool),
+    NAMES,
+)
+@example(b"email,name\n\0@b.example,\0\n", "people.xlsx")
+@example(b'\xff\xfe"\0a\0', "people.tsv")
+@example(b"PK\x03\x04", "people.zip")
+@example(b"\xd0\xcf\x11\xe0" + bytes(600), "people.xls")
+@example(PACKED[0], "people.csv")
+def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content, name):
     client = sign_in(bob)
     Import.objects.all().delete()
     Contact.objects.all().delete()
     CustomField.objects.all().delete()
-    response = upload(client, content)
+    response = upload(client, content, name)
     assert response.status_code in (302, 422)
     if response.status_code == 422:
         assert not Import.objects.exists()
