@@ -187,9 +187,7 @@ def kill_long_workers(volley):
 
 
 def test_an_import_loses_and_doubles_nobody_when_its_worker_is_killed_and_postgresql_crashes(volley):
-    run = volley.python(IMPORT.format(people=PEOPLE, **SUBSCRIBED))["pk"]
-    now = wait_until(volley, STATE.format(pk=run), lambda now: now["done"])
-    assert now["state"] == "running", "the fault comes in the middle"
+    run = volley.python((IMPORT + UNTIL_IT_TAKES).format(people=PEOPLE, **SUBSCRIBED))["pk"]
     kill_long_workers(volley)
     volley.restart_postgres()  # its staging table is unlogged, and so empty now
     volley.python(AGED.format(model="Import"))
