@@ -228,6 +228,19 @@ def requeue_silent() -> int:
     return runs.requeue_silent(Import, _queue)
 
 
+def hold_unasked(why: str) -> None:
+    """End what would go on to bring people who are then asked to confirm; called by delivery in its transaction."""
+    asking = Import.objects.filter(
+        state__in=runs.OPEN, task=ImportTask.IMPORT, status=SubscriptionStatus.PENDING
+    )
+    asking.update(
+        state=ImportState.FAILED,
+        claim=None,
+        error=f"{why} Undo what was taken, or import the file again.",
+        finished_at=timezone.now(),
+    )
+
+
 def _queue(pk: int) -> None:
     enqueue(JOB, queue="bulk", import_id=pk)
 
