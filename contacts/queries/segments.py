@@ -81,7 +81,7 @@ def count(rules: Any, workspace: Workspace, *, seconds: float = LIVE_SECONDS) ->
 def people_count(segment: Segment, *, seconds: float) -> int | None:
     """Exactly how many are in it; None: not known in so many seconds."""
     figure = _exactly(segments.matching(segment, segment.workspace), seconds)
-    return figure and figure.people
+    return figure.people if figure else None
 
 
 def page_of_people(segment: Segment, *, cursor: str) -> Page[Contact]:
