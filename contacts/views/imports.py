@@ -20,8 +20,10 @@ from contacts.exporting.rows import defused
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
+from contacts.queries.imported import kinds
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
+ENDED = (ImportState.DONE, ImportState.FAILED)
 MAPPABLE = (ImportState.MAPPING, ImportState.CHECKED)
 
 
@@ -94,6 +96,8 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         refusals = queries.refusals(run)
         context["page"] = page_of(refusals, order="row_number", cursor=cursor, size=REFUSALS_SHOWN)
         context["outcome"] = queries.outcome(run)
+    if run.state in ENDED:
+        context["links"] = {each.which or "all": each for each in kinds(run)}
     return render_part(
         request, "contacts/import.html", "contacts/_import_run.html", context, target="import-run"
     )
