@@ -41,7 +41,10 @@ def create(workspace: Workspace, *, name: str, rules: Any, by: User) -> Segment:
     """
     with unique_name("segment", name), transaction.atomic(durable=True):
         stored = _checked(workspace, rules)
-        segment = Segment.objects.create(workspace=workspace, name=name, rules=stored)
+        asked_at = timezone.now()
+        segment = Segment.objects.create(
+            workspace=workspace, name=name, rules=stored, count_asked_at=asked_at
+        )
         record(by, "segment.created", segment)
         _count_soon(segment.pk)
     return segment
@@ -81,7 +84,9 @@ def duplicate(segment: Segment, *, by: User) -> Segment:
         raise WrongState("A snapshot cannot be copied; copy the segment that it was taken from.")
     _one_at_a_time(segment.workspace)
     name = _free_name(segment.workspace, segment.name, "copy")
-    copy = Segment.objects.create(workspace=segment.workspace, name=name, rules=segment.rules)
+    copy = Segment.objects.create(
+        workspace=segment.workspace, name=name, rules=segment.rules, count_asked_at=timezone.now()
+    )
     record(by, "segment.created", copy)
     _count_soon(copy.pk)
     return copy
@@ -127,7 +132,7 @@ def take(segment_id: int) -> int:
         cursor.execute("ANALYZE contacts_segmentmember")  # else the next plan takes it for empty
     now = timezone.now()
     Segment.objects.filter(pk=snapshot.pk).update(
-        taken_at=now, rules={}, people_count=people, counted_at=now, updated_at=now
+        taken_at=now, rules={}, people_count=people, counted_at=now, count_asked_at=now, updated_at=now
     )
     return people
 

@@ -1,10 +1,6 @@
-import datetime
-
-import django.utils.timezone
 from django.db import migrations, models
 
-# So that segments from before are counted first.
-LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+from contacts.models.segments import NEVER
 
 
 class Migration(migrations.Migration):
@@ -12,12 +8,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
-            model_name="segment", name="count_asked_at", field=models.DateTimeField(default=LONG_AGO)
-        ),
-        migrations.AlterField(
-            model_name="segment",
-            name="count_asked_at",
-            field=models.DateTimeField(default=django.utils.timezone.now),
+            model_name="segment", name="count_asked_at", field=models.DateTimeField(default=NEVER)
         ),
         migrations.AddIndex(
             model_name="segment",

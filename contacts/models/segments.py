@@ -1,6 +1,7 @@
 """Saved segments: by rules, or as a snapshot of who matched once."""
 
-from typing import Any
+import datetime
+from typing import Any, Final
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -8,6 +9,10 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from contacts.models.scoped import ScopedQuerySet
+
+NEVER: Final = datetime.datetime(
+    2000, 1, 1, tzinfo=datetime.UTC
+)  # a time that index and comparison take as any other
 
 
 class SegmentKind(models.TextChoices):
@@ -34,7 +39,7 @@ class Segment(models.Model):
     # every few hours. None: never, or changed since.
     people_count = models.PositiveIntegerField(null=True, blank=True)
     counted_at = models.DateTimeField(null=True, blank=True)
-    count_asked_at = models.DateTimeField(default=timezone.now)  # when a job was last asked to count it
+    count_asked_at = models.DateTimeField(default=NEVER)  # when a job was last asked to count it
     taken_at = models.DateTimeField(null=True, blank=True)
     taken_from = models.TextField(
         default="", db_default="", blank=True
