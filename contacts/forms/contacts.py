@@ -76,7 +76,10 @@ class FindForm(Styled, forms.Form):
     def _offer(self, brought: Sequence[Imported]) -> None:
         """Let those of one import be chosen from: there are too many imports for a menu, so each leads here itself."""
         choices = [("", "Any import"), *((each.key, each.label) for each in brought)]
-        self.fields["import"] = forms.ChoiceField(label="Import", required=False, choices=choices)
+        menu = forms.Select(attrs={"class": "form-select"})  # too late for `Styled`
+        self.fields["import"] = forms.ChoiceField(
+            label="Import", required=False, choices=choices, widget=menu
+        )
         self.order_fields(["q", "import"])
 
     def finder(self) -> Finder:

@@ -16,6 +16,9 @@ from contacts.models import Import, ImportBefore
 
 NEW: Final = "new"
 UPDATED: Final = "updated"
+MANY: Final = (
+    20_000  # rows of a file; to fetch so many contacts by their ids takes as long as to read a million
+)
 LISTED: Final = {
     "": "SELECT unnest(created_ids || found_ids) FROM contacts_importslice WHERE run_id = %s",
     NEW: "SELECT unnest(created_ids) FROM contacts_importslice WHERE run_id = %s",
@@ -62,11 +65,15 @@ def made(run: Import) -> Q:
 
 
 def listed(what: Imported, *, looked_up: bool) -> Q:
-    """All or the new ones. looked_up: one after the other; the OR has the ids hashed once, and never joined."""
-    if not what.run.can_be_undone or (looked_up and what.which == NEW):
+    """All or the new ones. looked_up: each contact is looked at by itself, as it is where they are many.
+
+    Then the OR has the ids hashed once; without it they are few, and the contacts are fetched by them.
+    """
+    one_by_one = looked_up or what.run.row_count > MANY
+    if not what.run.can_be_undone or (one_by_one and what.which == NEW):
         return made(what.run)
     ids = Q(pk__in=RawSQL(LISTED[what.which], [what.run.pk]))  # noqa: S611  (a constant)
-    return made(what.run) | ids if looked_up else ids
+    return made(what.run) | ids if one_by_one else ids
 
 
 def changed(run: Import) -> QuerySet[ImportBefore]:

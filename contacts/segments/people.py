@@ -120,7 +120,10 @@ class AddedBy(Condition):
     """Made by an import; whom one only changed is not known for good."""
 
     ONE: ClassVar = (One(label="Import", choices=_import_names, thing="import"),)
-    operators = {"is": Operator("is", ONE), "is_not": Operator("is not", ONE)}
+    operators = {
+        "is": Operator("the import", ONE),
+        "is_not": Operator("other than the import", ONE),
+    }
 
     def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
         found = Q(created_at=_imports(vocabulary)[value].started_at)  # see contacts.queries.imported
@@ -145,7 +148,7 @@ def conditions(vocabulary: Any) -> list[Condition]:
         TextCondition("first_name", "First name"),
         TextCondition("last_name", "Last name"),
         Moment("created_at", "Added"),
-        AddedBy("added_by", "Added by import"),
+        AddedBy("added_by", "Added by"),
         Moment("updated_at", "Last changed"),
         Mailable("mailable", "Can be mailed"),
         Suppressed("suppressed", "Suppressed"),

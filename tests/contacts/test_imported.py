@@ -92,6 +92,14 @@ def test_exports_and_bulk_actions_are_for_the_people_of_the_import_and_say_so(si
         assert names(chosen.people(kept, workspace)[0]) == expected
 
 
+@pytest.mark.parametrize("many", [0, 20_000])
+def test_the_same_people_are_counted_however_many_rows_the_file_had(workspace, run, many, monkeypatch):
+    monkeypatch.setattr("contacts.queries.imported.MANY", many)
+    for key, expected in (("", ALL), ("-new", NEW), ("-updated", UPDATED)):
+        found = queries.find(workspace, Finder(imported=imported(workspace, f"{run.pk}{key}")))
+        assert names(found) == expected
+
+
 def test_another_workspaces_import_and_what_is_none_filter_nothing_and_export_nothing(sign_in, mallory, run):
     client = sign_in(mallory)
     for key in (run.pk, f"{run.pk}-new", "0", "-new", "x\0", "9" * 30, f"{run.pk}-old"):
@@ -139,6 +147,6 @@ def test_a_segment_is_made_of_those_whom_an_import_added(workspace, run):
 def test_a_segment_of_an_import_says_of_which_and_knows_none_of_another_workspace(workspace, run, mallory):
     rules = {"join": "and", "rules": [{"subject": "added_by", "operator": "is", "value": run.pk}]}
     day = f"{run.created_at.astimezone(workspace.zone):%-d %b %Y}"
-    assert segments.in_words(rules, Vocabulary(workspace)) == f"Added by import is people.csv, {day}"
+    assert segments.in_words(rules, Vocabulary(workspace)) == f"Added by the import people.csv, {day}"
     elsewhere = mallory.memberships.get().workspace
     assert "never existed" in Vocabulary(elsewhere).problem(rules)
