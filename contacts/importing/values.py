@@ -172,8 +172,7 @@ def guess_type(cells: Iterable[str], notation: str) -> FieldType:
         return FieldType.BOOLEAN
     if all(_fits(cell, FieldType.DATE, notation) for cell in held) and not _may_be_fractions(held):
         return FieldType.DATE
-    codes = any(re.match(r"0\d|\+", cell) or len(re.sub(r"\D", "", cell)) > 14 for cell in held)
-    if not codes and all(_fits(cell, FieldType.NUMBER, notation) for cell in held):
+    if all(_fits(cell, FieldType.NUMBER, notation) for cell in held) and not any(map(_is_code, held)):
         return FieldType.NUMBER
     return FieldType.CHOICE if _are_choices(held) else FieldType.TEXT
 
@@ -182,6 +181,10 @@ def _may_be_fractions(cells: list[str]) -> bool:
     """1/2, 3/4: where no number is above 12, days and months are no more likely."""
     parts = [match.groups() for cell in cells if (match := _DAY_AND_MONTH.fullmatch(cell))]
     return len(parts) == len(cells) and all(int(part) <= 12 for pair in parts for part in pair)
+
+
+def _is_code(cell: str) -> bool:
+    return bool(re.match(r"0\d|\+", cell)) or len(re.sub(r"\D", "", cell)) > 14
 
 
 def _are_choices(cells: list[str]) -> bool:
