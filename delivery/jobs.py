@@ -5,8 +5,10 @@ import logging
 from django.db import transaction
 
 from accounts.queue import process_name
+from delivery import monitor
 from delivery.confirming import asking
 from delivery.feedback import drain as feedback
+from delivery.models import Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
 
@@ -45,3 +47,11 @@ def drain(*, name: str) -> int:
     if count:
         log.info("feedback.applied stream=%s facts=%s", name, count)
     return count
+
+
+def read_breakdown(*, mailing_id: int) -> int:
+    """Read what the mailing's monitor shows over time and by domain. Safe to run twice."""
+    found = Mailing.objects.filter(pk=mailing_id)
+    for mailing in found:
+        monitor.read(mailing)
+    return len(found)
