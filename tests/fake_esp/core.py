@@ -151,6 +151,9 @@ class Account:
 
 def mailbox(text: str) -> tuple[str, str]:
     """Name and address of `Name <address>`; the address is not checked."""
+    if '"' not in text and "=?" not in text and text.count("<") < 2:  # nearly all
+        name, _, address = text.rpartition("<")
+        return name.strip(), address.rstrip("> ").strip()
     found = MAILBOX.fullmatch(text)
     if not found:
         return "", text.strip()
