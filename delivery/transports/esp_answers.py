@@ -49,6 +49,11 @@ ACCOUNT_WORDS = {
 # Retry-After first, then what SendGrid and Mailgun (a time), Brevo, Resend and MailerSend (seconds) write.
 RESETS = ("Retry-After", "x-sib-ratelimit-reset", "ratelimit-reset", "X-RateLimit-Reset")
 SINCE_1970 = 1e9  # a number from there on is a time
+# Answers about the message that come with another status than one of 4xx: Postal's always have 200, Mandrill's 500.
+MESSAGE_WORDS = {
+    "mandrill": r'"name":\s*"(ValidationError|Invalid_Template|Unknown_Template)"',
+    "postal": r'"status":\s*"(error|parameter-error)"(?!.*InternalError)',
+}
 NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.SSLError)
 NOT_CONNECTED = ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
 _NOT_OURS_TO_SEND = (AnymailInvalidAddress, AnymailUnsupportedFeature, AnymailSerializationError)
@@ -108,6 +113,8 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
         return Outcome(Fate.ACCEPTED, server_said=said)
     if _is_account(provider, http, _text(answer)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
+    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, r"(?!)"), _text(answer)):
+        return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
     if http in MOMENT_STATUSES or http >= 500:

@@ -23,7 +23,8 @@ CONTENT = Content(
     "Grüße,  {{ contact.first_name }}!",
     "<style>@media print{.a{color:red}}</style>\n"
     "<p>{% raw %}{{name}} {{{x}}} \\{{y}} {% if %}{% endraw %} %recipient.name% *|NAME|* [[var:x]] -v0- %unsubscribe_url%"
-    "{% raw %}{{% endraw %}{{ contact.first_name }}}} \\{{ contact.last_name }} {% raw %}{{{% endraw %}{{ contact.last_name }}</p>\n"
+    "{% raw %}{{% endraw %}{{ contact.first_name }}}} \\{{ contact.last_name }} "
+    "{% raw %}{{{% endraw %}{{ contact.last_name }}</p>\n"
     "{% for n in (1..2) %}<p>{{ n }} {{ contact.last_name | upcase }}</p>{% endfor %}\n"
     "<p>.\n.. Hällo {{ contact.name }}, {{ unsubscribe_url }} and again {{ unsubscribe_url }} 100% off</p>\n",
     "Hällo {{ contact.first_name }} %recipient_email% {{ contact.last_name }}\r\n{{ unsubscribe_url }}\r\n",
