@@ -20,10 +20,9 @@ from delivery.transports.base import Letter, Skeleton
 NOTHING: Final = re.compile(r"(?!)")
 # Braces that open a tag, a backslash that escapes one, and what would join a tag's own braces from outside.
 BRACES: Final = re.compile(r"[\\{]*\{\{|[\\{]+\Z|\A\}+")
-
-
-# Mailgun's own, whole, and what would end one that ours began.
-PERCENTS: Final = re.compile(r"%[A-Za-z_][^%\s]*%?|\A[\w.]+%")
+# Mailgun's own, whole, and what would become one between the percent signs of ours.
+_JOINED: Final = r"(?:[^%\s]+%|(?:recipient[^%\s]*|[\w.]+)\Z)"
+PERCENTS: Final = re.compile(rf"%[A-Za-z_][^%\s]*%?{_JOINED}*|\A{_JOINED}+")
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,23 @@ STRANGE = (
     "*|NAME|* [[var:name]] {{var:name}} {{params.name}} {{s0}} -s0- -name- [%name%] <%name%> $name ${name} "
     r"\{{name}} 100 % {{ {{{ }}} }} {{opening_double_curly()}}"
 )
+# What becomes a tag only together with a placeholder beside it.
+JOINED = (
+    "{{ contact.first_name }}recipient{{ contact.last_name }}X%recipient%{{ contact.city }}recipient.{% raw %}{%{% endraw %}"
+    "{% raw %}{\\{{{% endraw %}{{ contact.first_name }}{% raw %}}}}{% endraw %}"
+)
 LITERAL = "{% raw %}" + STRANGE.replace("<", "&lt;") + "{% endraw %}"
 CONTENT = Content(
     "Grüße, {{ contact.first_name }}: {% raw %}{{ x }} %recipient.x% -x- *|X|*{% endraw %}",
     "<p>Hällo {{ contact.name }} &amp; {{ contact.city }}</p>\n<p>" + LITERAL + "</p>"
     '<a href="https://acme.example/?who={{ contact.first_name }}&amp;x=1">here</a>'
     "{% raw %} {{% endraw %}{{ contact.city }}}} {% raw %}{{{% endraw %}{{ contact.city }}"
-    '<a href="{{ unsubscribe_url }}">stop</a>',
-    "Hällo {{ contact.name }}\n" + LITERAL + "\n{{ contact.city }}{{ contact.city }}\n{{ unsubscribe_url }}",
+    + JOINED
+    + '<a href="{{ unsubscribe_url }}">stop</a>',
+    "Hällo {{ contact.name }}\n"
+    + LITERAL
+    + JOINED
+    + "\n{{ contact.city }}{{ contact.city }}\n{{ unsubscribe_url }}",
     'Müller, "Söhne" & Co.',
     "news@acme.example",
     "desk@acme.example",

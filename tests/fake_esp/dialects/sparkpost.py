@@ -150,7 +150,9 @@ def _take(data: dict, account: Account) -> Reply:
 
 
 def _unfilled(content: dict, every: list[dict]) -> list[str]:
+    sender = content["from"]
     texts = [content.get(each) for each in ("subject", "html", "text", "reply_to")]
+    texts += [sender.get("name") if isinstance(sender, dict) else sender]
     templates = tuple(each for each in [*texts, *(content.get("headers") or {}).values()] if each)
     try:
         return unfilled(curly_names, templates, every)
