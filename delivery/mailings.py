@@ -21,7 +21,7 @@ from delivery.models import (
     MailingState,
     SendingAccount,
 )
-from delivery.pipeline import again, journal
+from delivery.pipeline import again, calls, journal
 from delivery.pipeline.settle import SAID_LIMIT, Result, cancel_range, settle
 from delivery.transports.base import Fate, Outcome
 from delivery.words import storable
@@ -102,9 +102,12 @@ def cancel_open(mailing: Mailing, *, batches: int) -> int:
 
 
 def close_range(mailing: Mailing, batch_key: UUID, first: int, last: int) -> None:
-    """Settle what the batch's journal says, then cancel whoever is still open."""
+    """Settle what the batch's journal says and what calls left in doubt, then cancel whoever is still open."""
     noted = journal.read(batch_key)
-    settle(mailing, [Result(number, accepted(known)) for number, known in noted.items()])
+    doubtful, ids = calls.doubtful_of(batch_key)
+    results = [Result(number, accepted(known)) for number, known in noted.items()]
+    results += [Result(number, calls.UNKNOWN) for number in doubtful - noted.keys()]
+    settle(mailing, results, calls=ids)
     cancel_range(mailing, first, last)
 
 

@@ -10,6 +10,10 @@ from django.conf import settings
 
 Kind = Literal["text", "host", "port", "url", "choice", "boolean"]
 Choices = tuple[tuple[str, str], ...]
+# How an API takes many messages in one call: the body once with each recipient's values for its own placeholders
+# ("slots"), finished messages next to each other ("combined"), or not at all ("single").
+Mode = Literal["slots", "combined", "single"]
+MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Provider:
-    """tracking_per_message and metadata: what its API takes with each message."""
+    """tracking_per_message and metadata: what its API takes with each message.
+
+    most: recipients of one call; call_bytes and slot_bytes: of one call, and of one recipient's values in it.
+    calls_per_minute: documented, 0: none. repeat_seconds: how long it knows a call again by its key, 0: never.
+    """
 
     name: str
     label: str
@@ -39,6 +47,13 @@ class Provider:
     is_esp: bool = True
     tracking_per_message: bool = True
     metadata: bool = True
+    mode: Mode = "single"
+    most: int = 1
+    call_bytes: int = 20 * MEGABYTE
+    slot_bytes: int = MEGABYTE
+    calls_per_minute: int = 0
+    repeat_seconds: int = 0
+    refused_headers: frozenset[str] = frozenset()  # of ours, beside those that no ESP takes
 
     @property
     def advice(self) -> str:
@@ -48,6 +63,24 @@ class Provider:
         return (
             f"Switch off open and click tracking in {self.label} itself: "
             "it cannot be switched off with each message."
+        )
+
+    @property
+    def manner(self) -> str:
+        """How many messages travel in one call, and what happens where no answer comes; "" for a mail server."""
+        if not self.is_esp:
+            return ""
+        how = {
+            "slots": f"Up to {self.most:,} recipients a call: the message once, beside it what differs for each.",
+            "combined": f"Up to {self.most:,} finished messages a call.",
+            "single": "One message a call.",
+        }[self.mode]
+        if self.repeat_seconds:
+            return (
+                f"{how} A call without an answer is repeated under the same key, which sends nothing twice."
+            )
+        return (
+            f"{how} Where no answer comes, its recipients are in doubt until an event of theirs comes back."
         )
 
     def summary(self, values: dict[str, Any]) -> str:
@@ -128,6 +161,9 @@ _ESPS = (
             Field("configuration_set_name", "Configuration set", "If your sending uses one.", required=False),
         ),
         tracking_per_message=False,
+        mode="slots",
+        most=50,
+        call_bytes=900_000,
     ),
     Provider(
         "brevo",
@@ -135,6 +171,10 @@ _ESPS = (
         "Formerly Sendinblue.",
         (_key("api_key", "API key", "SMTP & API › API keys. It begins with “xkeysib-”."),),
         tracking_per_message=False,
+        mode="combined",
+        most=1000,
+        calls_per_minute=100,
+        repeat_seconds=15 * 60,
     ),
     Provider(
         "mailersend",
@@ -152,6 +192,9 @@ _ESPS = (
             ),
         ),
         metadata=False,
+        mode="combined",
+        most=500,
+        calls_per_minute=10,
     ),
     Provider(
         "mailgun",
@@ -167,6 +210,8 @@ _ESPS = (
             ),
             _data_centre(("https://api.mailgun.net/v3/", "US"), ("https://api.eu.mailgun.net/v3/", "EU")),
         ),
+        mode="slots",
+        most=1000,
     ),
     Provider(
         "mailjet",
@@ -176,6 +221,10 @@ _ESPS = (
             Field("api_key", "API key", "Account settings › API key management."),
             _key("secret_key", "Secret key", "In the same place; shown once."),
         ),
+        mode="combined",
+        most=50,
+        call_bytes=15 * MEGABYTE,
+        refused_headers=frozenset({"List-Id"}),
     ),
     Provider(
         "mailtrap",
@@ -191,6 +240,9 @@ _ESPS = (
             ),
         ),
         tracking_per_message=False,
+        mode="combined",
+        most=500,
+        call_bytes=45 * MEGABYTE,
     ),
     Provider(
         "mandrill",
@@ -223,6 +275,9 @@ _ESPS = (
             _key("server_token", "Server API token", "Servers › your server › API tokens."),
             Field("message_stream", "Message stream", "The ID of a broadcast stream.", initial="broadcast"),
         ),
+        mode="combined",
+        most=500,
+        call_bytes=45 * MEGABYTE,
     ),
     Provider(
         "resend",
@@ -230,6 +285,10 @@ _ESPS = (
         "Sends from a domain that you verify there.",
         (_key("api_key", "API key", "API keys, with sending access. It begins with “re_”."),),
         tracking_per_message=False,
+        mode="combined",
+        most=100,
+        calls_per_minute=300,
+        repeat_seconds=23 * 3600,
     ),
     Provider(
         "scaleway",
@@ -256,6 +315,9 @@ _ESPS = (
                 ("https://api.sendgrid.com/v3/", "Global"), ("https://api.eu.sendgrid.com/v3/", "EU")
             ),
         ),
+        mode="slots",
+        most=1000,
+        slot_bytes=9_500,
     ),
     Provider(
         "sparkpost",
@@ -268,11 +330,14 @@ _ESPS = (
                 ("https://api.sparkpost.com/api/v1/", "US"), ("https://api.eu.sparkpost.com/api/v1/", "EU")
             ),
         ),
+        mode="slots",
+        most=1000,
+        call_bytes=45 * MEGABYTE,
     ),
     Provider(
         "unisender_go",
         "Unisender Go",
-        "Its data centre is the one you signed up at.",
+        "Takes the unsubscribe link into its header, but not the header that lets mail programs unsubscribe at once.",
         (
             _key("api_key", "API key", "Settings › Security."),
             _data_centre(
@@ -280,6 +345,9 @@ _ESPS = (
                 ("https://go2.unisender.ru/ru/transactional/api/v1/", "go2"),
             ),
         ),
+        mode="slots",
+        most=500,
+        call_bytes=9 * MEGABYTE,
     ),
 )
 PROVIDERS: dict[str, Provider] = {each.name: each for each in (INBOX, SMTP, *_ESPS)}

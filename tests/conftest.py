@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import Role
 from accounts.queue import redis_client
 from delivery.pipeline import connections
+from tests.fake_esp.server import FakeEsp
 from tests.people import a_person, a_workspace
 from tests.smtp_server import ScriptedServer
 
@@ -81,3 +82,11 @@ def server():
     yield made
     connections.close_all()
     made.close()
+
+
+@pytest.fixture
+def fake_esp():
+    """Every provider's API; whoever leaves a placeholder without a value hears of it here."""
+    with FakeEsp() as fake:
+        yield fake
+    assert not fake.unfilled, "placeholders without a value"

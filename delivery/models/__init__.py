@@ -4,7 +4,7 @@ from delivery.models.accounts import SendingAccount
 from delivery.models.confirmations import Confirmation
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
-from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Delivery, DeliveryState, Feedback
+from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "URGENT_MOST",
     "Batch",
     "BatchState",
+    "Call",
     "Confirmation",
     "Delivery",
     "DeliveryState",

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -50,6 +51,19 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailing_id}: {self.first_number}-{self.last_number}"
+
+
+class Call(models.Model):
+    """A call to an ESP on its way: noted before it is made, deleted with the settlement of its recipients."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="calls")
+    account_id = models.BigIntegerField()  # by which it is made; a later one may be the mailing's by then
+    numbers = ArrayField(models.PositiveIntegerField())  # of the ledger, in the call's order
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.batch}: {len(self.numbers)}"
 
 
 class DeliveryState(models.TextChoices):

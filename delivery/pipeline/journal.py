@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
@@ -33,6 +34,7 @@ class Journal:
     """
 
     def __init__(self, lease: Lease) -> None:
+        self.lease = lease
         self.numbers = range(lease.first, lease.last + 1)
         self._path = Path(settings.JOURNALS) / f"{lease.batch_key}.{lease.key}"
         self._file: io.FileIO | None = None
@@ -44,12 +46,16 @@ class Journal:
 
     def note(self, number: int, provider_id: str = "") -> None:
         """Write that a recipient's message was accepted: one short append, which needs no lock (some 2 µs)."""
+        self.note_all([(number, provider_id)])
+
+    def note_all(self, accepted: Iterable[tuple[int, str]]) -> None:
+        """The same of many, in one append."""
         if self._file is None:
             return
         # Marked at both ends: on a full disk a part may be written, and another line behind it later.
-        line = f"+{number} {' '.join(provider_id.split())}-\n".encode("utf-8", "replace")
+        lines = "".join(f"+{number} {' '.join(provider_id.split())}-\n" for number, provider_id in accepted)
         try:
-            self._file.write(line)
+            self._file.write(lines.encode("utf-8", "replace"))
         except (OSError, ValueError) as error:
             log.warning("journal.unwritable path=%s error=%s", self._path, error)
 

@@ -1,18 +1,22 @@
 """Lanes: the connections of one worker that send its batches side by side, each in order.
 
-Lanes only personalize, keep the pace, send and note what was accepted; `work.py` settles what they report.
+Lanes only personalize, keep the pace, send and note what was accepted; `work.py` settles what they report. Here are
+those that send one message after the other; `chunks.py` has those that send many in one call.
 """
 
 import logging
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 import redis
 
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import connections
+from delivery.pipeline.calls import Announced, Chunk
 from delivery.pipeline.journal import Journal
 from delivery.pipeline.load import NEVER, Tried
 from delivery.pipeline.mime import address
@@ -45,6 +49,10 @@ class Load:
         self._tried: dict[int, Tried] = {}
         self._journals: list[tuple[range, Journal]] = []
         self._results: deque[Result] = deque()
+        self._repeats: deque[Chunk] = deque()  # calls of dead holders that are made again as they were
+        self._announced: list[_Announcement] = []
+        self._ended_calls: deque[UUID] = deque()
+        self._chunking, self._announcing = threading.Lock(), threading.Lock()
         self._low = 0  # recipients waiting, from which on more are wanted
         self._is_closed = self._is_ending = False
         self._more = threading.Event()
@@ -53,13 +61,21 @@ class Load:
         self.wake = threading.Event()  # the one who settles: a lane ended, or few are waiting
         self.fence = fence  # until then the leases are surely ours
         self.settled_at = time.monotonic()
+        self.is_over = False  # nobody notes calls any more
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
 
-    def add(self, recipients: list[Recipient], tried: dict[int, Tried], journal: Journal) -> None:
-        """More to send to; tried: of those that were tried before."""
+    def add(
+        self,
+        recipients: list[Recipient],
+        tried: dict[int, Tried],
+        journal: Journal,
+        repeats: Sequence[Chunk] = (),
+    ) -> None:
+        """More to send to; tried: of those that were tried before. repeats: calls to make again, of others."""
         self._tried |= tried
         self._journals.insert(0, (journal.numbers, journal))
+        self._repeats.extend(repeats)
         self._low = len(recipients) // 4
         self._waiting.extend(recipients)
         self._more.set()
@@ -76,7 +92,7 @@ class Load:
 
     @property
     def waiting_count(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + sum(len(chunk.recipients) for chunk in list(self._repeats))
 
     @property
     def is_low(self) -> bool:
@@ -115,25 +131,108 @@ class Load:
         """Not even what is announced may be sent: the batch may be another's, or the account is refused."""
         return time.monotonic() > self.fence or self.account_stopped is not None
 
-    def put_back(self, recipient: Recipient) -> None:
-        self._waiting.appendleft(recipient)
+    def next_chunk(self, most: int) -> Chunk | None:
+        """Those who are next, at most so many, of one batch and no address twice; None as `next`.
+
+        One lane after the other, so that each gets a full one.
+        """
+        with self._chunking:
+            if self._repeats and not self.is_stopped:
+                return self._repeats.popleft()
+            first = self.next(wait=True)
+            if first is None:
+                return None
+            chunk = Chunk([first], self._journal_of(first.number).lease)
+            numbers, known = range(chunk.lease.first, chunk.lease.last + 1), {first.email.lower()}
+            while len(chunk.recipients) < most and (recipient := self.next(wait=False)) is not None:
+                address = recipient.email.lower()
+                if recipient.number not in numbers or address in known:
+                    self.put_back(recipient)
+                    break
+                chunk.recipients.append(recipient)
+                known.add(address)
+            return chunk
+
+    def put_back(self, *recipients: Recipient) -> None:
+        self._waiting.extendleft(reversed(recipients))
+
+    def put_back_chunk(self, chunk: Chunk) -> None:
+        if chunk.replaces:
+            self._repeats.appendleft(chunk)
+        else:
+            self.put_back(*chunk.recipients)
 
     def report(self, recipient: Recipient, outcome: Outcome) -> None:
         self._results.append(Result(recipient.number, outcome, self._tried.get(recipient.number, NEVER)))
 
+    def report_all(self, outcomes: Sequence[tuple[Recipient, Outcome]]) -> None:
+        """What became of one call's recipients, in one go, so that those to be tried again are so together."""
+        self._results.extend(
+            [Result(each.number, outcome, self._tried.get(each.number, NEVER)) for each, outcome in outcomes]
+        )
+
     def note(self, recipient: Recipient, provider_id: str) -> None:
         """Its message was accepted, says the journal of its batch."""
-        number = recipient.number
-        for numbers, journal in self._journals:
-            if number in numbers:
-                journal.note(number, provider_id)
-                return
+        self._journal_of(recipient.number).note(recipient.number, provider_id)
+
+    def note_all(self, accepted: Sequence[tuple[int, str]]) -> None:
+        """The same of several in one batch, and at once."""
+        if accepted:
+            self._journal_of(accepted[0][0]).note_all(accepted)
+
+    def _journal_of(self, number: int) -> Journal:
+        return next(journal for numbers, journal in self._journals if number in numbers)
+
+    # --- Calls that are noted before they are made ------------------------------------------------------
+
+    def announce(self, call: Announced) -> bool:
+        """Have whoever settles note the call, and wait until that is done. False: it must not be made."""
+        asked = _Announcement(call)
+        with self._announcing:
+            self._announced.append(asked)
+        self.wake.set()
+        while not asked.is_answered.wait(IDLE_SECONDS):
+            with self._announcing:
+                if (self.is_lost or self.is_over) and asked in self._announced:
+                    self._announced.remove(asked)
+                    return False
+        return asked.may_be_made
+
+    def take_announced(self) -> "list[_Announcement]":
+        """For whoever settles; each has to be answered."""
+        with self._announcing:
+            taken, self._announced = self._announced, []
+        return taken
+
+    def end_call(self, call_id: UUID) -> None:
+        """It is through, and what became of its recipients was reported before."""
+        self._ended_calls.append(call_id)
+
+    def take_ended_calls(self) -> list[UUID]:
+        """Before their results are taken."""
+        return [self._ended_calls.popleft() for _ in range(len(self._ended_calls))]
+
+    # --- For whoever settles --------------------------------------------------------------------------
 
     def take_results(self) -> list[Result]:
         return [self._results.popleft() for _ in range(len(self._results))]
 
-    def put_back_results(self, results: list[Result]) -> None:
+    def put_back_results(self, results: list[Result], calls: Sequence[UUID] = ()) -> None:
         self._results.extendleft(reversed(results))
+        self._ended_calls.extendleft(reversed(calls))
+
+
+class _Announcement:
+    """A lane's question whether its call may be made."""
+
+    def __init__(self, call: Announced) -> None:
+        self.call = call
+        self.may_be_made = False
+        self.is_answered = threading.Event()
+
+    def answer(self, *, may_be_made: bool) -> None:
+        self.may_be_made = may_be_made
+        self.is_answered.set()
 
 
 class Lane(threading.Thread):
@@ -148,17 +247,13 @@ class Lane(threading.Thread):
         # Whether the connection took a message before, so that its end says nothing of the next one.
         self._was_used = False
         self._is_first = True  # of the messages on the connection since it was borrowed
-        self._prepared: Ready | None = None
         self._broken_count = 0
         self.counts: Counter[Fate] = Counter()
         self.doing = "starting"
 
     def run(self) -> None:
-        upcoming: Ready | None = None
         try:
-            while (ready := upcoming or self._next(wait=True)) is not None:
-                upcoming = None
-                upcoming = self._serve(ready)
+            self._work()
         except CannotConnect as error:
             self._explain(error.outcome)
         except redis.RedisError as error:
@@ -168,8 +263,7 @@ class Lane(threading.Thread):
             log.exception("lane.failed mailing=%s account=%s", *self._ids)
             self._load.trouble = "The worker met an error of its own; its log has the details."
         finally:
-            if self._prepared:
-                self._give_up(self._prepared)
+            self._leave()
             if self._connection is not None:
                 if self._connection.announced is not None:
                     self._connection.close()
@@ -183,6 +277,53 @@ class Lane(threading.Thread):
         deferred = counts[Fate.DEFERRED] + counts[Fate.IN_DOUBT]
         doing = self.doing if self.is_alive() else "done"
         return LaneSign(doing, counts[Fate.ACCEPTED], deferred, rejected)
+
+    def _work(self) -> None:
+        """Send until there is nobody left. Raises: CannotConnect, redis.RedisError."""
+        raise NotImplementedError
+
+    def _leave(self) -> None:
+        """Give back what was taken and not sent."""
+
+    def _connected(self) -> Connection:
+        if self._connection is None or not self._connection.usable:
+            self.doing = "connecting"
+            self._connection, self._was_used = connections.borrow(self._account)
+            self._is_first = True
+        return self._connection
+
+    def _unfit(self, recipient: Recipient, error: Exception) -> Outcome:
+        """The message cannot be made, which concerns this recipient alone."""
+        if isinstance(error, TemplateProblem):
+            return Outcome(Fate.REJECTED, "template", error.message)
+        log.error("lane.unfit mailing=%s account=%s number=%s", *self._ids, recipient.number, exc_info=error)
+        words = f"The message could not be made for this contact: {type(error).__name__}: {error}"
+        return Outcome(Fate.REJECTED, "template", words)
+
+    def _explain(self, outcome: Outcome) -> None:
+        if outcome.fate is Fate.ACCOUNT_STOPPED:
+            self._load.account_stopped = outcome
+            self._load.stop.set()
+        else:
+            self._load.trouble = outcome.server_said
+
+
+class MessageLane(Lane):
+    """One message after the other, the next one announced along with it where the server takes that."""
+
+    def __init__(self, load: Load, mold: Mold) -> None:
+        super().__init__(load, mold)
+        self._prepared: Ready | None = None
+
+    def _work(self) -> None:
+        upcoming: Ready | None = None
+        while (ready := upcoming or self._next(wait=True)) is not None:
+            upcoming = None
+            upcoming = self._serve(ready)
+
+    def _leave(self) -> None:
+        if self._prepared:
+            self._give_up(self._prepared)
 
     def _next(self, *, wait: bool) -> Ready | None:
         """The next recipient whose turn has come. wait: else only one whose turn is now."""
@@ -216,12 +357,8 @@ class Lane(threading.Thread):
         try:
             pieces = self._mold.pieces(recipient)
             to = address(recipient.email)
-        except TemplateProblem as error:
-            outcome = Outcome(Fate.REJECTED, "template", error.message)
         except Exception as error:
-            log.exception("lane.unfit mailing=%s account=%s number=%s", *self._ids, recipient.number)
-            words = f"The message could not be made for this contact: {type(error).__name__}: {error}"
-            outcome = Outcome(Fate.REJECTED, "template", words)
+            outcome = self._unfit(recipient, error)
         else:
             return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
         self._turns.not_sent(recipient)
@@ -291,13 +428,6 @@ class Lane(threading.Thread):
             return False
         return True
 
-    def _connected(self) -> Connection:
-        if self._connection is None or not self._connection.usable:
-            self.doing = "connecting"
-            self._connection, self._was_used = connections.borrow(self._account)
-            self._is_first = True
-        return self._connection
-
     def _is_stale(self, outcome: Outcome) -> bool:
         """A kept connection that the server closed meanwhile says nothing about the message.
 
@@ -333,10 +463,3 @@ class Lane(threading.Thread):
             if self._broken_count >= FAILURES_ALLOWED:
                 # Not this recipient: the server takes nobody right now.
                 raise CannotConnect(Outcome(Fate.DEFERRED, outcome.code, outcome.server_said))
-
-    def _explain(self, outcome: Outcome) -> None:
-        if outcome.fate is Fate.ACCOUNT_STOPPED:
-            self._load.account_stopped = outcome
-            self._load.stop.set()
-        else:
-            self._load.trouble = outcome.server_said

@@ -20,6 +20,7 @@ from delivery.pipeline.mold import Recipient
 OPEN = """
 SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
+       d.feedback <> '' OR d.opened_at IS NOT NULL OR d.clicked_at IS NOT NULL,
        CASE
          WHEN d.email = '' THEN 'erased'
          WHEN (SELECT true FROM contacts_suppression s
@@ -56,11 +57,15 @@ class Tried(NamedTuple):
 
 @dataclass(frozen=True)
 class Loaded:
-    """recipients in sending order; tried: {number: what was tried}, of those that were; skipped: {number: reason}."""
+    """recipients in sending order; tried: {number: what was tried}, of those that were; skipped: {number: reason}.
+
+    reached: numbers of those of whom something came back already, so that they were sent to, whoever did not say so.
+    """
 
     recipients: list[Recipient]
     tried: dict[int, Tried]
     skipped: dict[int, str]
+    reached: set[int]
 
 
 NEVER = Tried()
@@ -81,20 +86,23 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
         "last": lease.last,
         **names,
     }
-    recipients, tried, skipped = [], {}, {}
+    recipients, tried, skipped, reached = [], {}, {}, set()
     with connection.cursor() as cursor:
         cursor.execute(OPEN.format(attributes=_selected(attributes, names)), values)
-        for number, email, first_name, last_name, own, count, since, in_doubt, skip in cursor.fetchall():
+        for row in cursor.fetchall():
+            number, email, first_name, last_name, own, count, since, in_doubt, is_reached, skip = row
             if count:
                 tried[number] = Tried(count, since, in_doubt)
-            if skip:
+            if is_reached:
+                reached.add(number)
+            elif skip:
                 skipped[number] = skip
-                continue
-            if own is not None:
-                own = _parsed(own)[0]
-                own = own if attributes is None else dict(zip(attributes, own, strict=True))
-            recipients.append(Recipient(number, email, first_name, last_name, own))
-    return Loaded(recipients, tried, skipped)
+            else:
+                if own is not None:
+                    own = _parsed(own)[0]
+                    own = own if attributes is None else dict(zip(attributes, own, strict=True))
+                recipients.append(Recipient(number, email, first_name, last_name, own))
+    return Loaded(recipients, tried, skipped, reached)
 
 
 def _selected(attributes: Sequence[str] | None, names: Iterable[str]) -> str:

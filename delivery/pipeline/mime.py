@@ -57,6 +57,14 @@ def header_text(text: str) -> bytes:
     return _encoded_words(text)
 
 
+def unfolded(head: bytes) -> dict[str, str]:
+    """Header lines by name, each value on one line, encoded words as they are."""
+    lines = head.decode("utf-8", "replace").replace("\r\n ", " ").split("\r\n")
+    return {
+        name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines if line)
+    }
+
+
 def _fold(text: str) -> bytes:
     lines, line = [], ""
     for word in text.split(" "):

@@ -18,6 +18,7 @@ from delivery.content import Content
 from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
 from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
+from delivery.transports.base import Letter, Skeleton
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Rendered:
 
 
 EXAMPLE = "example"  # in place of a token, in previews
+ONE_CLICK = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 PICKED_FIELDS = 50  # as many are picked from a contact's attributes at most; beyond, all of them are loaded
 
 
@@ -127,11 +129,13 @@ class _Scope:
 class Mold:
     """Make one with `Mold(content, frame)`; it is immutable then and may be shared by threads.
 
+    is_plain: it makes `letter`s for an ESP's API, of text as it is; else finished messages.
     Raises: TemplateProblem: the subject, HTML or text does not parse.
     """
 
-    def __init__(self, content: Content, frame: Frame) -> None:
+    def __init__(self, content: Content, frame: Frame, *, is_plain: bool = False) -> None:
         self.frame = frame
+        _body = _plain_body if is_plain else _encoded_body
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
         self.text = _body(_closed(content.text), field="text", html=False)
@@ -162,6 +166,8 @@ class Mold:
         self._before_html = b"\r\n--" + boundary + b"\r\nContent-Type: text/html" + encoding
         self._end = b"\r\n--" + boundary + b"--\r\n"
         self._date: tuple[int, bytes] = (0, b"")
+        if is_plain:
+            self._lay_out(content, domain)
 
     def fill(self, recipient: Recipient) -> bytes:
         """The finished message for one recipient: CRLF line ends, no line over 998 octets (RFC 5322 §2.1.1).
@@ -172,13 +178,12 @@ class Mold:
 
     def pieces(self, recipient: Recipient) -> list[bytes]:
         """The same in pieces, so that what all messages have in common is never copied. Raises: TemplateProblem."""
-        if not recipient.email.isprintable():
-            raise TemplateProblem("A control character stands in the address.", field="to")
+        _check_address(recipient)
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         subject = b"".join(self.subject.fill(context)).decode()
-        name = "" if self._asks else f"{recipient.first_name} {recipient.last_name}".strip()
+        name = self._name(recipient)
         head = (
             b"%bTo: %b\r\nSubject: %b\r\nDate: %b\r\nMessage-ID: <%b%b"
             % (
@@ -193,6 +198,64 @@ class Mold:
         text = [self._before_text, *self.text.fill(context), *self.text_end.fill(context)]
         html = [self._before_html, *self.html.fill(context), *self.html_end.fill(context)]
         return [head, *text, *html, self._end]
+
+    # --- For an ESP's API -----------------------------------------------------------------------------
+
+    def letter(self, recipient: Recipient) -> Letter:
+        """What is one recipient's own in the skeleton. Only of a plain mold. Raises: TemplateProblem."""
+        _check_address(recipient)
+        unsubscribe_url = links.unsubscribe_url(
+            links.unsubscribe_token(self.frame.mailing_id, recipient.number)
+        )
+        context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
+        slots = []
+        if not self._has_static_subject:
+            slots.append(_one_line(b"".join(self.subject.fill(context)).decode()))
+        for part, places in self._own:
+            filled = part.fill(context) if places else []
+            slots += [filled[place].decode() for place in places]
+        headers = mime.unfolded(_unsubscribe_headers(unsubscribe_url))
+        own = {name: value for name, value in headers.items() if name not in self.skeleton.headers}
+        to = mime.address(recipient.email)
+        return Letter(recipient.number, to, _one_line(self._name(recipient)), tuple(slots), own)
+
+    def _lay_out(self, content: Content, domain: bytes) -> None:
+        """The skeleton, and for each part the places of the slots that fill it."""
+        self._has_static_subject = all(isinstance(piece, bytes) for piece in self.subject.pieces)
+        self._own: list[tuple[Part, list[int]]] = []
+        count = 0 if self._has_static_subject else 1
+        texts: list[tuple[str | int, ...]] = []
+        known: dict[object, int] = {}  # what prints the same twice is given once
+        for parts in ((self.text, self.text_end), (self.html, self.html_end)):
+            pieces: list[str | int] = []
+            for part in parts:
+                places = []
+                for place, piece in enumerate(part.pieces):
+                    if isinstance(piece, bytes):
+                        pieces.append(piece.decode())
+                        continue
+                    key = piece.same_as or piece
+                    if key not in known:
+                        known[key] = count
+                        count += 1
+                        places.append(place)
+                    pieces.append(known[key])
+                self._own.append((part, places))
+            texts.append(tuple(pieces))
+        subject = b"".join(piece for piece in self.subject.pieces if isinstance(piece, bytes)).decode()
+        headers = mime.unfolded(_fixed_headers(self.frame, domain) + ONE_CLICK)
+        self.skeleton = Skeleton(
+            self.frame.mailing_id,
+            content.from_name,
+            self.sender,
+            mime.address(content.reply_to),
+            headers,
+            (_one_line(subject),) if self._has_static_subject else (0,),
+            *texts,
+        )
+
+    def _name(self, recipient: Recipient) -> str:
+        return "" if self._asks else f"{recipient.first_name} {recipient.last_name}".strip()
 
     def render(self, recipient: Recipient) -> Rendered:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""
@@ -254,12 +317,30 @@ def _defaults_read(defaults: Mapping[str, Any], read: list[str] | None) -> dict[
     return {key: value for key, value in defaults.items() if read is None or key in read}
 
 
-def _body(source: str, *, field: str, html: bool) -> Part:
+def _encoded_body(source: str, *, field: str, html: bool) -> Part:
     return Part(source, field=field, html=html, static=_static, slot=mime.slot)
+
+
+def _plain_body(source: str, *, field: str, html: bool) -> Part:
+    return Part(source, field=field, html=html, static=_lines, slot=_lines)
 
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
+
+
+def _lines(text: str) -> bytes:
+    """As quoted-printable has them once it is decoded."""
+    return _utf8(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _check_address(recipient: Recipient) -> None:
+    if not recipient.email.isprintable():
+        raise TemplateProblem("A control character stands in the address.", field="to")
 
 
 def _static(text: str) -> bytes:
@@ -284,4 +365,4 @@ def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
 def _unsubscribe_headers(unsubscribe_url: str) -> bytes:
     """RFC 2369 and RFC 8058: a link that one POST acts on."""
     url = links.one_click_url(unsubscribe_url).encode()
-    return b"List-Unsubscribe:\r\n <" + url + b">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return b"List-Unsubscribe:\r\n <" + url + b">\r\n" + ONE_CLICK

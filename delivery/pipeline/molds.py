@@ -6,22 +6,25 @@ from typing import Any
 from accounts.models import Workspace
 from contacts.fitting import defaults
 from contacts.models import CustomField, List
+from delivery import providers
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
 
 MOLDS_KEPT = 8
-_molds: OrderedDict[int, Mold] = OrderedDict()
+_molds: OrderedDict[tuple[int, bool], Mold] = OrderedDict()
 
 
 def mold_of(mailing: Mailing) -> Mold:
-    """The mailing's mold, compiled once in this process."""
-    if mailing.pk not in _molds:
-        _molds[mailing.pk] = Mold(Content(**mailing.content), frame_of(mailing))
+    """The mailing's mold, compiled once in this process; a plain one where its account is an ESP's."""
+    is_plain = providers.PROVIDERS[mailing.account.provider].is_esp
+    key = mailing.pk, is_plain
+    if key not in _molds:
+        _molds[key] = Mold(Content(**mailing.content), frame_of(mailing), is_plain=is_plain)
         while len(_molds) > MOLDS_KEPT:
             _molds.popitem(last=False)
-    _molds.move_to_end(mailing.pk)
-    return _molds[mailing.pk]
+    _molds.move_to_end(key)
+    return _molds[key]
 
 
 def frame_of(mailing: Mailing) -> Frame:

@@ -52,8 +52,8 @@ for i, key in ipairs(KEYS) do
 end
 return tostring(wait)
 """
-# KEYS: the limit's key. ARGV: the rate at which "too fast" was said, seconds in which nothing may leave. Halves
-# what holds now, at most once a second: many lanes hear the same complaint.
+# KEYS: the limit's key. ARGV: the rate at which "too fast" was said, seconds in which nothing may leave, the rate below
+# which it is not slowed. Halves what holds now, at most once a second: many lanes hear the same complaint.
 SLOW_DOWN = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
@@ -68,7 +68,7 @@ if slow[1] then
   if now - slow[2] < 1 then return slow[1] end
   rate = slow[1] * RECOVER_BY ^ math.floor((now - slow[2]) / RECOVER_SECONDS)
 end
-rate = math.max(rate / 2, SLOWEST)
+rate = math.max(rate / 2, tonumber(ARGV[3]))
 redis.call('HSET', key, 'rate', tostring(rate), 'at', tostring(now))
 redis.call('EXPIRE', key, SLOW_KEPT)
 return tostring(rate)
@@ -102,7 +102,7 @@ class Limit:
 
 
 def _script(source: str) -> str:
-    names = ("RECOVER_BY", "RECOVER_SECONDS", "KEEP_SECONDS", "SLOW_KEPT", "SLOWEST")
+    names = ("RECOVER_BY", "RECOVER_SECONDS", "KEEP_SECONDS", "SLOW_KEPT")
     for name in names:
         source = source.replace(name, str(globals()[name]))
     return source
@@ -119,6 +119,11 @@ def account_limit(account: SendingAccount) -> Limit:
 
 def mailing_limit(mailing: Mailing) -> Limit:
     return Limit(f"volley:pace:mailing:{mailing.pk}", mailing.rate_per_second or 0.0)
+
+
+def calls_limit(account: SendingAccount, per_minute: int) -> Limit:
+    """Of calls to an ESP, however many messages each holds."""
+    return Limit(f"volley:pace:{account.pk}:calls", per_minute / 60)
 
 
 def domain_limit(account: SendingAccount, domain: str) -> Limit:
@@ -145,15 +150,15 @@ def block_size(limits: Sequence[Limit]) -> int:
     return max(1, min(20, int(slowest / BLOCK_FROM)))
 
 
-def slow_down(limit: Limit, *, per_second: float, not_before: float = 0.0) -> float:
+def slow_down(limit: Limit, *, per_second: float, not_before: float = 0.0, slowest: float = SLOWEST) -> float:
     """The server said "too fast": halve the rate at which that happened. Returns the new one.
 
     per_second: what left at most when it said so. not_before: seconds it asked to wait (Retry-After).
-    Recovery and the floor are this module's constants.
+    slowest: messages a second that are left in any case. How it recovers is told by this module's constants.
     """
     at_most = min(per_second, limit.per_second) if limit.per_second else per_second
     pause = min(not_before, KEEP_SECONDS)
-    return float(redis_client().eval(_SLOW_DOWN, 1, limit.key, max(at_most, SLOWEST), pause))
+    return float(redis_client().eval(_SLOW_DOWN, 1, limit.key, max(at_most, slowest), pause, slowest))
 
 
 def slowed(account: SendingAccount) -> dict[str, float]:

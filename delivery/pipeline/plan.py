@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 
 from contacts.models import Contact
 from delivery.models import Mailing
+from delivery.providers import PROVIDERS
 
 BATCH_MAX = 1000  # recipients; half a second of sending on a fast way out
 BATCH_MIN = 50
@@ -74,7 +75,7 @@ def freeze_addresses(mailing: Mailing, addresses: list[str]) -> int:
 
 
 def _cut(mailing: Mailing, total: int) -> int:
-    size = min(BATCH_MAX, max(BATCH_MIN, total // BATCHES_WANTED))
+    size = _batch_size(total, most=PROVIDERS[mailing.account.provider].most)
     with connection.cursor() as cursor:
         cursor.execute(CUT, [mailing.pk, size, total, total, size])
         if total >= ANALYZE_FROM:
@@ -82,3 +83,9 @@ def _cut(mailing: Mailing, total: int) -> int:
     mailing.total_count, mailing.batch_size = total, size
     mailing.save(update_fields=["total_count", "batch_size"])
     return total
+
+
+def _batch_size(total: int, *, most: int) -> int:
+    """Full calls to the account's ESP. most: recipients of one; all of them divide BATCH_MAX."""
+    size = min(BATCH_MAX, max(BATCH_MIN, total // BATCHES_WANTED))
+    return max(most, size - size % most)

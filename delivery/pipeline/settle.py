@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -72,13 +73,20 @@ class Standing(NamedTuple):
     is_refused_too_often: bool = False
 
 
-def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, str] | None = None) -> Standing:
+def settle(
+    mailing: Mailing,
+    results: Sequence[Result],
+    *,
+    skipped: dict[int, str] | None = None,
+    calls: Sequence[UUID] = (),
+) -> Standing:
     """Write the results in one transaction. Returns where the mailing stands now.
 
-    skipped: {number: reason code} of those who are not sent to.
+    skipped: {number: reason code} of those who are not sent to. calls: that are through with these results.
     """
     now = timezone.now()
-    rows = [_row(mailing, result, now) for result in results]
+    waits: Waits = {}
+    rows = [_row(mailing, result, now, waits) for result in results]
     rows += [
         (number, DeliveryState.SKIPPED.value, why, SKIP_REASONS[why], "", None, 0)
         for number, why in (skipped or {}).items()
@@ -89,6 +97,8 @@ def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, st
             rows.sort(key=itemgetter(0))  # all workers lock in the same order
             cursor.execute(SETTLE, [*_arrays(rows), mailing.pk])
             counts = dict(cursor.fetchall())
+        if calls:
+            cursor.execute("DELETE FROM delivery_call WHERE id = ANY(%s)", [list(calls)])
         return _count(mailing, counts)
 
 
@@ -111,7 +121,11 @@ def _count(mailing: Mailing, counts: dict[str, int]) -> Standing:
     return Standing(state, too_often)
 
 
-def _row(mailing: Mailing, result: Result, now: datetime) -> Row:
+# {an outcome that several have, and how often they were tried: seconds until they are tried again, together}
+Waits = dict[tuple[int, int], float]
+
+
+def _row(mailing: Mailing, result: Result, now: datetime, waits: Waits) -> Row:
     outcome, tried = result.outcome, result.tried
     said = storable(outcome.server_said, SAID_LIMIT)
     code = storable(outcome.code, 12)
@@ -126,7 +140,10 @@ def _row(mailing: Mailing, result: Result, now: datetime) -> Row:
             said = storable(f"Given up after {tried.times + 1} tries: {said}", SAID_LIMIT)
         case Fate.DEFERRED | Fate.IN_DOUBT:
             state = DeliveryState.DEFERRED.value
-            due_at = now + timedelta(seconds=retry.wait_seconds(tried.times, asked=outcome.retry_after))
+            key = id(outcome), tried.times
+            if key not in waits:
+                waits[key] = retry.wait_seconds(tried.times, asked=outcome.retry_after)
+            due_at = now + timedelta(seconds=waits[key])
     return (result.number, state, code, said, provider_id, due_at, 1)
 
 

@@ -35,6 +35,8 @@ class Slot:
         self._plain = self.reads[0] if self.reads and _is_plain(nodes) else None
         self._known: dict[Any, bytes] | None = {} if self.reads else None
         self._hits = self._misses = 0
+        # Equal for slots that print the same of the same recipient; None where that is not certain.
+        self.same_as = (html, "".join(map(str, nodes))) if self.reads else None
 
     def fill(self, context: Mapping[str, Any], scope: Callable[[], RenderContext], room: int) -> bytes:
         """The slot for one recipient. scope: made only where Liquid is asked. room: characters it may still have.

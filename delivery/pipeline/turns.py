@@ -80,7 +80,7 @@ class Turns:
         """Seconds to wait for this message's turn; negative: it is held back for its domain; None: no turn now."""
         if self._is_free:
             return 0.0
-        if not self._take_of_day():
+        if not self._take_of_day(1):
             return None
         domain = domain_of(recipient)
         if self.account.domain_lanes and not self._take_lane(recipient, domain):
@@ -132,24 +132,27 @@ class Turns:
                 return None
             return max(0.0, self._block.popleft() - now)
 
-    def _take_of_day(self) -> bool:
+    def _take_of_day(self, count: int) -> int:
+        """How many of them may leave today."""
         if not self._has_day:
-            return True
+            return count
         now = timezone.now()
         with self._lock:
-            if self._day_left <= 0:
-                self._day_left, self._day_taken_at = pace.take_of_day(self.account, DAY_BLOCK, now=now), now
-            if self._day_left > 0:
-                self._day_left -= 1
-                return True
-            is_unknown, self._day_left = self._day_left < 0, 0
+            if self._day_left < count:
+                taken = pace.take_of_day(self.account, max(DAY_BLOCK, count - self._day_left), now=now)
+                is_unknown, self._day_taken_at = taken < 0, now
+                self._day_left += max(taken, 0)
+            granted = min(count, self._day_left)
+            self._day_left -= granted
+        if granted:
+            return granted
         if is_unknown:  # midnight has passed, or Redis lost the count: the next batch begins with it
             self.come_back_in(AGAIN_SECONDS)
-            return False
+            return 0
         limit = pace.daily_limit(self.account, now) or 0
         self.why = f"Today's {limit:,} messages of “{self.account}” are used up; it goes on after midnight."
         self.come_back_in(pace.seconds_to_midnight(self.account, now))
-        return False
+        return 0
 
     def _take_lane(self, recipient: Recipient, domain: str) -> bool:
         name = uuid.uuid4().hex
@@ -226,11 +229,14 @@ class Turns:
 
     def slow_down(self, recipient: Recipient, outcome: Outcome, *, whole_account: bool) -> None:
         """The server said "too fast": to this domain, or to all that the account sends."""
-        domain = "" if whole_account else domain_of(recipient)
+        self._slow_down("" if whole_account else domain_of(recipient), outcome, slowest=pace.SLOWEST)
+
+    def _slow_down(self, domain: str, outcome: Outcome, *, slowest: float) -> None:
         limit = pace.domain_limit(self.account, domain) if domain else self._account_limit
         per_second = limit.per_second or self._observed(domain)
+        wait = outcome.retry_after or 0.0
         try:
-            pace.slow_down(limit, per_second=per_second, not_before=outcome.retry_after or 0.0)
+            pace.slow_down(limit, per_second=per_second, not_before=wait, slowest=slowest)
             pace.note_slowed(self.account, domain)
             self.refresh()
         except redis.RedisError as error:

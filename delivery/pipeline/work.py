@@ -8,27 +8,34 @@ import time
 from bisect import bisect_left, bisect_right
 from contextlib import ExitStack
 from dataclasses import dataclass
+from uuid import UUID
 
 import redis
 
 from accounts.queue import leaving, process_name
 from delivery import mailings
 from delivery.models import Mailing
-from delivery.pipeline import dispatch, journal, lease, meter, signs
+from delivery.pipeline import calls, dispatch, journal, lease, meter, signs
+from delivery.pipeline.chunk_turns import ChunkTurns
+from delivery.pipeline.chunks import ChunkLane
 from delivery.pipeline.journal import Journal
-from delivery.pipeline.lanes import Lane, Load
+from delivery.pipeline.lanes import Lane, Load, MessageLane
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
 from delivery.pipeline.mold import Mold
 from delivery.pipeline.molds import mold_of
 from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
+from delivery.providers import PROVIDERS
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
 # How long a mailing keeps a worker that another one waits for; what is left of its batches waits its turn then.
 SLICE_SECONDS = 2.0
 LONGEST_SLICE = 10.0  # where nobody waits
-BATCHES_HELD = 3  # by one worker at once: one in the air, one waiting, one whose last answers are awaited
+# By one worker at once: one in the air, one waiting, one whose last answers are awaited; and one more for each lane
+# that takes a whole one at once.
+BATCHES_HELD = 3
+ANNOUNCE_EVERY = 0.02  # seconds, at the slice's end: lanes wait for it with their last calls
 TROUBLE_WAIT = 10.0  # seconds until a mailing whose account could not be reached is tried again
 REDIS_AWAY_WAIT = 1.0
 LONGEST_WAIT = 60.0  # of one batch for its pace; a limit may be raised meanwhile
@@ -90,13 +97,16 @@ class _Slice:
         self._settled_at = began
         self._may_stay = True  # beyond SLICE_SECONDS
         self._shown_at = 0.0
+        self._provider = PROVIDERS[mailing.account.provider]
+        at_once = mailing.account.lanes * self._provider.most  # recipients
+        self._batches_most = BATCHES_HELD + at_once // max(mailing.batch_size, 1)
 
     def send(self, first: Lease) -> None:
         """Send the first batch and those after it, until the slice is over or nothing is left to do."""
         self._hold(first)
         self._mold = mold_of(self.mailing)
         try:
-            turns = Turns(self.mailing)
+            turns = ChunkTurns(self.mailing, self._provider) if self._provider.is_esp else Turns(self.mailing)
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
             self._pause(REDIS_AWAY_WAIT)
@@ -120,6 +130,7 @@ class _Slice:
                 return
             shared.wake.wait(max(0.0, self._settled_at + SETTLE_EVERY - time.monotonic()))
             shared.wake.clear()
+            self._announce(shared)
             if time.monotonic() >= self._settled_at + SETTLE_EVERY:
                 self._settle(shared)
             self._show()
@@ -131,9 +142,10 @@ class _Slice:
 
     def _staff(self, shared: Load) -> bool:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
-        wanted = min(self.mailing.account.lanes, len(self._lanes) + shared.waiting_count)
+        shares = -(-shared.waiting_count // self._provider.most)
+        wanted = min(self.mailing.account.lanes, len(self._lanes) + shares)
         while len(self._lanes) < wanted and not shared.stop.is_set():
-            lane = Lane(shared, self._mold)
+            lane = (ChunkLane if self._provider.is_esp else MessageLane)(shared, self._mold)
             lane.start()
             self._lanes.append(lane)
         return any(lane.is_alive() for lane in self._lanes)
@@ -147,10 +159,10 @@ class _Slice:
     def _fill_up(self, shared: Load) -> None:
         """Claim and load more while the last batch is sent; close the load where there is none."""
         while shared.is_low and not self._is_over(shared):
-            if len(self._held) >= BATCHES_HELD:
+            if len(self._held) >= self._batches_most:
                 self._settle(shared)  # those that are through make room
             claimed = None
-            if len(self._held) < BATCHES_HELD and not shared.turns.wait_seconds:
+            if len(self._held) < self._batches_most and not shared.turns.wait_seconds:
                 claimed = lease.claim(
                     self.mailing.pk, worker=process_name(), account_id=self.mailing.account_id
                 )
@@ -170,16 +182,24 @@ class _Slice:
             shared.turns.come_back_in(REDIS_AWAY_WAIT)
             shared.stop.set()
             return
+        reached = dict.fromkeys(loaded.reached, "") | noted
+        left = calls.left_of(self.mailing, held.lease, loaded, reached)
         known = [
-            Result(number, mailings.accepted(provider_id), loaded.tried.get(number, NEVER))
-            for number, provider_id in noted.items()
+            *((number, mailings.accepted(provider_id)) for number, provider_id in reached.items()),
+            *((number, calls.UNKNOWN) for number in left.doubtful),
         ]
-        skipped = {number: why for number, why in loaded.skipped.items() if number not in noted}
-        if (known or skipped) and settle(self.mailing, known, skipped=skipped).state != "sending":
-            shared.stop.set()
-        waiting = [each for each in loaded.recipients if each.number not in noted]
+        results = [Result(number, outcome, loaded.tried.get(number, NEVER)) for number, outcome in known]
+        done = reached.keys() | left.doubtful
+        skipped = {number: why for number, why in loaded.skipped.items() if number not in done}
+        if results or skipped or left.ids:
+            standing = settle(self.mailing, results, skipped=skipped, calls=left.ids)
+            if standing.state != "sending":
+                shared.stop.set()
+        waiting = [each for each in loaded.recipients if each.number not in done]
         held.left = len(waiting)
-        shared.add(waiting, loaded.tried, held.journal)
+        apart = {each.number for chunk in left.repeats for each in chunk.recipients}
+        others = [each for each in waiting if each.number not in apart]
+        shared.add(others, loaded.tried, held.journal, left.repeats)
         self._release_through()
 
     def give_back(self) -> None:
@@ -220,6 +240,19 @@ class _Slice:
             journal.forget(held.batch_key)
             mailings.finish_if_done(self.mailing.pk)
 
+    def _announce(self, shared: Load) -> None:
+        """Note the calls that lanes are about to make."""
+        asked = shared.take_announced()
+        if not asked:
+            return
+        noted: set[UUID] = set()
+        try:
+            account_id = self.mailing.account_id
+            noted = calls.announce([each.call for each in asked], account_id=account_id)
+        finally:
+            for each in asked:
+                each.answer(may_be_made=each.call.id in noted)
+
     # --- Settlement -------------------------------------------------------------------------------------
 
     def _settle(self, shared: Load) -> None:
@@ -258,13 +291,14 @@ class _Slice:
 
     def _write(self, shared: Load) -> Standing:
         """Results into the ledger, and release the batches that are through with them."""
+        ended = shared.take_ended_calls()
         results = shared.take_results()
-        if not results:
+        if not results and not ended:
             return Standing(Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk))
         try:
-            standing = settle(self.mailing, results)
+            standing = settle(self.mailing, results, calls=ended)
         except BaseException:
-            shared.put_back_results(results)  # the database may be back when the slice ends
+            shared.put_back_results(results, ended)  # the database may be back when the slice ends
             raise
         accepted = sum(result.outcome.fate == "accepted" for result in results)
         self.settled_count += len(results)
@@ -280,11 +314,14 @@ class _Slice:
         """Wait for what is on the wire; the batches stay ours meanwhile. No lane outlives it, whatever fails here."""
         try:
             while any(lane.is_alive() for lane in self._lanes):
-                _join(self._lanes, SETTLE_EVERY)
-                self._settle(shared)
+                _join(self._lanes, ANNOUNCE_EVERY)
+                self._announce(shared)
+                if time.monotonic() >= self._settled_at + SETTLE_EVERY:
+                    self._settle(shared)
             self._settle(shared)
             self._show()
         finally:
+            shared.is_over = True
             for lane in self._lanes:
                 lane.join()
             shared.turns.close()

@@ -3,9 +3,10 @@
 Tuples, since one of each is made for every message: a frozen dataclass costs five times as much.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 
 class Fate(StrEnum):
@@ -59,6 +60,43 @@ class Message(NamedTuple):
         return sum(map(len, self.pieces))
 
 
+class Skeleton(NamedTuple):
+    """What all messages of a mailing to an ESP have in common.
+
+    subject, text, html: pieces in their order, each what all have, or the place of each one's own in `Letter.slots`.
+    headers: those whose values all have, on one line, in ASCII. sender: the address of From.
+    """
+
+    mailing_id: int
+    from_name: str
+    sender: str
+    reply_to: str
+    headers: Mapping[str, str]
+    subject: tuple[str | int, ...]
+    text: tuple[str | int, ...]
+    html: tuple[str | int, ...]
+
+
+class Letter(NamedTuple):
+    """One recipient's part of it. name: for To, "" without one. headers: of its own."""
+
+    number: int
+    to: str
+    name: str
+    slots: tuple[str, ...]
+    headers: Mapping[str, str]
+
+
+class Answer(NamedTuple):
+    """What became of the letters of one call, an outcome for each in their order.
+
+    is_refused: the call was refused as one, perhaps for the sake of one letter; nothing of it was taken.
+    """
+
+    outcomes: list[Outcome]
+    is_refused: bool = False
+
+
 Meanwhile = Callable[[], None]
 
 
@@ -82,6 +120,19 @@ class Connection(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+class BatchConnection(Connection, Protocol):
+    """One that takes many letters of a mailing in one call."""
+
+    def cut(self, skeleton: Skeleton, letters: Sequence[Letter]) -> list[Sequence[Letter]]:
+        """Cut them into calls that the ESP takes: by size, and apart whoever does not fit with the others."""
+
+    def send_letters(self, skeleton: Skeleton, letters: Sequence[Letter], *, key: UUID) -> Answer:
+        """One call for what `cut` gave; never raises for what an ESP may say or do.
+
+        key: the same for the same letters, so that the ESP knows a repeated call where it can.
+        """
 
 
 class CannotConnect(Exception):  # noqa: N818

@@ -1,20 +1,46 @@
-"""The way out over an ESP's HTTP API: django-anymail, one message a call over a kept session."""
+"""The way out over an ESP's HTTP API: django-anymail over a kept session, as many messages a call as it takes.
+
+One letter goes as a finished message by the ESP's plain call. Many go by its batch call, in the provider's mode: see
+`esp_slots` and `esp_combined`.
+"""
 
 import email
 import email.policy
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage as Parsed
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.exceptions
 import requests
-from anymail.exceptions import AnymailConfigurationError, AnymailError
+from anymail.exceptions import AnymailConfigurationError, AnymailError, AnymailRequestsAPIError
+from anymail.message import AnymailStatus
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from delivery.links import read_message_token
+from delivery.pipeline.mime import unfolded
 from delivery.providers import Provider
-from delivery.transports.base import CannotConnect, Fate, Meanwhile, Message, Outcome, nothing
+from delivery.transports import names
+from delivery.transports.base import (
+    Answer,
+    CannotConnect,
+    Fate,
+    Letter,
+    Meanwhile,
+    Message,
+    Outcome,
+    Skeleton,
+    nothing,
+)
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
+from delivery.transports.esp_combined import BODY, add_data, combine
+from delivery.transports.esp_replies import outcomes_of
+from delivery.transports.esp_slots import LITERALS, SYNTAXES, Form, form_of, size_of, texts_of
 from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
@@ -24,6 +50,13 @@ PASSED_ON = ("List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-I
 # Anymail's own, and what its parsers raise on an answer that is not as documented.
 TROUBLE = (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError)
 OUR_OWN = ("test_from", "own_headers")  # settings of an account that are no arguments of a backend
+# A session that idled for longer is connected anew: where the ESP closes it just then, it would not be known
+# whether the call was taken. Node's servers close idle connections after five seconds.
+IDLE_SECONDS = 3.0
+REPEATS = 2  # of a call without an answer, where its key makes that harmless
+REPEAT_AFTER_SECONDS = 1.0
+ENVELOPE_BYTES = 400  # of one recipient in a call beside its values: address, name, links, braces
+_PLAIN_ADDRESS = re.compile(r"[^\s<>(),:;\"\\\[\]@]+@[^\s<>(),:;\"\\\[\]@]+")
 
 
 def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str]) -> "Connection":
@@ -52,6 +85,8 @@ def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str])
 
 def arguments(provider: Provider, known: dict[str, Any]) -> dict[str, Any]:
     """An account's values as the backend's keyword arguments."""
+    if provider.name == "mailersend":
+        known = {**known, "batch_send_mode": "use-bulk-email"}
     if provider.name != "amazon_ses":
         return {**known, "requests_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
     # Keys are always ours: left out, boto would take the machine's own.
@@ -74,54 +109,263 @@ class Connection:
         self.usable = True
         self.announced: Message | None = None  # an API knows nothing of the kind
         self._provider, self._backend, self._own_headers = provider, backend, own_headers
+        self._used_at = time.monotonic()
+        self._form: tuple[Skeleton, Form] | None = None  # of the mailing that was sent last
+        self._static: tuple[Skeleton, int] | None = None
 
     def send(
         self, message: Message, upcoming: Message | None = None, meanwhile: Meanwhile = nothing
     ) -> Outcome:
-        """Hand over one message. Never raises: what an ESP says or does not say becomes an outcome."""
+        """Hand over one finished message. Never raises: what an ESP says or does not say becomes an outcome."""
         try:
-            mail = self._mail(message)
-        except TROUBLE as error:  # nothing was handed over: this message alone cannot go this way
+            skeleton, letter = _read(message)
+        except TROUBLE as error:
             words = f"The message does not fit {self._provider.label}: {error}"
             return Outcome(Fate.REJECTED, "unsupported", words[:WORDS_LIMIT])
+        return self.send_letters(skeleton, [letter], key=uuid.uuid4()).outcomes[0]
+
+    def cut(self, skeleton: Skeleton, letters: Sequence[Letter]) -> list[Sequence[Letter]]:
+        """Cut them into calls: at most so many and so large, no address twice, apart whose values are too long."""
+        provider, calls, alone = self._provider, list[Sequence[Letter]](), list[Sequence[Letter]]()
+        static = self._static_size(skeleton)
+        call, room, known = list[Letter](), provider.call_bytes - static, set[str]()
+        each_static = static if provider.mode == "combined" else 0
+        for letter in letters:
+            own = size_of(*letter.slots)
+            size = own + each_static + ENVELOPE_BYTES
+            if own > provider.slot_bytes or size > provider.call_bytes - static or not _is_plain(letter):
+                alone.append([letter])
+                continue
+            address = letter.to.lower()
+            if call and (len(call) == provider.most or size > room or address in known):
+                calls.append(call)
+                call, room, known = [], provider.call_bytes - static, set()
+            call.append(letter)
+            known.add(address)
+            room -= size
+        return [*calls, *([call] if call else []), *alone]
+
+    def send_letters(self, skeleton: Skeleton, letters: Sequence[Letter], *, key: uuid.UUID) -> Answer:
+        """One call for all of them. Never raises, as `send`; key: see BatchConnection."""
         try:
-            self._backend.send_messages([mail])
-        except TROUBLE as error:
-            outcome = outcome_of_error(self._provider.name, error)
-            if outcome.code in ("in doubt", "dropped"):
-                self.close()
-            return outcome
-        return outcome_of_status(self._provider.name, mail.anymail_status, message.to)  # type: ignore[attr-defined]
+            mail = self._mail(skeleton, letters)
+            payload = self._payload(mail, skeleton, letters, key)
+        except TROUBLE as error:  # nothing was handed over: at least one of them cannot go this way
+            words = f"The message does not fit {self._provider.label}: {error}"
+            return _for_all(Outcome(Fate.REJECTED, "unsupported", words[:WORDS_LIMIT]), letters)
+        repeats = REPEATS if self._provider.repeat_seconds else 0
+        answer = self._call(payload, mail, letters)
+        while repeats and answer.outcomes[0].fate is Fate.IN_DOUBT:
+            repeats -= 1
+            time.sleep(REPEAT_AFTER_SECONDS)
+            self._reconnect()
+            answer = self._call(payload, mail, letters)
+        if answer.outcomes[0].code in ("in doubt", "dropped"):
+            self.close()
+        return answer
 
     def close(self) -> None:
         self.usable = False
         self._backend.close()
 
-    def _mail(self, message: Message) -> EmailMultiAlternatives:
-        """Our finished message as Django's, from which anymail makes the API's."""
-        parsed = email.message_from_bytes(message.data, policy=email.policy.default)
-        assert isinstance(parsed, Parsed)
-        mail = EmailMultiAlternatives(
-            subject=str(parsed["Subject"] or ""),
-            body=_body(parsed, "plain"),
-            from_email=_mailbox(parsed, "From") or message.sender,
-            to=[_mailbox(parsed, "To") or message.to],
-            reply_to=[_mailbox(parsed, "Reply-To")] if parsed["Reply-To"] else None,
-            headers=_headers(message.data) if self._own_headers else None,
-        )
-        html = _body(parsed, "html")
-        if html:
-            mail.attach_alternative(html, "text/html")
-        self._annotate(mail, parsed)
-        return mail
+    # --- The call -----------------------------------------------------------------------------------------
 
-    def _annotate(self, mail: Any, parsed: Parsed) -> None:
-        """Our name for the message, opaque since some ESPs put it in a header; none of their tracking."""
-        ours = read_message_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
-        if ours and self._provider.metadata:
-            mail.metadata = {"volley": f"{ours[0]}-{ours[1]}"}
+    def _call(self, payload: Any, mail: Any, letters: Sequence[Letter]) -> Answer:
+        if time.monotonic() - self._used_at > IDLE_SECONDS:
+            self._reconnect()
+        backend, name = self._backend, self._provider.name
+        try:
+            response = backend.post_to_esp(payload, mail)
+            if (
+                len(letters) > 1
+                and getattr(response, "status_code", 200) >= 400
+                and not _lists(name, response)
+            ):
+                raise _refused(backend, response)
+            mail.anymail_status.esp_response = response
+            read = partial(_status, backend, response, payload, mail)
+            if len(letters) == 1:
+                return Answer([outcome_of_status(name, read(), letters[0].to)])
+            return Answer(outcomes_of(name, response, letters, read))
+        except TROUBLE as error:
+            return _for_all(outcome_of_error(name, error), letters)
+        finally:
+            self._used_at = time.monotonic()
+
+    def _reconnect(self) -> None:
+        """Drop the connections that are kept; the next call makes one."""
+        session = getattr(self._backend, "session", None)
+        if isinstance(session, requests.Session):
+            session.close()
+        self._used_at = time.monotonic()
+
+    def _payload(self, mail: Any, skeleton: Skeleton, letters: Sequence[Letter], key: uuid.UUID) -> Any:
+        """Anymail's call, written out, with what it has no words for."""
+        backend, provider = self._backend, self._provider
+        payload = backend.build_message_payload(mail, backend.send_defaults)
+        if provider.name == "amazon_ses":
+            payload.finalize_payload()
+            payload.finalize_payload = lambda: None
+            return payload
+        parameters = payload.get_request_params(backend.api_url)
+        if len(letters) > 1 and provider.mode == "combined":
+            parameters["data"] = combine(provider.name, parameters["data"], skeleton, letters, key)
+        elif provider.name in LITERALS:
+            literals = texts_of(provider.name, skeleton, letters[0])[-1]
+            parameters["data"] = _completed(provider.name, parameters["data"], literals, letters[0], key)
+        if provider.name == "resend":
+            parameters["headers"]["Idempotency-Key"] = str(key)
+        payload.get_request_params = lambda api_url: parameters
+        return payload
+
+    # --- The message --------------------------------------------------------------------------------------
+
+    def _mail(self, skeleton: Skeleton, letters: Sequence[Letter]) -> Any:
+        """Django's message, from which anymail makes the API's."""
+        mail: Any = EmailMultiAlternatives(
+            from_email=_mailbox(skeleton.from_name, skeleton.sender),
+            to=[_mailbox(letter.name, letter.to) for letter in letters],
+            reply_to=[skeleton.reply_to] if skeleton.reply_to else None,
+            headers=self._headers(skeleton.headers),
+        )
+        mail.anymail_status = AnymailStatus()
         if self._provider.tracking_per_message:
             mail.track_opens = mail.track_clicks = False
+        if not self._provider.metadata and skeleton.mailing_id:
+            mail.tags = [names.tag_of(skeleton.mailing_id)]
+        if self._provider.name == "mandrill":
+            mail.esp_extra = {"message": {"merge": False}}  # it would look for its own tags
+        if len(letters) > 1 or self._is_template_always:
+            self._spread(mail, skeleton, letters)
+        else:
+            self._fill(mail, skeleton, letters[0])
+        return mail
+
+    @property
+    def _is_template_always(self) -> bool:
+        syntax = SYNTAXES.get(self._provider.name)
+        return syntax is not None and syntax.is_everywhere
+
+    def _fill(self, mail: Any, skeleton: Skeleton, letter: Letter) -> None:
+        mail.subject, html, mail.body, _ = texts_of(self._provider.name, skeleton, letter)
+        if html:
+            mail.attach_alternative(html, "text/html")
+        mail.extra_headers |= self._headers(letter.headers)
+        if self._provider.metadata and skeleton.mailing_id:
+            mail.metadata = {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
+
+    def _spread(self, mail: Any, skeleton: Skeleton, letters: Sequence[Letter]) -> None:
+        """One message for many, with what is each one's own beside it."""
+        if self._provider.metadata:
+            mail.merge_metadata = {
+                letter.to: {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
+                for letter in letters
+            }
+            mail.merge_headers = {letter.to: self._headers(letter.headers) for letter in letters}
+        else:
+            mail.merge_data = {}  # for anymail: to each a message of their own
+        if self._provider.mode == "combined":
+            mail.subject = mail.body = BODY
+            mail.attach_alternative(BODY, "text/html")
+            return
+        form = self._form_of(skeleton)
+        mail.merge_data = {letter.to: form.values(letter) for letter in letters}
+        if self._provider.name == "amazon_ses":
+            mail.template_id = "inline"  # anymail's word for it; what is sent is the content itself
+            parts = {"Subject": form.subject, "Html": form.html, "Text": form.text}
+            content = {name: text for name, text in parts.items() if text}
+            template = {"TemplateContent": content, "TemplateData": "{}"}
+            mail.esp_extra = {"DefaultContent": {"Template": template}}
+            return
+        mail.subject, mail.body = form.subject, form.text
+        if form.html:
+            mail.attach_alternative(form.html, "text/html")
+
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Those that the ESP, and the account's plan there, take."""
+        if not self._own_headers:
+            return {}
+        return {name: value for name, value in headers.items() if name not in self._provider.refused_headers}
+
+    def _form_of(self, skeleton: Skeleton) -> Form:
+        if self._form is None or self._form[0] is not skeleton:
+            self._form = skeleton, form_of(self._provider.name, skeleton)
+        return self._form[1]
+
+    def _static_size(self, skeleton: Skeleton) -> int:
+        """Octets of what all have in common, in a JSON body."""
+        if self._static is None or self._static[0] is not skeleton:
+            pieces = (*skeleton.subject, *skeleton.text, *skeleton.html)
+            self._static = skeleton, size_of(*(piece for piece in pieces if isinstance(piece, str)))
+        return self._static[1]
+
+
+def _for_all(outcome: Outcome, letters: Sequence[Letter]) -> Answer:
+    return Answer([outcome] * len(letters), is_refused=len(letters) > 1 and outcome.fate is Fate.REJECTED)
+
+
+def _lists(provider: str, response: Any) -> bool:
+    """Whether an answer that is an error tells it of each message: Mailjet's, where some were not taken."""
+    return provider == "mailjet" and "Messages" in response.json()
+
+
+def _refused(backend: Any, response: Any) -> AnymailRequestsAPIError:
+    return AnymailRequestsAPIError(response=response, backend=backend)
+
+
+def _status(backend: Any, response: Any, payload: Any, mail: Any) -> AnymailStatus:
+    """Anymail's own reading of the answer."""
+    status: AnymailStatus = mail.anymail_status
+    status.set_recipient_status(backend.parse_recipient_status(response, payload, mail))
+    return status
+
+
+def _completed(provider: str, written: str, literals: dict[str, str], letter: Letter, key: uuid.UUID) -> str:
+    """The call of one finished message, with what anymail has no words for."""
+    data = json.loads(written)
+    if literals:
+        add_data(provider, data, literals, letter)
+    if provider == "brevo":
+        data.setdefault("headers", {})["idempotencyKey"] = str(key)
+    return json.dumps(data)
+
+
+def _is_plain(letter: Letter) -> bool:
+    """Whether the address is read as this one address wherever it stands in a list."""
+    return bool(_PLAIN_ADDRESS.fullmatch(letter.to))
+
+
+def _mailbox(name: str, address: str) -> str:
+    """`"Name" <address>`, as it is read back."""
+    if not name:
+        return address
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{address}>'
+
+
+# --- A finished message -----------------------------------------------------------------------------------
+
+
+def _read(message: Message) -> tuple[Skeleton, Letter]:
+    """Take a finished message apart."""
+    parsed = email.message_from_bytes(message.data, policy=email.policy.default)
+    assert isinstance(parsed, Parsed)
+    head = unfolded(message.data.partition(b"\r\n\r\n")[0] + b"\r\n")
+    own = read_message_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
+    mailing_id, number = own or (0, 0)
+    from_name, sender = _first(parsed, "From")
+    name, to = _first(parsed, "To")
+    skeleton = Skeleton(
+        mailing_id,
+        from_name,
+        sender or message.sender,
+        _first(parsed, "Reply-To")[1],
+        {name: head[name] for name in PASSED_ON if name in head},
+        (str(parsed["Subject"] or ""),),
+        (_body(parsed, "plain"),),
+        (_body(parsed, "html"),),
+    )
+    return skeleton, Letter(number, to or message.to, name, (), {})
 
 
 def _body(parsed: Parsed, kind: str) -> str:
@@ -129,14 +373,7 @@ def _body(parsed: Parsed, kind: str) -> str:
     return part.get_content().replace("\r\n", "\n") if part else ""
 
 
-def _mailbox(parsed: Parsed, header: str) -> str:
-    """The first `Name <address>` of a header, its words decoded."""
+def _first(parsed: Parsed, header: str) -> tuple[str, str]:
+    """The first name and address of a header, its words decoded."""
     found = getattr(parsed[header], "addresses", ())
-    return str(found[0]) if found else ""
-
-
-def _headers(data: bytes) -> dict[str, str]:
-    """The headers that go along: unfolded, encoded words left as they are (Brevo takes ASCII only)."""
-    head = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    raw = email.message_from_bytes(head, policy=email.policy.compat32)
-    return {name: " ".join(str(raw[name]).split()) for name in PASSED_ON if raw[name]}
+    return (found[0].display_name, found[0].addr_spec) if found else ("", "")

@@ -4,8 +4,10 @@ import datetime
 import email.utils
 import json
 import re
+import time
 from typing import Any
 
+import botocore.exceptions
 import requests
 from anymail.exceptions import (
     AnymailAPIError,
@@ -43,6 +45,14 @@ ACCOUNT_WORDS = {
     "postmark": r'"ErrorCode":\s*(400|401|405|412|413|1235)\b',
     # "Unconfigured Sending Domain <…>"
     "sparkpost": r"Unconfigured Sending Domain|Invalid domain",
+}
+# Retry-After first, then what SendGrid and Mailgun (a time), Brevo, Resend and MailerSend (seconds) write.
+RESETS = ("Retry-After", "x-sib-ratelimit-reset", "ratelimit-reset", "X-RateLimit-Reset")
+SINCE_1970 = 1e9  # a number from there on is a time
+# Answers about the message that come with another status than one of 4xx: Postal's always have 200, Mandrill's 500.
+MESSAGE_WORDS = {
+    "mandrill": r'"name":\s*"(ValidationError|Invalid_Template|Unknown_Template)"',
+    "postal": r'"status":\s*"(error|parameter-error)"(?!.*InternalError)',
 }
 NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.SSLError)
 NOT_CONNECTED = ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
@@ -84,10 +94,27 @@ def outcome_of_error(provider: str, error: Exception) -> Outcome:
     return Outcome(Fate.IN_DOUBT, "in doubt", words[:WORDS_LIMIT])
 
 
+def about_account(provider: str, said: Any) -> bool:
+    """Whether one message's part of an answer tells of the account, not of its recipient."""
+    return bool(re.search(ACCOUNT_WORDS.get(provider, r"(?!)"), json.dumps(said, ensure_ascii=False)))
+
+
+def words_of(said: Any) -> str:
+    """The ESP's own words out of a part of its answer."""
+    return " ".join(_message(said).split())[:WORDS_LIMIT]
+
+
 def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
     http, said = _status_of(answer), _answer(answer)
+    if 400 <= http < 500 and "idempoten" in _text(answer).lower():
+        # Our key is known: a call with the same letters was taken before, or is just being taken.
+        if "concurrent" in _text(answer).lower():
+            return Outcome(Fate.IN_DOUBT, "in doubt", said)
+        return Outcome(Fate.ACCEPTED, server_said=said)
     if _is_account(provider, http, _text(answer)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
+    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, r"(?!)"), _text(answer)):
+        return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
     if http in MOMENT_STATUSES or http >= 500:
@@ -105,6 +132,8 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     """No answer came. Only where no connection was made is it certain that the message was not taken."""
     cause = error.__cause__
     words = " ".join(str(cause or error).split())[:WORDS_LIMIT]
+    if isinstance(cause, botocore.exceptions.ParamValidationError):
+        return Outcome(Fate.REJECTED, "unsupported", words)
     never_sent = isinstance(cause, NEVER_SENT) or any(sign in words for sign in NOT_CONNECTED)
     if isinstance(cause, requests.TooManyRedirects):
         words = "The address of the API redirects elsewhere; enter the one it leads to."
@@ -171,10 +200,19 @@ def _sentences(data: Any) -> list[str]:
 
 
 def _retry_after(answer: Any) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110 §10.2.3)."""
-    value = str(getattr(answer, "headers", {}).get("Retry-After", "")).strip()
-    if value.isdigit():
-        return float(value)
+    """Seconds until the ESP takes more, from the header in which it says so."""
+    headers = getattr(answer, "headers", {})
+    waits = (_seconds(str(headers.get(name, "")).strip()) for name in RESETS)
+    return next((wait for wait in waits if wait is not None), None)
+
+
+def _seconds(value: str) -> float | None:
+    """From now on: a number or a date (RFC 9110 §10.2.3), or since 1970 in seconds or milliseconds."""
+    if re.fullmatch(r"\d{1,15}(\.\d+)?", value):
+        number = float(value)
+        if number < SINCE_1970:
+            return number
+        return max(0.0, number / (1000 if number > SINCE_1970 * 1000 else 1) - time.time())
     try:
         when = email.utils.parsedate_to_datetime(value)
     except ValueError:
