@@ -92,7 +92,8 @@ blacklisted url
 content.{0,20}(reject|refus|denied|not accept|policy|potential)
 header error
 duplicate header
-\b(message|mail|e-?mail|headers?)\b.{0,30}(rejected by|too (big|large|long))
+\b(message|mail|e-?mail|headers?)\b.{0,30}(rejected by|too (big|large))
+(message|headers?|line)( is)? too long
 (message|mail|body)['’s]* (size|length)
 """
 _RATE: Final = r"""
@@ -129,9 +130,9 @@ not accepting
 \b(system|configuration|config|internal) (system )?error
 system resources
 ldap server
-try again\b
+not found, try again
 query failed
-lookup failure
+host ?name lookup failure
 """
 # "The mailbox … does not exist", "unknown or illegal local user".
 _SOMEBODY: Final = "user|account|mail ?box|recipient|address|alias|subscriber|login|userid|customer|addressee"
@@ -148,12 +149,15 @@ _GONE: Final = rf"""
 \b({_SOMEBODY})s?( name)?\b[^;]{{0,40}}?\b({_IS_GONE})\b
 \b({_NO})({_WHICH})* ?({_SOMEBODY}|name|person|local.part)
 \bno (mail ?box|valid|matching) (here|recipients?)
-\bnot (our|a known|an? (valid|active|existing|local)) ({_SOMEBODY})
+\bnot (our|a known|an? (valid|active|existing|local|registered)( \w+)?) ({_SOMEBODY})
 does(n['’]?t| not) have an? .{{0,60}}account
 recipnotfound
 nosuchuser
 disableduser
 not listed in
+(could|can)(n['’]t| ?not) be found
+recipient (address )?rejected\W*$
+\bno mx\b
 (user|account) (has )?left
 recipient address rejected: access denied
 \b542 .{{0,80}}rejected
@@ -184,7 +188,7 @@ access denied
 not authori[sz]ed
 \brelay
 authentication
-security
+security (polic|reason|issue|violation)
 denied
 prohibited
 restricted
@@ -239,16 +243,35 @@ def class_of(status: str, words: str) -> Class:
     status: "5.1.1", "550 5.1.1", "550" or "". words: the server's, in any language; they may hold codes, too.
     What neither explains is soft: said again and again it ends as soft bounces do.
     """
+    return explained(status, words) or Kind.SOFT_BOUNCED
+
+
+def explained(status: str, words: str) -> Class | None:
+    """The same; None where neither code nor words say why."""
     words = words[:LONGEST]
     code = status_of(status) or status_of(words)
     reply = reply_of(status) or reply_of(words)
-    said = _ADDRESS.sub(" ", words)
-    kind = next((kind for kind, fits in _WORDS if fits.search(said)), None)
+    kind = (
+        _by_words(words)
+        or _by_code(code)
+        or (Kind.BLOCKED if _LAST_WORDS.search(_ADDRESS.sub(" ", words)) else None)
+    )
     if kind is Kind.BOUNCED and _BEFORE_RCPT.search(words):
         return Kind.BLOCKED
     if kind is Kind.BOUNCED and (reply.startswith("4") or (code.startswith("4") and not reply)):
         return Kind.SOFT_BOUNCED  # the words name a reason, and the code says that it may pass
-    return kind or _by_code(code) or (Kind.BLOCKED if _LAST_WORDS.search(said) else Kind.SOFT_BOUNCED)
+    return kind
+
+
+def _by_words(words: str) -> Class | None:
+    """From the refusing server's reply on, where one is quoted: what precedes it is another's comment."""
+    own = _OWN.search(words)
+    for said in (words[own.start() :] if own else "", words):
+        said = _ADDRESS.sub(" ", said)
+        for kind, fits in _WORDS:
+            if fits.search(said):
+                return kind
+    return None
 
 
 def status_of(words: str) -> str:
