@@ -5,6 +5,7 @@ import logging
 from django.db import transaction
 
 from accounts.queue import process_name
+from delivery.bounces import mailboxes
 from delivery.confirming import asking
 from delivery.feedback import drain as feedback
 from delivery.pipeline import dispatch
@@ -44,4 +45,12 @@ def drain(*, name: str) -> int:
     count = feedback.drain(name)
     if count:
         log.info("feedback.applied stream=%s facts=%s", name, count)
+    return count
+
+
+def read_mailbox(*, mailbox_id: int) -> int:
+    """Read what waits in a mailbox. Safe to run twice."""
+    count = mailboxes.read_mailbox(mailbox_id)
+    if count:
+        log.info("mailbox.read mailbox=%s messages=%s", mailbox_id, count)
     return count

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-Kind = Literal["text", "host", "port", "url", "choice", "boolean"]
+Kind = Literal["text", "host", "port", "url", "choice", "boolean", "return_path"]
 Choices = tuple[tuple[str, str], ...]
 
 
@@ -108,6 +108,15 @@ SMTP = Provider(
         Field("port", "Port", kind="port", initial=587, guards=True),
         Field("user", "User name", "Empty: no sign-in.", required=False),
         Field("password", "Password", secret=True, required=False),
+        Field(
+            "return_path",
+            "Return path",
+            "Where bounces go: a domain whose mail reaches Volley, such as bounces.example.com, or a mailbox that takes "
+            "plus addresses, such as bounces@example.com. Every message then bears an address of its own, by which its "
+            "bounce is known. Empty: bounces go to the campaign's sender.",
+            kind="return_path",
+            required=False,
+        ),
     ),
     icon="server",
     is_esp=False,

@@ -223,7 +223,8 @@ class Lane(threading.Thread):
             words = f"The message could not be made for this contact: {type(error).__name__}: {error}"
             outcome = Outcome(Fate.REJECTED, "template", words)
         else:
-            return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
+            sender = self._mold.envelope_sender(recipient)
+            return Ready(recipient, Message(sender, to, pieces, has_no_dots=True))
         self._turns.not_sent(recipient)
         self._load.report(recipient, outcome)
         return None

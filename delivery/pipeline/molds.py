@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import Workspace
 from contacts.fitting import defaults
 from contacts.models import CustomField, List
+from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
@@ -15,8 +16,9 @@ _molds: OrderedDict[int, Mold] = OrderedDict()
 
 
 def mold_of(mailing: Mailing) -> Mold:
-    """The mailing's mold, compiled once in this process."""
-    if mailing.pk not in _molds:
+    """The mailing's mold, compiled once in this process, and again when bounces are to go elsewhere."""
+    known = _molds.get(mailing.pk)
+    if known is None or known.frame.return_path != addresses.return_path_of(mailing.account):
         _molds[mailing.pk] = Mold(Content(**mailing.content), frame_of(mailing))
         while len(_molds) > MOLDS_KEPT:
             _molds.popitem(last=False)
@@ -34,6 +36,8 @@ def frame_of(mailing: Mailing) -> Frame:
         postal_address=said["postal_address"],
         campaign_name=mailing.name,
         is_test=mailing.is_test,
+        return_path=addresses.return_path_of(mailing.account),
+        leave_path=addresses.leave_path_of(mailing.account),
         list_name=said.get("list_name"),
         defaults=said.get("defaults", {}),
     )
