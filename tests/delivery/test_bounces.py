@@ -1,18 +1,24 @@
 """Bounces by mail: whom a return path names, what a mailbox says of whom, and that reading it again changes nothing."""
 
+import asyncio
 import datetime
 import re
+import smtplib
+import threading
 from email import message_from_bytes
 from email.policy import SMTP
 
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
 from contacts.models import Subscription, Suppression
 from delivery import jobs, links
-from delivery.bounces import addresses, mailboxes
+from delivery.bounces import addresses, endpoint, mailboxes, take
 from delivery.bounces.forms import MailboxForm
+from delivery.bounces.returned import Came
+from delivery.bounces.take import packed
 from delivery.feedback import drain, stream
 from delivery.forms import AccountForm
 from delivery.models import Delivery, Event, Mailbox, Mailing, Stray
@@ -20,6 +26,7 @@ from delivery.pipeline import molds
 from delivery.providers import SMTP as SMTP_PROVIDER
 from tests.builders import a_mailbox
 from tests.delivery.post_servers import PostServer
+from tests.delivery.servers import a_free_port
 from tests.people import a_workspace
 
 DOMAIN = "bounces.acme.example"
@@ -179,10 +186,12 @@ def test_a_bounce_token_neither_unsubscribes_nor_is_it_turned_into_what_does():
 
 
 def test_each_message_has_a_return_path_and_an_address_to_leave_by(spring, server):
-    assert {addresses.read(sender) for sender in server.senders} == {(spring.pk, number, False) for number in (1, 2, 3)}
+    assert {addresses.read(sender) for sender in server.senders} == {
+        (spring.pk, number, False) for number in (1, 2, 3)
+    }
     for recipient, source in server.messages:
         header = message_from_bytes(source, policy=SMTP)["List-Unsubscribe"]
-        https, mailto = header.split(", ")
+        https, mailto = header.strip().split(", ")
         assert re.fullmatch(r"<http\S+/one-click/>", https)
         assert mailto == f"<mailto:{leaves_of(spring, recipient)}?subject=unsubscribe>"
 
@@ -516,17 +525,66 @@ def test_a_test_says_why_it_cannot_be_read(workspace, post, fields, words):
 
 
 def test_messages_of_our_own_server_are_read_from_the_stream(spring):
-    from delivery.bounces.returned import Came
-    from delivery.bounces.take import STREAM, packed
-
     now = timezone.now()
     entries = [
         packed(Came(a_bounce("x@y.example"), None, now, (bounces_of(spring),))),
         packed(Came(a_note("x@y.example"), None, now, (leaves_of(spring, "p2@example.com"),))),
         packed(Came(a_bounce("x@y.example"), None, now, ("b+0@y.example",))),  # nobody's: nobody's workspace
     ]
-    stream.put(STREAM, *entries, entries[0])
-    drain.drain(STREAM)
+    stream.put(take.STREAM, *entries, entries[0])
+    drain.drain(take.STREAM)
     assert [event.kind for event in Event.objects.filter(kind="bounced")] == ["bounced"]
     assert Subscription.objects.get(contact__email="p2@example.com").status == "unsubscribed"
     assert not Stray.objects.exists()
+
+
+# --- The server for return paths ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def returns(transactional_db):
+    """The port of the server that takes bounces."""
+    port, loop, stop, up = a_free_port(), asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+    running = endpoint.serve(host="127.0.0.1", port=port, stop=stop, started=up.set)
+    thread = threading.Thread(target=loop.run_until_complete, args=[running])
+    thread.start()
+    assert up.wait(10)
+    yield port
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+def handed(port, to, source) -> int:
+    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+        try:
+            client.sendmail("", [to], source.replace(b"\n", b"\r\n"))
+        except smtplib.SMTPRecipientsRefused as error:
+            return error.recipients[to][0]
+        except smtplib.SMTPDataError as error:
+            return error.smtp_code
+    return 250
+
+
+def test_our_own_server_takes_what_names_a_recipient_and_nothing_else(returns, spring):
+    assert handed(returns, bounces_of(spring), a_bounce("x@y.example")) == 250
+    assert handed(returns, "anybody@acme.example", a_bounce("x@y.example")) == 550
+    assert handed(returns, f"b+{'0' * 44}@{DOMAIN}", a_bounce("x@y.example")) == 550
+    drain.drain(take.STREAM)
+    assert Event.objects.get().kind == "bounced"
+
+
+def test_a_huge_bounce_is_taken_and_its_beginning_read(returns, spring):
+    source = a_bounce(bounces_of(spring)) + b"x" * 5_000 + b"\n" + b"0123456789\n" * 2_000_000
+    assert handed(returns, bounces_of(spring), source) == 250
+    assert stream.waiting(take.STREAM) == 1
+    drain.drain(take.STREAM)
+    assert Event.objects.get().kind == "bounced"
+
+
+def test_what_cannot_be_stored_is_asked_for_again(returns, spring, monkeypatch):
+    def refuse(*_):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(stream, "put", refuse)
+    assert handed(returns, bounces_of(spring), a_bounce("x@y.example")) == 451
