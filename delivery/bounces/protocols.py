@@ -16,9 +16,9 @@ from delivery.secrets import unseal
 from delivery.transports.base import CannotConnect
 from delivery.transports.hosts import refuse_metadata
 
-SECONDS: Final = 30.0  # for an answer
+SECONDS: Final = 20.0  # for an answer
 TOP_LINES: Final = 5_000  # of a message that is longer than MOST_BYTES, by POP3
-MOST_LEFT: Final = 20_000  # messages that were not understood and stay in a POP3 mailbox
+MOST_LEFT: Final = 20_000  # messages that were read and stay in a POP3 mailbox
 # The libraries refuse longer lines; a message may be one, and a search answers in one.
 poplib._MAXLINE = 100_000_000  # type: ignore[attr-defined]
 imaplib._MAXLINE = 20_000_000  # type: ignore[attr-defined]
@@ -81,6 +81,10 @@ def opened(mailbox: Mailbox) -> Iterator[Post]:
         ) from error
     except socket.gaierror as error:
         raise CannotRead(f"The host {mailbox.host} is not known.") from error
+    except ConnectionRefusedError as error:
+        raise CannotRead(
+            f"{mailbox.host}:{mailbox.port} refused the connection: nothing listens there."
+        ) from error
     except (OSError, EOFError, UnicodeError) as error:
         raise CannotRead(f"{mailbox.host}:{mailbox.port} could not be used: {error}.") from error
     finally:
@@ -187,7 +191,7 @@ class _Pop:
     def waiting(self) -> list[str]:
         if len(self._left) >= MOST_LEFT:
             raise CannotRead(
-                f"{len(self._left)} messages that were not understood lie in the mailbox. Move or delete them."
+                f"{len(self._left)} messages that were read lie in the mailbox still. Move or delete them."
             )
         return [uid for uid in self._numbers if uid not in self._left]
 

@@ -509,7 +509,7 @@ def test_the_stored_password_goes_to_no_other_server(workspace, post):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"port": 9}, "Connection refused"),
+        ({"port": 9}, "refused the connection"),
         ({"host": "169.254.169.254"}, "cloud metadata"),
         ({"folder": "Nowhere"}, "does not exist"),
         ({"security": "tls"}, "TLS with 127.0.0.1"),

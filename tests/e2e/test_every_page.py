@@ -109,7 +109,7 @@ print(json.dumps({
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "mailbox": Mailbox.objects.create(
         workspace=workspace, name="Bounces", host="127.0.0.1", port=9, security="none", user="bounces@juniper.example",
-        trouble="127.0.0.1:9 could not be used: [Errno 111] Connection refused.", due_at=timezone.now() + timedelta(days=1),
+        trouble="127.0.0.1:9 refused the connection: nothing listens there.", due_at=timezone.now() + timedelta(days=1),
         bounce_count=1204, other_count=3, read_at=timezone.now()).pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
     "confirm": confirm_token(asks.pk, 1),
