@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/", sending.sending_edit, name="sending_edit"),
     path("sending/<int:pk>/delete/", sending.sending_delete, name="sending_delete"),
     path("sending/<int:pk>/test/", sending.sending_test, name="sending_test"),
+    path("sending/<int:pk>/test-bounce/", sending.sending_test_bounce, name="sending_test_bounce"),
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),

@@ -142,6 +142,7 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "sending_test_bounce": (DEED, ADMIN),
     "mailboxes": (PAGE, ADMIN),
     "mailbox_new": (PAGE, ADMIN),
     "mailbox_edit": (PAGE, ADMIN),

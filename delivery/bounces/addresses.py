@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from delivery import links
 from delivery.models import Mailbox, SendingAccount
 
+TRIAL: Final = 0  # in place of a mailing's id: a test bounce of the account whose id is the number
 LONGEST_LOCAL: Final = (
     19  # letters before the plus: 64 (RFC 5321 §4.5.3.1.1) without the plus and the token's 44
 )

@@ -16,7 +16,7 @@ from delivery import links
 from delivery.bounces import addresses
 from delivery.bounces.read import Failure, Reading, What, read
 from delivery.feedback.facts import WEIGHTS, Fact, Kind, key_of
-from delivery.models import Mailing
+from delivery.models import Mailing, SendingAccount
 
 OLDEST: Final = datetime.timedelta(days=60)  # older or later dates in a message are no dates of arrival
 
@@ -50,13 +50,13 @@ class _Read(NamedTuple):
 
 
 def returned(messages: Sequence[Came]) -> list[Returned]:
-    """What each says, in their order. One query; never raises for what they hold."""
+    """What each says, in their order. One query, and one for each test bounce; never raises for what they hold."""
     found = [
         _Read(came, reading := read(came.source), _named([*came.to, *reading.addressees], reading))
         for came in messages
     ]
     mailings = _mailings({each.named.mailing_id for each in found if each.named})
-    return [_returned(each, mailings) for each in found]
+    return [_trial(each) or _returned(each, mailings) for each in found]
 
 
 def _mailings(ids: Iterable[int]) -> dict[int, tuple[int, int | None]]:
@@ -92,6 +92,19 @@ def _returned(each: _Read, mailings: dict[int, tuple[int, int | None]]) -> Retur
             account_id = owner[1] if owner else None
             result.facts = list(_facts(each, named, workspace_id=workspace_id, account_id=account_id))
     return result
+
+
+def _trial(each: _Read) -> Returned | None:
+    """A test bounce arrived: the account's last one, seen among what names no message."""
+    if each.named is None or each.named.mailing_id != addresses.TRIAL or each.reading.what is not What.BOUNCE:
+        return None
+    account = SendingAccount.objects.filter(pk=each.named.number).first()
+    if account is None or each.came.workspace_id not in (None, account.workspace_id):
+        return Returned(each.reading.what)
+    at, said = arrived_at(each.came), "The test bounce arrived."
+    key = key_of(at, "mail", hashlib.sha256(each.came.source).hexdigest())
+    fact = Fact(account.workspace_id, Kind.SOFT_BOUNCED, at, key, said=said, account_id=account.pk)
+    return Returned(each.reading.what, [fact], is_ours=True)
 
 
 def _facts(

@@ -556,7 +556,7 @@ def returns(transactional_db):
 
 
 def handed(port, to, source) -> int:
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         try:
             client.sendmail("", [to], source.replace(b"\n", b"\r\n"))
         except smtplib.SMTPRecipientsRefused as error:
@@ -575,7 +575,7 @@ def test_our_own_server_takes_what_names_a_recipient_and_nothing_else(returns, s
 
 
 def test_a_huge_bounce_is_taken_and_its_beginning_read(returns, spring):
-    source = a_bounce(bounces_of(spring)) + b"x" * 5_000 + b"\n" + b"0123456789\n" * 2_000_000
+    source = a_bounce(bounces_of(spring)) + b"x" * 5_000 + b"\n" + b"0123456789\n" * 500_000
     assert handed(returns, bounces_of(spring), source) == 250
     assert stream.waiting(take.STREAM) == 1
     drain.drain(take.STREAM)
@@ -588,3 +588,31 @@ def test_what_cannot_be_stored_is_asked_for_again(returns, spring, monkeypatch):
 
     monkeypatch.setattr(stream, "put", refuse)
     assert handed(returns, bounces_of(spring), a_bounce("x@y.example")) == 451
+
+
+# --- A test bounce ------------------------------------------------------------------------------------------
+
+
+def test_a_test_bounce_shows_that_the_way_back_works(ada, sign_in, account, server, post, mailbox):
+    account.settings["return_path"] = DOMAIN
+    account.save(update_fields=["settings"])
+    client = sign_in(ada)
+    assert b"None yet" in client.get(reverse("sending")).content
+    client.post(reverse("sending_test_bounce", args=[account.pk]))
+    to, source = server.messages[0]
+    assert to.endswith(f"@{DOMAIN}")
+    post.put(source)
+    assert turn(mailbox).bounce_count == 1
+    assert post.messages == {}
+    account.refresh_from_db()
+    assert account.bounce_at is not None
+    assert Stray.objects.get().said == "The test bounce arrived."
+    assert b"Last one" in client.get(reverse("sending")).content
+
+
+def test_a_test_bounce_that_is_refused_says_why(ada, sign_in, account, server):
+    account.settings["return_path"] = DOMAIN
+    account.save(update_fields=["settings"])
+    server.answers["RCPT"] = lambda _: "550 5.7.1 Relaying denied"
+    answer = sign_in(ada).post(reverse("sending_test_bounce", args=[account.pk]), follow=True)
+    assert b"Relaying denied" in answer.content
