@@ -216,6 +216,9 @@ _alone = not env.text("DATABASE_URL") and all(
 INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
 INBOX_PORT = env.number("INBOX_PORT", 1025)
+# Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP; 0: nowhere.
+BOUNCE_HOST = env.text("BOUNCE_HOST", "127.0.0.1")
+BOUNCE_PORT = env.number("BOUNCE_PORT", 0)
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
 EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)

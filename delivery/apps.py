@@ -10,6 +10,7 @@ class DeliveryConfig(AppConfig):
         from contacts.actions import imports
         from delivery import people, registry
         from delivery.accounts import give_inbox
+        from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
         from delivery.feedback import drain
         from delivery.queries import is_sending
@@ -23,11 +24,13 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
-        registry.on_tick += [asking.ask_waiting, drain.ask_workers]
+        registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
+        drain.readers[take.STREAM] = take.read_stream
         registry.on_copy += [
             imports.hold_unasked,
-            asking.hold_unasked,
-        ]  # in this order: no more come meanwhile
+            asking.hold_unasked,  # behind it: no more come meanwhile
+            mailboxes.hold,
+        ]
         contacts.addresses.append(people.addresses)
         contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)

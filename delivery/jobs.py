@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.queue import process_name
 from delivery import monitor
+from delivery.bounces import mailboxes
 from delivery.confirming import asking
 from delivery.feedback import drain as feedback
 from delivery.models import Mailing
@@ -55,3 +56,11 @@ def read_breakdown(*, mailing_id: int) -> int:
     for mailing in found:
         monitor.read(mailing)
     return len(found)
+
+
+def read_mailbox(*, mailbox_id: int) -> int:
+    """Read what waits in a mailbox. Safe to run twice."""
+    count = mailboxes.read_mailbox(mailbox_id)
+    if count:
+        log.info("mailbox.read mailbox=%s messages=%s", mailbox_id, count)
+    return count

@@ -24,7 +24,7 @@ from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
-from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
+from tests.builders import a_campaign, a_contact, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
@@ -144,6 +144,13 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "sending_test_bounce": (DEED, ADMIN),
+    "mailboxes": (PAGE, ADMIN),
+    "mailbox_new": (PAGE, ADMIN),
+    "mailbox_edit": (PAGE, ADMIN),
+    "mailbox_test": (DEED, ADMIN),
+    "mailbox_read": (DEED, ADMIN),
+    "mailbox_delete": (DEED, ADMIN),
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -243,6 +250,7 @@ def world(workspace, alice, bob, settings):
     tag = Tag.objects.create(workspace=workspace, name=f"{SECRET} tag")
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
+    mailbox = a_mailbox(workspace, f"{SECRET} bounces")
     left_out = a_segment(workspace, f"{SECRET} left out")
     an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
     campaign = a_campaign(
@@ -338,6 +346,8 @@ def world(workspace, alice, bob, settings):
             "segment_count": [],
             "sending_*": [account.pk],
             "sending_new": [],
+            "mailbox_*": [mailbox.pk],
+            "mailbox_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
             "unsubscribe": [token],

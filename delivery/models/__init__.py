@@ -5,6 +5,7 @@ from delivery.models.confirmations import Confirmation
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
+from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "Feedback",
     "InboxMessage",
     "Incoming",
+    "Mailbox",
     "Mailing",
     "MailingState",
+    "Protocol",
     "SendingAccount",
     "Stray",
 ]

@@ -14,6 +14,7 @@ from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
 
 from delivery import links, liquid
+from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
@@ -31,6 +32,8 @@ class Frame:
     postal_address: str
     campaign_name: str
     is_test: bool = False
+    return_path: str = ""  # where bounces go; see delivery.bounces.addresses
+    leave_path: str = ""  # where mails to leave go
     list_name: str | None = None  # of the list that it asks to confirm
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -166,8 +169,16 @@ class Mold:
         self._before_html = b"\r\n--" + boundary + b"\r\nContent-Type: text/html" + encoding
         self._end = b"\r\n--" + boundary + b"--\r\n"
         self._date: tuple[int, bytes] = (0, b"")
+        self._return = addresses.paths(frame.return_path)
+        self._leave = addresses.paths(frame.leave_path)
         if is_plain:
             self._lay_out(content, domain)
+
+    def envelope_sender(self, recipient: Recipient) -> str:
+        """Where its bounces go: an address of its own where the account has a return path."""
+        if self._return is None:
+            return self.sender
+        return self._return.bounces_of(self.frame.mailing_id, recipient.number)
 
     def fill(self, recipient: Recipient) -> bytes:
         """The finished message for one recipient: CRLF line ends, no line over 998 octets (RFC 5322 §2.1.1).
@@ -194,7 +205,7 @@ class Mold:
                 tokens.message.encode(),
                 self._fixed,
             )
-        ) + _unsubscribe_headers(unsubscribe_url)
+        ) + _unsubscribe_headers(unsubscribe_url, self._leave_by_mail(recipient))
         text = [self._before_text, *self.text.fill(context), *self.text_end.fill(context)]
         html = [self._before_html, *self.html.fill(context), *self.html_end.fill(context)]
         return [head, *text, *html, self._end]
@@ -214,7 +225,7 @@ class Mold:
         for part, places in self._own:
             filled = part.fill(context) if places else []
             slots += [filled[place].decode() for place in places]
-        headers = mime.unfolded(_unsubscribe_headers(unsubscribe_url))
+        headers = mime.unfolded(_unsubscribe_headers(unsubscribe_url, self._leave_by_mail(recipient)))
         own = {name: value for name, value in headers.items() if name not in self.skeleton.headers}
         to = mime.address(recipient.email)
         return Letter(recipient.number, to, _one_line(self._name(recipient)), tuple(slots), own)
@@ -265,6 +276,9 @@ class Mold:
             self.html.render(context) + self.html_end.render(context),
             self.text.render(context) + self.text_end.render(context),
         )
+
+    def _leave_by_mail(self, recipient: Recipient) -> str:
+        return self._leave.leaves_of(self.frame.mailing_id, recipient.number) if self._leave else ""
 
     @property
     def _asks(self) -> bool:
@@ -362,7 +376,8 @@ def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
     )
 
 
-def _unsubscribe_headers(unsubscribe_url: str) -> bytes:
-    """RFC 2369 and RFC 8058: a link that one POST acts on."""
+def _unsubscribe_headers(unsubscribe_url: str, address: str) -> bytes:
+    """RFC 2369 and RFC 8058: a link that one POST acts on, and behind it an address, for programs that know no other."""
     url = links.one_click_url(unsubscribe_url).encode()
-    return b"List-Unsubscribe:\r\n <" + url + b">\r\n" + ONE_CLICK
+    by_mail = b",\r\n <mailto:" + address.encode() + b"?subject=unsubscribe>" if address else b""
+    return b"List-Unsubscribe:\r\n <" + url + b">" + by_mail + b"\r\n" + ONE_CLICK

@@ -27,7 +27,7 @@ from contacts.models import (
 )
 from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
-from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount
+from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount, Stray
 from delivery.queries import progress
 from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 from tests.people import a_workspace
@@ -111,6 +111,27 @@ def annabel(workspace):
             url=url,
             key=uuid.uuid5(uuid.NAMESPACE_URL, str(key)),
         )
+    for key, whose in enumerate((annabel, None)):
+        Event.objects.create(
+            workspace=workspace,
+            contact=whose,
+            mailing=mailing,
+            kind="bounced",
+            at=timezone.now(),
+            said=f"550 5.1.1 <{EMAIL}>: User unknown",
+            key=uuid.uuid5(uuid.NAMESPACE_URL, f"bounce-{key}"),
+        )
+    Stray.objects.create(
+        workspace=workspace,
+        kind="bounced",
+        at=timezone.now(),
+        key=uuid.uuid4(),
+        email=EMAIL,
+        said=f"550 {LAST}",
+    )
+    Stray.objects.create(
+        workspace=workspace, kind="bounced", at=timezone.now(), key=uuid.uuid4(), said=f"550 {EMAIL}"
+    )
     a_field(workspace, "Recommended by", key="by")
     a_contact(workspace, "friend@example.com", by=EMAIL, city="Bonn")
     a_campaign(workspace, state_reason=f"The account was refused: 550 {EMAIL}")
@@ -183,6 +204,7 @@ def test_the_scan_finds_what_is_there(annabel):
         "delivery_delivery.server_said", "contacts_importrefusal.text", "contacts_segment.rules",
         "contacts_export.chosen", "delivery_mailing.handed_over", "accounts_auditentry.subject",
         "delivery_inboxmessage.envelope_to", "contacts_suppression.note", "delivery_sendingaccount.stopped_reason",
+        "delivery_event.said", "delivery_stray.email", "delivery_stray.said",
     ):  # fmt: skip
         assert any(each.startswith(f"{column}:") for each in found), column
 
