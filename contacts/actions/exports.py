@@ -89,6 +89,8 @@ def in_words(finder: Finder) -> str:
     )
     if finder.tag:
         words += f", tagged “{finder.tag}”"
+    if finder.imported:
+        words += f", {finder.imported.words}"
     if finder.status:
         words += f", {finder.status}"
     return f"{words}, with “{finder.search}”" if finder.search else words

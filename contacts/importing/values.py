@@ -150,10 +150,13 @@ def guess_type(cells: Iterable[str], notation: str) -> FieldType:
         return FieldType.BOOLEAN
     if all(_fits(cell, FieldType.DATE, notation) for cell in held):
         return FieldType.DATE
-    codes = any(re.match(r"0\d|\+", cell) or len(re.sub(r"\D", "", cell)) > 14 for cell in held)
-    if not codes and all(_fits(cell, FieldType.NUMBER, notation) for cell in held):
+    if all(_fits(cell, FieldType.NUMBER, notation) for cell in held) and not any(map(_is_code, held)):
         return FieldType.NUMBER
     return FieldType.CHOICE if _are_choices(held) else FieldType.TEXT
+
+
+def _is_code(cell: str) -> bool:
+    return bool(re.match(r"0\d|\+", cell)) or len(re.sub(r"\D", "", cell)) > 14
 
 
 def _are_choices(cells: list[str]) -> bool:
