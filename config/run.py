@@ -5,6 +5,7 @@ was started here is stopped again.
 """
 
 import argparse
+import fcntl
 import os
 import shlex
 import signal
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from config import embedded
 
@@ -51,6 +53,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _start_services(*, shared: bool) -> list[Callable[[], object]]:
     """Start what no URL names. Gives what stops the services again, those already running left out."""
     stops: list[Callable[[], object]] = []
+    if not shared and not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
+        stops.append(_alone().close)
     if not os.environ.get("DATABASE_URL"):
         running = (embedded.VAR / "postgres" / "postmaster.pid").exists()
         print("Starting PostgreSQL ...", flush=True)
@@ -63,6 +67,20 @@ def _start_services(*, shared: bool) -> list[Callable[[], object]]:
         if redis:
             stops.append(_Kept(redis).stop)
     return stops
+
+
+def _alone() -> TextIO:
+    """The lock of this folder's services, held until it is closed or this process ends.
+
+    A second run would stop them under the first one as it ends. Raises: SystemExit: another one holds it.
+    """
+    embedded.VAR.mkdir(parents=True, exist_ok=True)
+    lock = (embedded.VAR / "run.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("Volley runs from this folder already, perhaps in another terminal; stop it there first.")
+    return lock
 
 
 class _Kept:

@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.workspace",
     "config.middleware.refusals",
+    "config.middleware.time_for_deeds",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -138,6 +139,9 @@ DATABASES = {
         },
     }
 }
+# Seconds that one statement of a page may take; 0: as long as it needs. Behind PgBouncer, which takes no such limit
+# when a connection begins, set 0 and give the web's role one: ALTER ROLE … SET statement_timeout.
+WEB_STATEMENT_SECONDS = env.number("WEB_STATEMENT_SECONDS", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
 FILES = VAR / "files"  # uploaded imports; every host that runs bulk workers needs to see it

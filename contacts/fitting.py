@@ -27,7 +27,7 @@ def fit(field: CustomField, value: Any) -> Any:
             return _option(field, str(value))
         case FieldType.NUMBER:
             _within(field, value, "“{0}” is {1} than {2}.", ("less", "more"))
-        case FieldType.DATE:
+        case FieldType.DATE if not str(value).startswith(values.YEARLESS):  # whose year nobody knows
             _within(field, value, "“{0}” is {1} than {2}.", ("earlier", "later"))
         case FieldType.TEXT if len(value) > (longest := field.limits.get("max", values.TEXT_LIMIT)):
             raise Unfit(f"This has {len(value):,} characters; at most {longest:,} are taken.")

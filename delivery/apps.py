@@ -7,6 +7,7 @@ class DeliveryConfig(AppConfig):
     def ready(self) -> None:
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
+        from contacts.actions import imports
         from delivery import people, registry
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
@@ -22,7 +23,10 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         registry.on_tick.append(asking.ask_waiting)
-        registry.on_copy.append(asking.hold_unasked)
+        registry.on_copy += [
+            imports.hold_unasked,
+            asking.hold_unasked,
+        ]  # in this order: no more come meanwhile
         contacts.addresses.append(people.addresses)
         contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)

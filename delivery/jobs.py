@@ -5,7 +5,9 @@ import logging
 from django.db import transaction
 
 from accounts.queue import process_name
+from delivery import monitor
 from delivery.confirming import asking
+from delivery.models import Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
 
@@ -36,3 +38,11 @@ def ask_to_confirm(*, list_id: int) -> int:
     count = asking.ask(list_id)
     log.info("confirmation.asked list=%s people=%s", list_id, count)
     return count
+
+
+def read_breakdown(*, mailing_id: int) -> int:
+    """Read what the mailing's monitor shows over time and by domain. Safe to run twice."""
+    found = Mailing.objects.filter(pk=mailing_id)
+    for mailing in found:
+        monitor.read(mailing)
+    return len(found)

@@ -21,12 +21,12 @@ class Sent:
 
 
 def mailings(vocabulary: Any) -> dict[int, Sent]:
-    """All but tests, the newest first; one query."""
+    """All campaigns, the newest first; one query. Tests and mails that ask to confirm are none."""
     return vocabulary.once(_mailings, "mailings")
 
 
 def _mailings(workspace: Any) -> dict[int, Sent]:
-    rows = Mailing.objects.of(workspace).filter(is_test=False).order_by("-pk")
+    rows = Mailing.objects.of(workspace).filter(is_test=False, confirms=None).order_by("-pk")
     columns = rows.values_list("pk", "name", "created_at", "progress_at")
     return {pk: Sent(name, began_at, moved_at) for pk, name, began_at, moved_at in columns}
 

@@ -4,6 +4,7 @@ A page that is missing from TABLE fails; so does a row of TABLE whose page is go
 """
 
 import re
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +25,7 @@ from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
+from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
 pytestmark = pytest.mark.django_db
@@ -436,6 +438,20 @@ def test_a_get_changes_nothing_and_is_cheap(name, world, sign_in, alice):
             if not re.match(r"(RELEASE )?SAVEPOINT|SET LOCAL|RESET|SELECT set_config", each)
         ]
         assert len(asked) <= MOST_QUERIES, asked
+
+
+def test_what_people_type_is_text_on_every_page(request, monkeypatch, sign_in, alice):
+    monkeypatch.setattr(sys.modules[__name__], "SECRET", MARKUP)
+    world, client = request.getfixturevalue("world"), sign_in(alice)
+    shown = {}
+    for name in (name for name, (method, _) in TABLE.items() if method == PAGE):
+        answer = ask(client, "GET", world.url(name))
+        assert answer.status_code < 500, name
+        page = b"".join(answer).decode(errors="replace")
+        if answer["Content-Type"].startswith("text/html"):
+            assert not {"xss", "onx"} & elements_of(page), name
+            shown[name] = "&lt;xss" in page.lower()
+    assert sum(shown.values()) > 40, shown
 
 
 @pytest.mark.parametrize("name", sorted({name for name in TABLE if TABLE[name][0] == PAGE} - NEEDS_NO_TOKEN))

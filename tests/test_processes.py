@@ -1,6 +1,7 @@
 """The process manager: what is killed begins again, and what cannot start ends all with its words."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -80,3 +81,22 @@ def test_all_end_when_the_manager_is_told_to_end(start, tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert len(pids_in(started, 1)) == 1, "it does not begin again"
+
+
+def test_a_second_run_from_the_same_folder_leaves_the_first_alone(tmp_path):
+    """It would find the ports taken, and stop PostgreSQL under the first one as it ends."""
+    with (tmp_path / "run.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+        second = subprocess.run(
+            [sys.executable, "-m", "config.run"],
+            cwd=ROOT,
+            env=kept | {"VOLLEY_VAR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert second.returncode == 1
+    assert "Volley runs from this folder already" in second.stderr
+    assert not (tmp_path / "postgres").exists()

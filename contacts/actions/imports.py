@@ -57,7 +57,7 @@ class NewField:
 class Plan:
     """What the person chose. columns: for each one a role as in `Import.mapping`, or the field it makes.
 
-    status: what new subscriptions begin as; tags: names, for everybody in the file.
+    header_mark: as `Import.header_mark`. status: what new subscriptions begin as; tags: names, for everybody in the file.
     """
 
     reading: reader.Reading
@@ -68,6 +68,7 @@ class Plan:
     status: str = SubscriptionStatus.SUBSCRIBED
     consent_note: str = ""
     tags: Sequence[str] = ()
+    header_mark: str = ""
 
 
 def upload(file: File, *, workspace: Workspace, by: User) -> Import:
@@ -120,6 +121,7 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
         task=ImportTask.CHECK,
         progress_at=timezone.now(),
         mapping=_mapping(run.workspace, plan.columns),
+        header_mark=plan.header_mark,
         mode=plan.mode,
         new_list=plan.new_list,
         list_count=len(plan.lists),
@@ -224,6 +226,19 @@ def _discard(run: Import) -> None:
 def requeue_silent() -> int:
     """Take up again what gave no sign of life for a minute. Returns how many."""
     return runs.requeue_silent(Import, _queue)
+
+
+def hold_unasked(why: str) -> None:
+    """End what would go on to bring people who are then asked to confirm; called by delivery in its transaction."""
+    asking = Import.objects.filter(
+        state__in=runs.OPEN, task=ImportTask.IMPORT, status=SubscriptionStatus.PENDING
+    )
+    asking.update(
+        state=ImportState.FAILED,
+        claim=None,
+        error=f"{why} Undo what was taken, or import the file again.",
+        finished_at=timezone.now(),
+    )
 
 
 def _queue(pk: int) -> None:

@@ -15,12 +15,13 @@ from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms import import_columns
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH, split_tags
-from contacts.importing.columns import Column
+from contacts.importing.cells import TAG_LENGTH
+from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
+from contacts.spreadsheet import quoted_tag, split_tags
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
@@ -196,7 +197,8 @@ class MappingForm(Styled, forms.Form):
         max_length=1000,
         required=False,
         validators=[ONE_LINE],
-        help_text="With a comma between two. Tags are only added; nobody loses one.",
+        help_text="With a comma between two; one that holds a comma in quotation marks. "
+        "Tags are only added; nobody loses one.",
         widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(
@@ -224,12 +226,14 @@ class MappingForm(Styled, forms.Form):
         chosen: Mapping[str, Any],
         held: import_columns.Choices | None = None,
         asked: Mapping[str, Any] | None = None,
+        like: Import | None = None,
     ) -> None:
         """chosen: what earlier choices begin with, by field. held: what the columns are taken as until now.
 
         asked: which columns to show; a form that was sent has those that it showed.
+        like: the import whose columns `chosen` was taken from.
         """
-        self.columns, self.workspace, self.reading = columns, workspace, reading
+        self.columns, self.workspace, self.reading, self.like = columns, workspace, reading, like
         self.custom = list(CustomField.objects.of(workspace))
         self.begin = import_columns.guessed(columns, chosen)
         self.held = import_columns.sent(data, self.begin) if data else held or self.begin
@@ -373,6 +377,7 @@ class MappingForm(Styled, forms.Form):
             status=data["status"],
             consent_note=data["consent_note"],
             tags=data["tags"],
+            header_mark=mark_of(self.columns) if self.reading.has_header else "",
         )
 
     def _role(self, column: Column) -> str | NewField:
@@ -393,7 +398,8 @@ class MappingForm(Styled, forms.Form):
 
     @property
     def has_email_guess(self) -> bool:
-        return any(column.guess == "email" for column in self.columns)
+        guesses = (self.initial.get(f"column_{each.index}", each.guess) for each in self.columns)
+        return "email" in guesses
 
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
@@ -410,13 +416,23 @@ class MappingForm(Styled, forms.Form):
         return sum(each.role.startswith("new:") for each in self.held.values())
 
 
+def as_there(like: Import | None, columns: Sequence[Column]) -> dict[str, str]:
+    """What each column was taken as in an import alike, where that is possible still."""
+    if like is None:
+        return {}
+    fields = CustomField.objects.of(like.workspace)
+    roles = {*dict(ROLES), *(f"attribute:{field.key}" for field in fields)}
+    taken_as = zip(columns, like.mapping, strict=False)
+    return {f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit}
+
+
 def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
     """What the form begins with: what was chosen before the last check, or the list that somebody came from."""
     if not run.mapping:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
+        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

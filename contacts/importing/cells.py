@@ -1,7 +1,6 @@
 """What a column's cells become on their way to the database; each different cell is understood once."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -9,12 +8,12 @@ from typing import Any, Final
 from contacts import fitting
 from contacts.importing import values
 from contacts.models import CustomField, FieldType
+from contacts.spreadsheet import split_tags
 
 KNOWN_LIMIT: Final = 20_000  # cells remembered of a column: memory stays flat
 OPTION_LIMIT: Final = 50  # of a choice made by an import; more different texts are no choice
 OPTION_LENGTH: Final = 200  # characters
 TAG_LENGTH: Final = 60  # characters
-_TAG: Final = re.compile(r'\s*"([^"]*)"\s*(?=[,;]|$)|([^,;]+)')  # "vip, gold" is one tag
 TAG_LIMIT: Final = 500  # different tags of a file; more are a sign that the column holds something else
 
 
@@ -156,15 +155,6 @@ class Tags(Fragments):
         if place > TAG_LIMIT:
             raise TooMany("tags")
         return place
-
-
-def split_tags(text: str) -> list[str]:
-    """The tags in a cell, each once whatever its case; without the quotation marks that Mailchimp puts around each."""
-    names: dict[str, str] = {}
-    for quoted, plain in _TAG.findall(text):
-        if name := " ".join((quoted or plain).split()):
-            names.setdefault(name.casefold(), name)
-    return list(names.values())
 
 
 def options_of(fragments: Mapping[int, Fragments]) -> dict[str, list[str]]:

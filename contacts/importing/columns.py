@@ -1,5 +1,6 @@
 """What each column of a file is, guessed from its header in several languages and from its values."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -105,6 +106,12 @@ def guess_columns(
         )
         for index in range(width)
     ]
+
+
+def mark_of(columns: Sequence[Column]) -> str:
+    """What files have in common that name the same columns in the same order, whatever the case."""
+    labels = "\0".join(column.label.casefold() for column in columns)
+    return hashlib.sha256(labels.encode()).hexdigest()
 
 
 def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notation: str) -> list[str]:

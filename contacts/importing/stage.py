@@ -69,6 +69,7 @@ def drop(import_id: int) -> None:
 def add(import_id: int, lines: Iterable[str]) -> None:
     """Write people, each a line of `COLUMNS`. Call it inside a transaction that holds the import's row."""
     with (
+        connection.wrap_database_errors,  # a connection that is lost says so as any other statement does
         connection.cursor() as cursor,
         cursor.copy(f"COPY {table(import_id)} ({COLUMNS}) FROM STDIN") as copy,
     ):

@@ -65,6 +65,8 @@ class Import(LongRun):
     # One entry a column: "" (left out), "email", "first_name", "last_name", "name", "tags", "attribute:KEY", or,
     # until the import starts, the field it will make: {"key", "label", "type"}
     mapping: Any = models.JSONField(default=list)
+    # By which a file with the same columns is known; "" without a header.
+    header_mark = models.CharField(max_length=64, blank=True, db_default="")
     mode = models.CharField(
         max_length=9, choices=ImportMode.choices, default=ImportMode.FILL, db_default=ImportMode.FILL
     )

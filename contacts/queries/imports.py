@@ -9,11 +9,23 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
+from contacts import registry
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, FieldType, Import, ImportRefusal, ImportState, ImportTask, LongRun
+from contacts.models import (
+    CustomField,
+    FieldType,
+    Import,
+    ImportRefusal,
+    ImportState,
+    ImportTask,
+    List,
+    LongRun,
+    SubscriptionStatus,
+)
 
 OPTIONS_SHOWN: Final = 10
+LISTS_ASKED: Final = 5  # whose trouble with asking is shown; mostly all have the same
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,15 @@ def outcome(run: Import) -> Outcome:
     )
 
 
+def unasked(run: Import) -> list[tuple[List, registry.ListNote]]:
+    """What keeps the people from getting the mail that asks them to confirm. Cost: a list's notes, for few lists."""
+    if run.status != SubscriptionStatus.PENDING or run.state not in (ImportState.CHECKED, ImportState.DONE):
+        return []
+    lists = run.lists.order_by("pk")[:LISTS_ASKED]
+    notes = [(each, note) for each in lists for ask in registry.list_notes for note in ask(each)]
+    return [(each, note) for each, note in notes if note.tone == "warning"]
+
+
 def _kind(kind: str, options: list[str]) -> str:
     """The type in words: Choice of Gold, Silver."""
     label = FieldType(kind).label
@@ -96,6 +117,13 @@ def columns(run: Import, reading: reader.Reading) -> list[Column]:
         header, sample = reader.header_and_sample(raw, reading)
     fields = CustomField.objects.of(run.workspace)
     return guess_columns(header, sample, fields, reading.notation)[: reader.COLUMN_LIMIT]
+
+
+def like(run: Import, header_mark: str) -> Import | None:
+    """The workspace's last import of a file with these columns, if one went through; by `import_newest_idx`."""
+    done = Import.objects.of(run.workspace).filter(state=ImportState.DONE, header_mark=header_mark)
+    found: Import | None = done.order_by("-pk").first()
+    return found
 
 
 def sheets(run: Import) -> list[str]:

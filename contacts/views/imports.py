@@ -16,12 +16,13 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
-from contacts.exporting.rows import defused
 from contacts.forms.import_columns import guessed, sent, without_new
-from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
+from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, as_there, earlier
+from contacts.importing.columns import mark_of
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
 from contacts.queries.imported import kinds
+from contacts.spreadsheet import defused
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
 ENDED = (ImportState.DONE, ImportState.FAILED)
@@ -85,7 +86,14 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     columns = queries.columns(run, reading) if run.state in MAPPABLE else []
     data = request.POST if request.method == "POST" else None
     chosen = earlier(run, request.GET.get("list", ""))
-    about: dict[str, Any] = {"workspace": request.workspace, "columns": columns, "reading": reading}
+    like = queries.like(run, mark_of(columns)) if reading.has_header and not run.mapping else None
+    chosen = as_there(like, columns) | chosen
+    about: dict[str, Any] = {
+        "workspace": request.workspace,
+        "columns": columns,
+        "reading": reading,
+        "like": like,
+    }
     if data is None or "deed" not in data:
         return MappingForm(data, **about, chosen=chosen)
     held = sent(data, guessed(columns, chosen))
@@ -108,6 +116,7 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         refusals = queries.refusals(run)
         context["page"] = page_of(refusals, order="row_number", cursor=cursor, size=REFUSALS_SHOWN)
         context["outcome"] = queries.outcome(run)
+        context["unasked"] = queries.unasked(run)
     if run.state in ENDED:
         context["links"] = {each.which or "all": each for each in kinds(run)}
     return render_part(

@@ -1,5 +1,9 @@
 """An import from the upload to its end, as a person does it: the page's own guesses, sent as they are."""
 
+import io
+import zipfile
+
+import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -38,3 +42,23 @@ def imported(client, content=b"", name="people.csv", *, reading=None, **fields):
 def refused(run):
     """{row number: reason}"""
     return dict(ImportRefusal.objects.filter(run=run).values_list("row_number", "reason"))
+
+
+def a_workbook(*sheets):
+    """sheets: (name, rows); a cell that is a date is written as one."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"default_date_format": "yyyy-mm-dd"})
+    for name, rows in sheets:
+        sheet = book.add_worksheet(name)
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+    book.close()
+    return out.getvalue()
+
+
+def a_zip(files, method=zipfile.ZIP_DEFLATED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()

@@ -214,6 +214,29 @@ def test_the_numbers_stay_and_so_does_what_is_said_of_others(sign_in, ada, works
     assert SendingAccount.objects.get().stopped_reason == "550 erased person refused"
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ('Ann "Nan"', "Quist"),
+        ("Ann", "Quist\\Oslo"),
+        ("Zoë\u0001", "Ünal"),
+        ("Ann\tB", "O'Neil/é"),
+        ("李", '"明"'),
+    ],
+)
+def test_a_name_is_masked_in_json_whatever_signs_it_holds(workspace, ada, first, last):
+    person = a_contact(workspace, "quist@example.com", first_name=first, last_name=last)
+    rules = {"rules": [{"subject": "x", "value": ["before", f"of {first} {last}", f"{last}, {first}"]}]}
+    segment = Segment.objects.create(workspace=workspace, name="X", rules=rules)
+    other = {"rules": [{"value": 'Tom "Nan" Quist'}, 7, None, True, "a\\b"]}
+    untouched = Segment.objects.create(workspace=workspace, name="Y", rules=other)
+    actions.erase(person, by=ada)
+    segment.refresh_from_db()
+    untouched.refresh_from_db()
+    assert segment.rules["rules"][0]["value"] == ["before", "of erased person", "erased person"]
+    assert untouched.rules == other
+
+
 def test_another_address_that_holds_this_one_is_another_ones(workspace, ada):
     a_contact(workspace, "xanna@example.com")
     anna = a_contact(workspace, "anna@example.com")

@@ -5,8 +5,8 @@ import pytest
 from contacts.actions import imports as actions
 from contacts.actions.imports import NewField
 from contacts.actions.tags import named
-from contacts.importing.cells import split_tags
 from contacts.models import Contact, CustomField, ImportState, Subscription, Suppression, Tag
+from contacts.spreadsheet import split_tags
 from tests.builders import a_contact, a_field
 from tests.contacts.imports import carried_out, counts
 
@@ -97,6 +97,8 @@ def test_a_tag_that_is_too_long_refuses_its_row(an_import):
         ('"Vienna, Austria"; vip', ["Vienna, Austria", "vip"]),
         ('5" pipe, "open', ['5" pipe', '"open']),
         ('"",a', ["a"]),
+        ('"the ""best"" ones";b', ['the "best" ones', "b"]),
+        ("'=a; 'tis", ["=a", "'tis"]),
     ],
 )
 def test_a_cell_of_tags_is_split(cell, tags):
@@ -177,3 +179,31 @@ def test_a_second_import_of_such_a_file_uses_the_fields_of_the_first(an_import):
         actions.start(run, by=run.created_by)
         assert carried_out(run).state == ImportState.DONE
     assert [field.key for field in CustomField.objects.all()] == ["city"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "notation", "born"),
+    [
+        ("03/14", "us", "--03-14"),
+        ("14/03", "uk", "--03-14"),
+        ("14.03.", "us", "--03-14"),
+        ("14. 3.", "eu", "--03-14"),
+        ("--03-14", "eu", "--03-14"),
+        ("--0314", "us", "--03-14"),
+        ("'--03-14", "us", "--03-14"),  # as exports write it
+        ("02/29", "us", "--02-29"),
+        ("14/03", "us", None),
+        ("--02-30", "us", None),
+        ("14.03", "eu", None),
+        ("3-14", "us", None),
+    ],
+)
+def test_a_birthday_may_come_without_a_year(an_import, workspace, cell, notation, born):
+    limits = {"min": "1950-01-01", "max": "2020-01-01"}
+    CustomField.objects.create(workspace=workspace, key="born", label="Born", type="date", limits=limits)
+    content = f"email,born\na@example.com,{cell}\n"
+    run = carried_out(an_import(content, reading={"notation": notation}, columns=["email", "attribute:born"]))
+    if born:
+        assert Contact.objects.get().attributes == {"born": born}
+    else:
+        assert "is not a date" in run.refusals.get().reason

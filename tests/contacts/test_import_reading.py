@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contacts.importing import reader
+from contacts.importing.reader import delimited
 from contacts.jobs import run_import
 from contacts.models import Contact, CustomField, Import
-from tests.contacts.importing import imported, offered, refused, upload
+from tests.contacts.importing import a_workbook, a_zip, imported, offered, refused, upload
 
 PEOPLE = [("anna@example.com", "Zoë", "Köln"), ("bob@example.com", "José", "São Paulo; Brasil")]
 
@@ -165,6 +166,28 @@ def test_a_line_without_end_is_read_in_bounded_memory():
     assert peak < 20_000_000
 
 
+def test_an_open_quotation_mark_over_short_lines_is_read_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(delimited, "LINES_LIMIT", 5000)
+    content = io.BytesIO(b'email,x\na@example.com,"' + b"x\n" * 200_000 + b'"\nb@example.com,y\n')
+    tracemalloc.start()
+    for row in reader.records(content, reader.Reading("utf-8-sig", ",", True, "us")):
+        last = row
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert last.cells == ["b@example.com", "y"]
+    assert peak < 15_000_000, "a block of lines, and no more"
+
+
+def test_thousands_of_columns_of_one_name_are_told_apart_soon():
+    names = ["x", "X 2", *["x"] * 16_000]
+    content = io.BytesIO(f"{','.join(names)}\n{','.join('y' for _ in names)}\n".encode())
+    began = time.process_time()
+    header, _ = reader.header_and_sample(content, reader.Reading("utf-8-sig", ",", True, "us"))
+    assert time.process_time() - began < 2
+    assert header[:5] == ["x", "X 2", "x 3", "x 4", "x 5"]
+    assert len({name.casefold() for name in header}) == len(names)
+
+
 def test_a_chunk_of_long_rows_has_few_of_them():
     rows = iter([reader.Record(number, ["x" * 900_000]) for number in range(40)])
     assert len(reader.chunk(rows, 5000)) < 15
@@ -312,18 +335,46 @@ files = st.lists(cell_bytes, max_size=40).flatmap(
 )
 
 
+ROWS = [("email", "x"), ("a@b.example", "y"), ("c@d.example", 3)]
+PACKED = [
+    a_workbook(("People", ROWS)),
+    a_zip({"people.tsv": b"email\tx\na@b.example\ty\n"}),
+    a_zip({"people.xlsx": a_workbook(("People", ROWS))}),
+]
+
+
+@st.composite
+def damaged(draw):
+    """A workbook or a ZIP in which some bytes are others, or which is cut."""
+    content = draw(st.sampled_from(PACKED))
+    at, others = draw(st.integers(0, len(content))), draw(st.binary(max_size=8))
+    rest = draw(st.sampled_from([content[at + len(others) :], b""]))
+    return content[:at] + others + rest
+
+
+NAMES = st.sampled_from(
+    ["people.csv", "people.tsv", "people.xlsx", "people.xls", "people.ods", "people.zip", "people"]
+)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(min_size=1, max_size=400) | files.map(lambda body: b"email,x\na@b.example,y\n" + body))
-@example(b"email,name\n\0@b.example,\0\n")
-@example(b'\xff\xfe"\0a\0')
-@example(b"PK\x03\x04")
-@example(b"\xd0\xcf\x11\xe0" + bytes(600))
-def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content):
+@given(
+    st.binary(min_size=1, max_size=400)
+    | files.map(lambda body: b"email,x\na@b.example,y\n" + body)
+    | damaged().filter(bool),
+    NAMES,
+)
+@example(b"email,name\n\0@b.example,\0\n", "people.xlsx")
+@example(b'\xff\xfe"\0a\0', "people.tsv")
+@example(b"PK\x03\x04", "people.zip")
+@example(b"\xd0\xcf\x11\xe0" + bytes(600), "people.xls")
+@example(PACKED[0], "people.csv")
+def test_no_bytes_end_in_a_fault_or_half_an_import(sign_in, bob, content, name):
     client = sign_in(bob)
     Import.objects.all().delete()
     Contact.objects.all().delete()
     CustomField.objects.all().delete()
-    response = upload(client, content)
+    response = upload(client, content, name)
     assert response.status_code in (302, 422)
     if response.status_code == 422:
         assert not Import.objects.exists()
