@@ -15,7 +15,7 @@ from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms import import_columns
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH
+from contacts.importing.cells import OPTION_LIMIT, TAG_LENGTH
 from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
@@ -34,6 +34,7 @@ ROLES: Final = (
     ("last_name", "Last name"),
     ("name", "Full name"),
     ("tags", "Tags"),
+    ("consent_at", "Consent date"),
 )
 MODES: Final = (
     (
@@ -58,6 +59,11 @@ STATUSES: Final = (
         SubscriptionStatus.PENDING,
         "Unconfirmed: ask them first",
         "Each gets one mail that asks to confirm. Until they do, no campaign goes to them.",
+    ),
+    (
+        SubscriptionStatus.UNSUBSCRIBED,
+        "Unsubscribed",
+        "Noted on these lists as having left, so that no later import subscribes them.",
     ),
 )
 
@@ -192,6 +198,14 @@ class MappingForm(Styled, forms.Form):
         widget=forms.RadioSelect,
         initial=ImportMode.FILL,
     )
+    adds_options = forms.BooleanField(
+        label="Add new options that the file has to fields of choices",
+        required=False,
+        help_text=(
+            f"Up to {OPTION_LIMIT} for each field. Otherwise a row with another option is refused, so that a "
+            "misspelled cell makes none."
+        ),
+    )
     tags = forms.CharField(
         label="Tags for everybody in the file",
         max_length=1000,
@@ -213,7 +227,10 @@ class MappingForm(Styled, forms.Form):
         label="Where and when they agreed",
         max_length=120,
         required=False,
-        help_text="Kept with each subscription, such as “Newsletter form on our web site, 2023”.",
+        help_text=(
+            "Kept with each subscription, such as “Newsletter form on our web site, 2023”. Its time is that of the "
+            "import, or of a column that is taken as Consent date."
+        ),
     )
 
     def __init__(
@@ -342,7 +359,12 @@ class MappingForm(Styled, forms.Form):
         new_list = self.cleaned_data.get("new_list", "")
         if new_list and List.objects.of(self.workspace).filter(name__iexact=new_list).exists():
             self.add_error("new_list", f"A list “{new_list}” is there already. Tick it instead.")
+        is_leaving = self.cleaned_data.get("status") == SubscriptionStatus.UNSUBSCRIBED
         if not (new_list or self.cleaned_data.get("lists")):
+            if is_leaving:
+                self.add_error("lists", "Tick the lists that they left.")
+            return
+        if is_leaving:
             return
         if self.cleaned_data.get("status") == SubscriptionStatus.PENDING:
             self._check_opt_in()
@@ -372,6 +394,7 @@ class MappingForm(Styled, forms.Form):
             reading=self.reading,
             columns=[self._role(column) for column in self.columns],
             mode=data["mode"],
+            adds_options=data["adds_options"],
             lists=list(data["lists"]),
             new_list=data["new_list"],
             status=data["status"],
@@ -395,6 +418,11 @@ class MappingForm(Styled, forms.Form):
 
     def known_tags(self) -> list[str]:
         return list(Tag.objects.of(self.workspace).values_list("name", flat=True)[:TAGS_OFFERED])
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether the workspace has a field of choices, which could get more of them."""
+        return any(field.type == FieldType.CHOICE for field in self.custom)
 
     @property
     def has_email_guess(self) -> bool:
@@ -432,7 +460,8 @@ def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(map(quoted_tag, run.tags)),
+        "mode": run.mode, "adds_options": run.adds_options, "status": run.status, "new_list": run.new_list,
+        "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

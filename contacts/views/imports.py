@@ -99,7 +99,12 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     held = sent(data, guessed(columns, chosen))
     if data["deed"] == "leave-out":
         held = without_new(held)
-    typed = {**data.dict(), "lists": data.getlist("lists"), "consent": "consent" in data}
+    typed = {
+        **data.dict(),
+        "lists": data.getlist("lists"),
+        "consent": "consent" in data,
+        "adds_options": "adds_options" in data,
+    }
     typed = {name: value for name, value in typed.items() if not name.startswith(("column_", "label_"))}
     return MappingForm(None, **about, chosen=chosen | typed, held=held, asked=data)
 
