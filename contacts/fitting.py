@@ -8,6 +8,8 @@ from typing import Any, Final
 from contacts.importing import values
 from contacts.models import CustomField, FieldType
 
+OPTIONS_LIMIT: Final = 200  # of a choice
+OPTION_LENGTH: Final = 100  # characters
 OPTIONS_NAMED: Final = 5  # of a choice, in a message
 WORDS_SHOWN: Final = 60  # characters of a value, in a message
 

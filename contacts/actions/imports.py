@@ -57,12 +57,14 @@ class NewField:
 class Plan:
     """What the person chose. columns: for each one a role as in `Import.mapping`, or the field it makes.
 
-    header_mark: as `Import.header_mark`. status: what new subscriptions begin as; tags: names, for everybody in the file.
+    header_mark: as `Import.header_mark`. adds_options: to choices that are here. status: what new subscriptions
+    begin as; tags: names, for everybody in the file.
     """
 
     reading: reader.Reading
     columns: Sequence[str | NewField]
     mode: str = ImportMode.FILL
+    adds_options: bool = False
     lists: Sequence[List] = ()
     new_list: str = ""
     status: str = SubscriptionStatus.SUBSCRIBED
@@ -123,6 +125,7 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
         mapping=_mapping(run.workspace, plan.columns),
         header_mark=plan.header_mark,
         mode=plan.mode,
+        adds_options=plan.adds_options,
         new_list=plan.new_list,
         list_count=len(plan.lists),
         status=plan.status,
@@ -142,7 +145,7 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def start(run: Import, *, by: User) -> None:
-    """Make the new fields and the new list, and queue the import as it was checked.
+    """Make the new fields, options and list, and queue the import as it was checked.
 
     Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made or changed meanwhile.
     """
@@ -153,6 +156,7 @@ def start(run: Import, *, by: User) -> None:
     wishes.refuse_changed(run, CustomField.objects.filter(workspace=run.workspace_id))
     made = _new_list(run, by)
     run.lists.add(*made)
+    _add_options(run, by)
     Import.objects.filter(pk=run.pk).update(
         state=ImportState.QUEUED,
         task=ImportTask.IMPORT,
@@ -160,6 +164,7 @@ def start(run: Import, *, by: User) -> None:
         progress_at=now,
         started_at=now,
         mapping=_with_fields(run, by),
+        findings=run.findings,
         list_count=run.list_count + len(made),
         total_count=run.people_count,
         **dict.fromkeys(("done_count", *(f"{name}_count" for name in Counts._fields)), 0),
@@ -354,6 +359,16 @@ def _field(run: Import, new: dict[str, str], by: User) -> str:
     elif missing := _missing(options, field.options):
         CustomField.objects.filter(pk=field.pk).update(options=[*field.options, *missing])
     return f"attribute:{field.key}"
+
+
+def _add_options(run: Import, by: User) -> None:
+    """Give the choices that were here the options that the file has more; part of what must not go meanwhile."""
+    more = run.findings.get("more_options", {})
+    for field in CustomField.objects.of(run.workspace).filter(key__in=more).select_for_update():
+        field.options = [*field.options, *_missing(more[field.key], field.options)]
+        field.save(update_fields=["options"])
+        run.findings["fields"][field.key][2] = field.options
+        record(by, "field.changed", field)
 
 
 def _missing(options: list[str], held: list[str]) -> list[str]:

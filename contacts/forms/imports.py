@@ -15,7 +15,7 @@ from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms import import_columns
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH
+from contacts.importing.cells import OPTION_LIMIT, TAG_LENGTH
 from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
@@ -34,6 +34,7 @@ ROLES: Final = (
     ("last_name", "Last name"),
     ("name", "Full name"),
     ("tags", "Tags"),
+    ("consent_at", "Consent date"),
 )
 MODES: Final = (
     (
@@ -58,6 +59,11 @@ STATUSES: Final = (
         SubscriptionStatus.PENDING,
         "Unconfirmed: ask them first",
         "Each gets one mail that asks to confirm. Until they do, no campaign goes to them.",
+    ),
+    (
+        SubscriptionStatus.UNSUBSCRIBED,
+        "Unsubscribed",
+        "Noted on these lists as having left, so that no later import subscribes them.",
     ),
 )
 
@@ -177,16 +183,6 @@ class ReadingForm(Styled, forms.Form):
         return Reading(chosen["encoding"], sign, has_header, chosen["notation"], chosen.get("sheet", ""))
 
 
-def as_there(like: Import | None, columns: Sequence[Column], workspace: Workspace) -> dict[str, str]:
-    """What each column was taken as in an import of the same ones, by field, where that is possible still."""
-    if like is None:
-        return {}
-    keys = CustomField.objects.of(workspace).values_list("key", flat=True)
-    roles = {*dict(ROLES), *(f"attribute:{key}" for key in keys)}
-    taken_as = zip(columns, like.mapping, strict=False)
-    return {f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit}
-
-
 class MappingForm(Styled, forms.Form):
     """What each column is (`column_0`, `label_0`, …), the lists to fill, and the consent declared."""
 
@@ -201,6 +197,14 @@ class MappingForm(Styled, forms.Form):
         choices=[(value, label) for value, label, _ in MODES],
         widget=forms.RadioSelect,
         initial=ImportMode.FILL,
+    )
+    adds_options = forms.BooleanField(
+        label="Add new options that the file has to fields of choices",
+        required=False,
+        help_text=(
+            f"Up to {OPTION_LIMIT} for each field. Otherwise a row with another option is refused, so that a "
+            "misspelled cell makes none."
+        ),
     )
     tags = forms.CharField(
         label="Tags for everybody in the file",
@@ -223,7 +227,10 @@ class MappingForm(Styled, forms.Form):
         label="Where and when they agreed",
         max_length=120,
         required=False,
-        help_text="Kept with each subscription, such as “Newsletter form on our web site, 2023”.",
+        help_text=(
+            "Kept with each subscription, such as “Newsletter form on our web site, 2023”. Its time is that of the "
+            "import, or of a column that is taken as Consent date."
+        ),
     )
 
     def __init__(
@@ -234,14 +241,14 @@ class MappingForm(Styled, forms.Form):
         columns: Sequence[Column],
         reading: Reading,
         chosen: Mapping[str, Any],
-        like: Import | None = None,
         held: import_columns.Choices | None = None,
         asked: Mapping[str, Any] | None = None,
+        like: Import | None = None,
     ) -> None:
-        """chosen: what earlier choices begin with, by field. like: an import of the same columns, taken as there.
+        """chosen: what earlier choices begin with, by field. held: what the columns are taken as until now.
 
-        held: what the columns are taken as until now. asked: which columns to show; a form that was sent has those
-        that it showed.
+        asked: which columns to show; a form that was sent has those that it showed.
+        like: the import whose columns `chosen` was taken from.
         """
         self.columns, self.workspace, self.reading, self.like = columns, workspace, reading, like
         self.custom = list(CustomField.objects.of(workspace))
@@ -352,7 +359,12 @@ class MappingForm(Styled, forms.Form):
         new_list = self.cleaned_data.get("new_list", "")
         if new_list and List.objects.of(self.workspace).filter(name__iexact=new_list).exists():
             self.add_error("new_list", f"A list “{new_list}” is there already. Tick it instead.")
+        is_leaving = self.cleaned_data.get("status") == SubscriptionStatus.UNSUBSCRIBED
         if not (new_list or self.cleaned_data.get("lists")):
+            if is_leaving:
+                self.add_error("lists", "Tick the lists that they left.")
+            return
+        if is_leaving:
             return
         if self.cleaned_data.get("status") == SubscriptionStatus.PENDING:
             self._check_opt_in()
@@ -382,6 +394,7 @@ class MappingForm(Styled, forms.Form):
             reading=self.reading,
             columns=[self._role(column) for column in self.columns],
             mode=data["mode"],
+            adds_options=data["adds_options"],
             lists=list(data["lists"]),
             new_list=data["new_list"],
             status=data["status"],
@@ -407,8 +420,14 @@ class MappingForm(Styled, forms.Form):
         return list(Tag.objects.of(self.workspace).values_list("name", flat=True)[:TAGS_OFFERED])
 
     @property
+    def has_choices(self) -> bool:
+        """Whether the workspace has a field of choices, which could get more of them."""
+        return any(field.type == FieldType.CHOICE for field in self.custom)
+
+    @property
     def has_email_guess(self) -> bool:
-        return any(each.role == "email" for each in self.begin.values())
+        guesses = (self.initial.get(f"column_{each.index}", each.guess) for each in self.columns)
+        return "email" in guesses
 
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
@@ -425,13 +444,24 @@ class MappingForm(Styled, forms.Form):
         return sum(each.role.startswith("new:") for each in self.held.values())
 
 
+def as_there(like: Import | None, columns: Sequence[Column]) -> dict[str, str]:
+    """What each column was taken as in an import alike, where that is possible still."""
+    if like is None:
+        return {}
+    fields = CustomField.objects.of(like.workspace)
+    roles = {*dict(ROLES), *(f"attribute:{field.key}" for field in fields)}
+    taken_as = zip(columns, like.mapping, strict=False)
+    return {f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit}
+
+
 def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
     """What the form begins with: what was chosen before the last check, or the list that somebody came from."""
     if not run.mapping:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(map(quoted_tag, run.tags)),
+        "mode": run.mode, "adds_options": run.adds_options, "status": run.status, "new_list": run.new_list,
+        "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

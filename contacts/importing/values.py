@@ -59,6 +59,12 @@ _DAY_BEFORE_MONTH = re.compile(r"(\d{1,2})\. ?(\d{1,2})\.", re.ASCII)
 _NO_YEAR = re.compile(r"'?--(\d\d)-?(\d\d)", re.ASCII)
 YEARLESS: Final = "--"  # a date without a year begins so, "--MM-DD" (ISO 8601:2000, vCard)
 _ANY_LEAP_YEAR = 2000
+# A time of day behind a date: 2024-01-31T09:05:00Z, 1/31/2024 9:05 PM.
+_CLOCK = re.compile(
+    r"(?P<day>[^\sT]+)[T\s]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
+    r"(?:\s*(?P<half>[ap])\.?m\.?)?\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}:?\d{2})?",
+    re.ASCII | re.IGNORECASE,
+)
 Value = str | int | float | bool
 
 
@@ -140,6 +146,34 @@ def _date_without_year(text: str, notation: str) -> str:
     return f"{YEARLESS}{date:%m-%d}"
 
 
+def moment(text: str, notation: str, zone: datetime.tzinfo) -> datetime.datetime | None:
+    """The date and time in the cell, None when it holds none. zone: where no offset stands; a lone date is midnight.
+
+    Raises: NotThat.
+    """
+    if text.lower() in NOTHING:
+        return None
+    match = _CLOCK.fullmatch(text)
+    day = _date(match["day"] if match else text, notation)
+    if day is None or day.startswith(YEARLESS):
+        raise NotThat(f"“{text[:60]}” is not a date with a year")
+    hour, minute, second = (
+        (int(match[name] or 0) for name in ("hour", "minute", "second")) if match else (0, 0, 0)
+    )
+    if match and match["half"]:
+        hour = hour % 12 + 12 * (match["half"].lower() == "p")
+    try:
+        found = datetime.datetime.fromisoformat(f"{day}T{hour:02}:{minute:02}:{second:02}{_offset(match)}")
+    except ValueError:
+        raise NotThat(f"“{text[:60]}” is not a date and time") from None
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def _offset(match: re.Match[str] | None) -> str:
+    offset = (match["offset"] or "") if match else ""
+    return "+00:00" if offset.upper() in ("Z", "UTC", "GMT") else offset
+
+
 def _boolean(text: str, _notation: str) -> bool | None:
     word = text.lower()
     if word in NOTHING:
@@ -177,14 +211,14 @@ def guess_type(cells: Iterable[str], notation: str) -> FieldType:
     return FieldType.CHOICE if _are_choices(held) else FieldType.TEXT
 
 
+def _is_code(cell: str) -> bool:
+    return bool(re.match(r"0\d|\+", cell)) or len(re.sub(r"\D", "", cell)) > 14
+
+
 def _may_be_fractions(cells: list[str]) -> bool:
     """1/2, 3/4: where no number is above 12, days and months are no more likely."""
     parts = [match.groups() for cell in cells if (match := _DAY_AND_MONTH.fullmatch(cell))]
     return len(parts) == len(cells) and all(int(part) <= 12 for pair in parts for part in pair)
-
-
-def _is_code(cell: str) -> bool:
-    return bool(re.match(r"0\d|\+", cell)) or len(re.sub(r"\D", "", cell)) > 14
 
 
 def _are_choices(cells: list[str]) -> bool:

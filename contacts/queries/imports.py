@@ -59,6 +59,8 @@ class Outcome:
     new_fields: list[tuple[str, str]]
     new_tags: list[str]
     became_text: list[str]
+    more_options: list[tuple[str, str]]
+    changes_nothing: bool
     kept: list[tuple[int, str]]
 
 
@@ -70,7 +72,7 @@ KEPT: Final = {
 
 
 def outcome(run: Import) -> Outcome:
-    """Of its row alone; no query."""
+    """Of its row alone, and the names of fields that get more options."""
     new = [role for role in run.mapping if isinstance(role, dict)]
     options = run.findings.get("options", {})
     return Outcome(
@@ -78,6 +80,8 @@ def outcome(run: Import) -> Outcome:
         new_fields=[(role["label"], _kind(role["type"], options.get(role["key"], []))) for role in new],
         new_tags=run.findings.get("new_tags", []),
         became_text=run.findings.get("became_text", []),
+        more_options=_more_options(run),
+        changes_nothing=not (run.created_count or run.updated_count or run.subscribed_count),
         kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
     )
 
@@ -91,13 +95,24 @@ def unasked(run: Import) -> list[tuple[List, registry.ListNote]]:
     return [(each, note) for each, note in notes if note.tone == "warning"]
 
 
+def _more_options(run: Import) -> list[tuple[str, str]]:
+    """(field, its new options in words)"""
+    more = run.findings.get("more_options", {})
+    fields = CustomField.objects.of(run.workspace).filter(key__in=more) if more else ()
+    return [(field.label, _some(more[field.key])) for field in fields]
+
+
 def _kind(kind: str, options: list[str]) -> str:
     """The type in words: Choice of Gold, Silver."""
     label = FieldType(kind).label
     if kind != FieldType.CHOICE:
         return label
+    return f"{label} of {_some(options)}"
+
+
+def _some(options: list[str]) -> str:
     more = f" and {len(options) - OPTIONS_SHOWN} more" if len(options) > OPTIONS_SHOWN else ""
-    return f"{label} of {', '.join(options[:OPTIONS_SHOWN])}{more}"
+    return ", ".join(options[:OPTIONS_SHOWN]) + more
 
 
 def refusals(run: Import) -> QuerySet[ImportRefusal]:

@@ -85,8 +85,9 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     reading = reading_form.reading()
     columns = queries.columns(run, reading) if run.state in MAPPABLE else []
     data = request.POST if request.method == "POST" else None
+    chosen = earlier(run, request.GET.get("list", ""))
     like = queries.like(run, mark_of(columns)) if reading.has_header and not run.mapping else None
-    chosen = as_there(like, columns, request.workspace) | earlier(run, request.GET.get("list", ""))
+    chosen = as_there(like, columns) | chosen
     about: dict[str, Any] = {
         "workspace": request.workspace,
         "columns": columns,
@@ -98,7 +99,12 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     held = sent(data, guessed(columns, chosen))
     if data["deed"] == "leave-out":
         held = without_new(held)
-    typed = {**data.dict(), "lists": data.getlist("lists"), "consent": "consent" in data}
+    typed = {
+        **data.dict(),
+        "lists": data.getlist("lists"),
+        "consent": "consent" in data,
+        "adds_options": "adds_options" in data,
+    }
     typed = {name: value for name, value in typed.items() if not name.startswith(("column_", "label_"))}
     return MappingForm(None, **about, chosen=chosen | typed, held=held, asked=data)
 

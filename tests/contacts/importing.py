@@ -24,15 +24,20 @@ def offered(client, run, **reading):
     return data | {field.html_name: field.value() for field in how}
 
 
-def imported(client, content=b"", name="people.csv", *, reading=None, **fields):
-    """The import, carried out."""
-    response = upload(client, content, name, **fields)
+def imported(
+    client, content=b"", name="people.csv", *, reading=None, pasted="", checked_only=False, **chosen
+):
+    """The import, carried out, or checked only; chosen: what the page of columns is told besides its guesses."""
+    response = upload(client, content, name, pasted=pasted)
     assert response.status_code == 302, response.context["form"].errors
     run = Import.objects.latest("pk")
-    data = offered(client, run, **(reading or {}))
+    data = offered(client, run, **(reading or {})) | chosen
     started = client.post(reverse("import_map", args=[run.pk]), data)
     assert started.status_code == 302, started.context["form"].errors
     run_import(import_id=run.pk)  # the check
+    if checked_only:
+        run.refresh_from_db()
+        return run
     client.post(reverse("import_start", args=[run.pk]))
     run_import(import_id=run.pk)
     run.refresh_from_db()

@@ -112,10 +112,61 @@ def test_a_cell_that_is_none_of_the_choices_refuses_its_row(an_import, workspace
     run = carried_out(
         an_import("email,plan\na@example.com,gold\nb@example.com,Bronze\nc@example.com,\nd@example.com,n/a\n")
     )
-    assert run.refusals.get().reason == "Plan: “Bronze” is none of its choices (Gold, Silver)."
+    assert (
+        run.refusals.get().reason
+        == "Plan: “Bronze” is none of its options (Gold, Silver). Add it to the field, or let the import add new options."
+    )
     assert dict(Contact.objects.values_list("email", "attributes")) == {
         "a@example.com": {"plan": "Gold"}, "c@example.com": {}, "d@example.com": {},
     }  # fmt: skip
+
+
+def test_a_choice_takes_the_options_of_the_file_where_that_is_asked_for(an_import, workspace):
+    field = CustomField.objects.create(
+        workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold", "Silver"]
+    )
+    rows = "email,plan\na@example.com,gold\nb@example.com,Bronze\nc@example.com,BRONZE\n"
+    run = an_import(rows, columns=["email", "attribute:plan"], adds_options=True, started=False)
+    assert run.findings["more_options"] == {"plan": ["Bronze"]}
+    field.refresh_from_db()
+    assert field.options == ["Gold", "Silver"], "a check changes nothing"
+    actions.start(run, by=run.created_by)
+    carried_out(run)
+    field.refresh_from_db()
+    assert field.options == ["Gold", "Silver", "Bronze"]
+    assert [each.attributes["plan"] for each in Contact.objects.order_by("email")] == [
+        "Gold",
+        "Bronze",
+        "Bronze",
+    ]
+
+
+def test_a_choice_grows_by_fifty_options_at_most(an_import, workspace):
+    CustomField.objects.create(workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold"])
+    rows = "".join(f"u{number}@example.com,Plan {number}\n" for number in range(52))
+    run = an_import(
+        f"email,plan\n{rows}z@example.com,{'long ' * 30}\n",
+        columns=["email", "attribute:plan"],
+        adds_options=True,
+        started=False,
+    )
+    assert len(run.findings["more_options"]["plan"]) == 50
+    assert sorted(run.refusals.values_list("row_number", "reason"))[0] == (
+        52,
+        "Plan: “Plan 50” would be one option too many: an import adds at most 50 to a field, which has at most 200.",
+    )
+    assert run.refused_count == 3
+
+
+def test_an_option_that_the_import_added_must_not_go_while_it_runs(an_import, workspace):
+    field = CustomField.objects.create(
+        workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold"]
+    )
+    columns = ["email", "attribute:plan"]
+    run = an_import("email,plan\nb@example.com,Bronze\n", columns=columns, adds_options=True)
+    CustomField.objects.filter(pk=field.pk).update(options=["Gold"])
+    assert "was changed after the file was checked" in carried_out(run).error
+    assert not Contact.objects.exists()
 
 
 def test_a_new_choice_gathers_its_options_from_the_whole_file(an_import, workspace):

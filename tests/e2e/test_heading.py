@@ -70,3 +70,10 @@ def test_a_dialog_from_the_sheet_stands_above_the_page_and_not_below_the_sheet(p
     expect(page.locator("#more-buttons")).to_be_hidden()
     page.get_by_role("button", name="Delete the segment").click()
     expect(page.get_by_text("was deleted. Its people stay.")).to_be_visible()
+
+
+def test_six_buttons_leave_the_title_its_room(page, ids):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"/segments/{ids['segments']}/")
+    expect(page.get_by_role("button", name="Duplicate")).to_be_visible()
+    assert page.locator(".page-heading").bounding_box()["width"] >= 384

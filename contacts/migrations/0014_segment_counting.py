@@ -4,7 +4,7 @@ from contacts.models.segments import NEVER
 
 
 class Migration(migrations.Migration):
-    dependencies = [("contacts", "0014_import_header_mark")]
+    dependencies = [("contacts", "0013_growth_after_undoing")]
 
     operations = [
         migrations.AddField(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("contacts", "0013_growth_after_undoing"),
+        ("contacts", "0014_segment_counting"),
     ]
 
     operations = [
