@@ -8,13 +8,18 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from contacts.models import Contact
 from delivery.actions import cancel
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact, Kind
+from delivery.feedback.facts import key_of as key_of_event
 from delivery.models import Batch, Call, Delivery, Mailing, SendingAccount
 from delivery.pipeline import calls, lease, work
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.providers import PROVIDERS
 from delivery.transports import esp
+from delivery.transports.names import read_name
 from tests.delivery.test_esp_batches import BATCHING, ESPS, an_esp_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
 from tests.fake_esp.server import FakeEsp, Plan
@@ -148,6 +153,25 @@ def test_without_an_answer_nobody_is_sent_to_twice(people, send_to_news, fake, q
     assert_nobody_got_it_twice(fake, mailing)
 
 
+def test_what_comes_back_settles_who_was_in_doubt(people, send_to_news, workspace, fake, quick):
+    fake.plan(Plan(answer="none"))
+    people(COUNT)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert mailing.in_doubt_count == COUNT
+    now = timezone.now()
+    names_ = [message.metadata["volley"] for message in fake.messages]
+    assert {read_name(each) for each in names_} == {(mailing.pk, number) for number in range(1, COUNT + 1)}
+    apply(
+        [
+            Fact(workspace.pk, Kind.DELIVERED, now, key_of_event(now, each), *read_name(each))
+            for each in names_[:5]
+        ]
+    )
+    mailing.refresh_from_db()
+    assert (mailing.accepted_count, mailing.in_doubt_count, mailing.delivered_count) == (5, 2, 5)
+
+
 @names
 def test_an_account_that_is_refused_is_set_aside_before_anybody_is_lost(people, send_to_news, fake, name):
     fake.account(name).key = "another"
@@ -202,7 +226,7 @@ def test_a_pace_lets_no_more_leave_at_once_than_it_allows(people, send_to_news, 
     mailing = send_to_news()
     work_all(mailing)
     assert mailing.accepted_count == 40
-    assert {len(call.letters) for call in fake.calls} == {10}
+    assert {len(call.to) for call in fake.calls} == {10}
     assert fake.calls[-1].at - fake.calls[0].at > 0.6
 
 
@@ -216,13 +240,18 @@ def test_a_daily_limit_is_kept(people, send_to_news, fake, account):
     assert Delivery.objects.filter(mailing=mailing, state="pending").count() == 2
 
 
-def test_a_receiving_domain_has_its_own_pace(people, send_to_news, fake, account):
+def test_a_receiving_domain_has_its_own_pace_and_holds_no_other_back(people, send_to_news, fake, account):
     SendingAccount.objects.filter(pk=account.pk).update(domain_per_second=20)
-    people(10)
+    contacts = people(60)
+    for contact in contacts[10:]:
+        Contact.objects.filter(pk=contact.pk).update(email=f"p@{contact.pk}.example")
     mailing = send_to_news()
     work_all(mailing)
-    assert mailing.accepted_count == 10
-    assert fake.calls[-1].at - fake.calls[0].at > 0.25
+    assert mailing.accepted_count == 60
+    slow = [call.at for call in fake.calls for to in call.to if to.endswith("@example.com")]
+    fast = [call.at for call in fake.calls for to in call.to if not to.endswith("@example.com")]
+    assert max(slow) - min(slow) > 0.25
+    assert max(fast) - min(fast) < 0.1
 
 
 # --- A holder that dies ------------------------------------------------------------------------------------
@@ -287,6 +316,45 @@ def test_it_is_not_repeated_once_somebody_in_it_has_left(people, send_to_news, f
     contacts[2].subscriptions.update(status="unsubscribed")
     work_all(mailing)
     assert (mailing.in_doubt_count, mailing.skipped_count, len(fake.calls)) == (COUNT, 0, 0)
+
+
+@pytest.mark.parametrize("name", REPEATING)
+def test_a_repeated_call_that_is_told_to_wait_is_repeated_later(
+    people, send_to_news, fake, name, monkeypatch
+):
+    fake.plan(Plan(status=429, retry_after=1))
+    people(COUNT)
+    mailing = send_to_news()
+    die_in_the_call(mailing, monkeypatch)
+    list(until_finished(mailing))
+    assert mailing.accepted_count == COUNT
+    assert len({key_of(call) for call in fake.calls}) == 1
+    assert_nobody_got_it_twice(fake, mailing)
+
+
+@pytest.mark.parametrize("name", REPEATING)
+def test_a_pace_towards_a_domain_takes_nobody_out_of_a_repeated_call(
+    people, send_to_news, fake, account, monkeypatch
+):
+    SendingAccount.objects.filter(pk=account.pk).update(domain_per_second=1)
+    people(COUNT)
+    mailing = send_to_news()
+    die_in_the_call(mailing, monkeypatch)
+    work_all(mailing)
+    assert (mailing.accepted_count, len(fake.calls)) == (COUNT, 1)
+    assert_nobody_got_it_twice(fake, mailing)
+
+
+def test_a_connection_that_breaks_between_two_parts_is_made_anew(
+    people, send_to_news, fake, quick, monkeypatch
+):
+    monkeypatch.setattr(esp.Connection, "cut", lambda self, skeleton, letters: [letters[:3], letters[3:]])
+    fake.plan(Plan(answer="none"))
+    people(COUNT)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert (mailing.in_doubt_count, mailing.accepted_count) == (3, 4)
+    assert_nobody_got_it_twice(fake, mailing)
 
 
 def test_whoever_something_came_back_of_was_sent_to(people, send_to_news, fake, monkeypatch):
