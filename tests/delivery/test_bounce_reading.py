@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery.bounces.read import What, read
+from delivery.bounces.letter import What
+from delivery.bounces.read import read
 from delivery.feedback.facts import Kind
 from tests.volley import ROOT
 
