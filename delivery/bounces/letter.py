@@ -48,16 +48,7 @@ _MESSAGE_ID: Final = re.compile(
     r"^(?:message-id|x-message-id|in-reply-to|references):\s*(.{1,600})", re.IGNORECASE | re.MULTILINE
 )
 _IN_ANGLES: Final = re.compile(r"<([^<>\s]{3,250})>")
-_TO: Final = (
-    "To",
-    "Cc",
-    "Delivered-To",
-    "X-Original-To",
-    "Envelope-To",
-    "X-Envelope-To",
-    "X-Real-To",
-    "X-RCPT-TO",
-)
+_TO: Final = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-RCPT-To")
 _EMAIL: Final = re.compile(wording.EMAIL)
 
 
@@ -78,19 +69,18 @@ class Letter:
         return [leaf.text for leaf in self.leaves if leaf.type == kind]
 
     def original_to(self) -> list[str]:
-        return (
-            emails_in(" ".join(self.original.all("To")))
-            if self.original
-            else wording.returned_to(self.quoted)
-        )
+        """Whom the message that it returns was to reach."""
+        if self.original is None:
+            return wording.returned_to(self.quoted)
+        return emails_in(" ".join(self.original.all("To")))
 
     def message_ids(self) -> list[str]:
-        found = self.top.all("In-Reply-To", "References")
-        quoted = [*_texts(self.leaves, None), *([self.original] if self.original else [])]
-        for part in quoted:
+        """Of what it returns, else of what it answers."""
+        original = [self.original] if self.original else []
+        found = [each for part in original for each in part.all("Message-ID", "X-Message-ID")]
+        for part in [*original, *_texts(self.leaves, None)]:
             found += _MESSAGE_ID.findall(part.text[:200_000])
-        if self.original:
-            found += self.original.all("Message-ID", "X-Message-ID")
+        found += self.top.all("In-Reply-To", "References")
         return list(dict.fromkeys(each for line in found for each in _IN_ANGLES.findall(line)))[:50]
 
     def addressees(self) -> list[str]:
