@@ -20,7 +20,6 @@ from delivery.bounces.letter import (
     one_line,
 )
 from delivery.bounces.notified import by_notification
-from delivery.bounces.parts import Part
 from delivery.bounces.wording import Said
 from delivery.feedback.classes import class_of, explained, status_of
 
@@ -43,7 +42,7 @@ def _understood(about: Letter) -> Understood:
         return complaint
     if about.reports("message/disposition-notification"):  # it was read, or deleted unread
         return What.RECEIPT, [], []
-    told = _by_machine(about.top)
+    told = wording.is_mail_system(about.top, about.text) and not wording.is_circular(about.top)
     if (is_report or told) and (found := by_fields(about)):
         return found
     if found := by_notification(about):
@@ -51,11 +50,6 @@ def _understood(about: Letter) -> Understood:
     if told and (found := _by_words(about)):
         return found
     return (What.AUTO_REPLY if wording.is_auto_reply(about.top) else What.OTHER), [], []
-
-
-def _by_machine(top: Part) -> bool:
-    """Whether a mail system wrote it, not a person, a list or a person's autoresponder."""
-    return wording.is_mail_system(top) and not wording.is_circular(top)
 
 
 def _complaint(about: Letter) -> Understood | None:
@@ -74,6 +68,8 @@ def _complaint(about: Letter) -> Understood | None:
 def _by_words(about: Letter) -> Understood | None:
     """Each address that the text says was not reached; where it names none, the one it was sent to."""
     subject = about.top.header("Subject")
+    if wording.is_success(subject, about.text):
+        return What.RECEIPT, [], []
     if not wording.is_failure(subject, about.text):
         return None
     found = wording.failures(about.text)
