@@ -45,7 +45,10 @@ class Endpoint:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
         source = content if isinstance(content, bytes) else str(content or "").encode()
-        came = Came(source[:KEPT], None, timezone.now(), tuple(envelope.rcpt_tos))
+        sender = (
+            b"Return-Path: <" + (envelope.mail_from or "").strip("<>").encode("utf-8", "replace") + b">\r\n"
+        )  # RFC 5321 §4.4
+        came = Came(sender + source[:KEPT], None, timezone.now(), tuple(envelope.rcpt_tos))
         try:
             await asyncio.to_thread(_put, packed(came))
         except DatabaseError as error:

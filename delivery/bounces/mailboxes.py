@@ -15,8 +15,8 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue, leaving
+from delivery.bounces.letter import What
 from delivery.bounces.protocols import CannotRead, Post, opened
-from delivery.bounces.read import What
 from delivery.bounces.returned import Came, Returned
 from delivery.bounces.take import take
 from delivery.models import Mailbox

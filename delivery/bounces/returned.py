@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from delivery import links
 from delivery.bounces import addresses
-from delivery.bounces.read import Failure, Reading, What, read
+from delivery.bounces.letter import Failure, Reading, What
+from delivery.bounces.read import read
 from delivery.feedback.facts import WEIGHTS, Fact, Kind, key_of
 from delivery.models import Mailing, SendingAccount
 

@@ -574,6 +574,14 @@ def test_our_own_server_takes_what_names_a_recipient_and_nothing_else(returns, s
     assert Event.objects.get().kind == "bounced"
 
 
+def test_the_envelope_says_that_a_bounce_is_one(returns, spring):
+    """From nobody in particular, in words alone: a person would have a return path."""
+    words = b"From: robot@example.com\nSubject: Sorry\n\nCould not be delivered: 550 user unknown\n\n<p1@example.com>\n"
+    assert handed(returns, bounces_of(spring), words) == 250
+    drain.drain(take.STREAM)
+    assert Event.objects.get().kind == "bounced"
+
+
 def test_a_huge_bounce_is_taken_and_its_beginning_read(returns, spring):
     source = a_bounce(bounces_of(spring)) + b"x" * 5_000 + b"\n" + b"0123456789\n" * 500_000
     assert handed(returns, bounces_of(spring), source) == 250
