@@ -6,6 +6,7 @@ from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Delivery, DeliveryState, Feedback
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
+from delivery.models.tracking import HourTally, LinkTally, Tracking
 
 __all__ = [
     "MAILING_ALLOWED",
@@ -19,10 +20,13 @@ __all__ = [
     "Event",
     "EventKind",
     "Feedback",
+    "HourTally",
     "InboxMessage",
     "Incoming",
+    "LinkTally",
     "Mailing",
     "MailingState",
     "SendingAccount",
     "Stray",
+    "Tracking",
 ]
