@@ -9,6 +9,7 @@ from contacts.models import CustomField, List
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
+from delivery.tracking.writing import Tracked
 
 MOLDS_KEPT = 8
 _molds: OrderedDict[int, Mold] = OrderedDict()
@@ -36,6 +37,7 @@ def frame_of(mailing: Mailing) -> Frame:
         is_test=mailing.is_test,
         list_name=said.get("list_name"),
         defaults=said.get("defaults", {}),
+        tracking=Tracked(**said["tracking"]) if said.get("tracking") else None,
     )
 
 
