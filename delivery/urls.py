@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe
+from delivery.views import confirm, confirmations, inbox, operations, sending, tracking, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),
+    path("settings/tracking/", tracking.tracking, name="tracking"),
+    path("settings/tracking/check/", tracking.tracking_check, name="tracking_check"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

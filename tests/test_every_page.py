@@ -143,6 +143,8 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "tracking": (PAGE, ADMIN),
+    "tracking_check": (DEED, ADMIN),
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.

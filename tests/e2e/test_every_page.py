@@ -177,6 +177,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "sending_new-esp": "/sending/new/?provider=mailgun",
         "sending_edit": f"/sending/{ids['sending']}/",
         "people": "/settings/people/",
+        "tracking": "/settings/tracking/",
         "operations": "/operations/",
         "audit": "/settings/audit/",
         "workspace_new": "/workspaces/new/",
