@@ -133,6 +133,8 @@ def clear() -> None:
         "DELETE FROM delivery_delivery WHERE mailing_id IN (SELECT id FROM delivery_mailing WHERE workspace_id = ANY(%s))",
         "DELETE FROM delivery_batch WHERE mailing_id IN (SELECT id FROM delivery_mailing WHERE workspace_id = ANY(%s))",
         "DELETE FROM delivery_event WHERE workspace_id = ANY(%s)",
+        "DELETE FROM delivery_linktally WHERE mailing_id IN (SELECT id FROM delivery_mailing WHERE workspace_id = ANY(%s))",
+        "DELETE FROM delivery_hourtally WHERE mailing_id IN (SELECT id FROM delivery_mailing WHERE workspace_id = ANY(%s))",
         (
             "DELETE FROM contacts_segmentmember m USING contacts_segment s "
             "WHERE s.id = m.segment_id AND s.workspace_id = ANY(%s)"
