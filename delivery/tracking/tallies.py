@@ -19,16 +19,18 @@ touched AS (
    WHERE is_new AND kind = 'clicked' AND url <> '' AND number IS NOT NULL AND contact_id IS NOT NULL
   UNION
   SELECT mailing_id, contact_id, url FROM taken_back WHERE kind = 'clicked' AND url <> '' AND contact_id IS NOT NULL),
-people AS (
-  SELECT t.mailing_id, t.url, sum(now_theirs::int - was_theirs::int) AS people
-    FROM touched t CROSS JOIN LATERAL (
-         SELECT coalesce(bool_or(NOT e.is_machine), false) AS now_theirs,
-                coalesce(bool_or(f.key IS NULL AND (NOT e.is_machine OR b.key IS NOT NULL)), false) AS was_theirs
-           FROM delivery_event e
-           LEFT JOIN fact f ON f.is_new AND f.workspace_id = e.workspace_id AND f.key = e.key
-           LEFT JOIN taken_back b ON b.workspace_id = e.workspace_id AND b.key = e.key
-          WHERE e.mailing_id = t.mailing_id AND e.kind = 'clicked' AND e.contact_id = t.contact_id AND e.url = t.url) had
-   GROUP BY 1, 2),
+person AS (
+  SELECT t.mailing_id, t.contact_id, t.url, bool_or(NOT e.is_machine)::int AS now_theirs,
+         bool_or(f.key IS NULL AND (NOT e.is_machine OR b.key IS NOT NULL))::int AS was_theirs
+    FROM touched t
+   CROSS JOIN LATERAL (
+         SELECT e.workspace_id, e.key, e.is_machine FROM delivery_event e
+          WHERE e.mailing_id = t.mailing_id AND e.kind = 'clicked' AND e.contact_id = t.contact_id AND e.url = t.url
+         OFFSET 0) e
+    LEFT JOIN fact f ON f.is_new AND f.workspace_id = e.workspace_id AND f.key = e.key
+    LEFT JOIN taken_back b ON b.workspace_id = e.workspace_id AND b.key = e.key
+   GROUP BY 1, 2, 3),
+people AS (SELECT mailing_id, url, sum(now_theirs - was_theirs) AS people FROM person GROUP BY 1, 2),
 change AS (
   SELECT mailing_id, url, sum(clicks) AS clicks, sum(machines) AS machines, sum(people) AS people
     FROM (SELECT mailing_id, url, clicks, machines, 0 AS people FROM counted
