@@ -86,6 +86,8 @@ WORDS: Final = {
     "tag.deleted": "Deleted a tag",
     "tag.merged": "Made one tag of two",
     "tag.renamed": "Renamed a tag",
+    "tracking.changed": "Changed the rules of tracking",
+    "tracking.domain_checked": "Looked whether the domain of links leads here",
     "workspace.changed": "Changed the workspace’s settings",
     "workspace.created": "Made the workspace",
 }

@@ -27,7 +27,9 @@ LOOSE_TABLES = (
     "contacts_segmentmember",
     "delivery_delivery",
     "delivery_event",
+    "delivery_hourtally",
     "delivery_inboxmessage",
+    "delivery_linktally",
 )
 
 CONTACTS = """

@@ -12,10 +12,11 @@ class DeliveryConfig(AppConfig):
         from delivery.accounts import give_inbox
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
-        from delivery.feedback import drain
+        from delivery.feedback import apply, drain
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
+        from delivery.tracking import hits, reading, suspicion, tallies
 
         on_workspace_created.append(give_inbox)
         contacts.timeline += [of_contact, events_of_contact]
@@ -26,6 +27,8 @@ class DeliveryConfig(AppConfig):
         contacts.list_notes.append(standing.notes)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
         drain.readers[take.STREAM] = take.read_stream
+        drain.readers[hits.STREAM] = reading.read
+        apply.consequences += [suspicion.suspect, tallies.tally]
         registry.on_copy += [
             imports.hold_unasked,
             asking.hold_unasked,  # behind it: no more come meanwhile

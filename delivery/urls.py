@@ -1,6 +1,15 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, mailboxes, operations, sending, unsubscribe
+from delivery.views import (
+    confirm,
+    confirmations,
+    inbox,
+    mailboxes,
+    operations,
+    sending,
+    tracking,
+    unsubscribe,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -18,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/mailboxes/<int:pk>/test/", mailboxes.mailbox_test, name="mailbox_test"),
     path("sending/mailboxes/<int:pk>/read/", mailboxes.mailbox_read, name="mailbox_read"),
     path("sending/mailboxes/<int:pk>/delete/", mailboxes.mailbox_delete, name="mailbox_delete"),
+    path("settings/tracking/", tracking.tracking, name="tracking"),
+    path("settings/tracking/check/", tracking.tracking_check, name="tracking_check"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

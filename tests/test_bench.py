@@ -20,6 +20,7 @@ FEW = [
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("esp", "--messages 300 --kb 2 --ms 5"),
     ("million", "--few 100 --messages 300 --kb 2"),
+    ("tracking", "--hits 300 --connections 4"),
     ("contacts", "--contacts 300"),  # all its parts, a line each
 ]
 

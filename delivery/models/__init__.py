@@ -7,6 +7,7 @@ from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
 from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
+from delivery.models.tracking import HourTally, LinkTally, Tracking
 
 __all__ = [
     "MAILING_ALLOWED",
@@ -21,12 +22,15 @@ __all__ = [
     "Event",
     "EventKind",
     "Feedback",
+    "HourTally",
     "InboxMessage",
     "Incoming",
+    "LinkTally",
     "Mailbox",
     "Mailing",
     "MailingState",
     "Protocol",
     "SendingAccount",
     "Stray",
+    "Tracking",
 ]

@@ -5,7 +5,7 @@ What does not depend on the recipient is encoded when the mold is made; filling 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from delivery.content import Content
 from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
 from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
+from delivery.tracking.signing import person_token
+from delivery.tracking.writing import TOKEN, Links, Tracked, base_of, token_of, written
 from delivery.transports.base import Letter, Skeleton
 
 
@@ -37,6 +39,7 @@ class Frame:
     list_name: str | None = None  # of the list that it asks to confirm
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Tracked | None = None
 
 
 class Recipient(NamedTuple):
@@ -139,6 +142,16 @@ class Mold:
     def __init__(self, content: Content, frame: Frame, *, is_plain: bool = False) -> None:
         self.frame = frame
         _body = _plain_body if is_plain else _encoded_body
+        tracked = frame.tracking
+        self._consent = tracked.consent if tracked else ""
+        # What those get who have not agreed: nothing in it is asked of us.
+        self.untracked = (
+            Mold(content, replace(frame, tracking=None), is_plain=is_plain) if self._consent else self
+        )
+        self._utm = content.utm
+        self._leads = "{% link " in content.html or "{% link " in content.text
+        self._token = token_of(tracked, frame.mailing_id) if tracked else ""
+        content = written(content, frame.mailing_id, tracked)
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
         self.text = _body(_closed(content.text), field="text", html=False)
@@ -147,6 +160,8 @@ class Mold:
         self.html_end = _body(content.html_end, field="content", html=True)
         self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
         self._defaults = _defaults_read(frame.defaults, self.attributes)
+        if self._consent and self.attributes is not None:
+            self.attributes = sorted({*self.attributes, self._consent})
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -180,6 +195,12 @@ class Mold:
             return self.sender
         return self._return.bounces_of(self.frame.mailing_id, recipient.number)
 
+    def of(self, recipient: Recipient) -> "Mold":
+        """The one to fill in for the recipient: they may not have agreed to be watched."""
+        if not self._consent or (recipient.attributes or {}).get(self._consent) is True:
+            return self
+        return self.untracked
+
     def fill(self, recipient: Recipient) -> bytes:
         """The finished message for one recipient: CRLF line ends, no line over 998 octets (RFC 5322 §2.1.1).
 
@@ -189,10 +210,13 @@ class Mold:
 
     def pieces(self, recipient: Recipient) -> list[bytes]:
         """The same in pieces, so that what all messages have in common is never copied. Raises: TemplateProblem."""
+        if (mold := self.of(recipient)) is not self:
+            return mold.pieces(recipient)
         _check_address(recipient)
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
+        self._watch(context, recipient)
         subject = b"".join(self.subject.fill(context)).decode()
         name = self._name(recipient)
         head = (
@@ -213,12 +237,18 @@ class Mold:
     # --- For an ESP's API -----------------------------------------------------------------------------
 
     def letter(self, recipient: Recipient) -> Letter:
-        """What is one recipient's own in the skeleton. Only of a plain mold. Raises: TemplateProblem."""
+        """What is one recipient's own in the skeleton of their mold (see `of`). Only of a plain one.
+
+        Raises: TemplateProblem.
+        """
+        if (mold := self.of(recipient)) is not self:
+            return mold.letter(recipient)
         _check_address(recipient)
         unsubscribe_url = links.unsubscribe_url(
             links.unsubscribe_token(self.frame.mailing_id, recipient.number)
         )
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
+        self._watch(context, recipient)
         slots = []
         if not self._has_static_subject:
             slots.append(_one_line(b"".join(self.subject.fill(context)).decode()))
@@ -302,6 +332,16 @@ class Mold:
         if self._asks:
             context |= {"list": {"name": self.frame.list_name}, "confirm_url": confirm_url}
         return context
+
+    def _watch(self, context: dict[str, Any], recipient: Recipient) -> None:
+        """Who opened and clicked, as the links say it, where anything is watched or tagged."""
+        token = self._token
+        if token == TOKEN:
+            token = context["recipient_token"] = person_token(self.frame.mailing_id, recipient.number)
+        if self._leads:
+            tracked = self.frame.tracking
+            watched = token if tracked and tracked.clicks else ""
+            context["links"] = Links(self.frame.mailing_id, base_of(tracked), watched, self._utm)
 
     def _now(self) -> bytes:
         """The Date header, worked out once a second."""

@@ -11,6 +11,7 @@ from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
+from delivery.tracking.writing import Tracked
 
 MOLDS_KEPT = 8
 _molds: OrderedDict[tuple[int, bool], Mold] = OrderedDict()
@@ -46,6 +47,7 @@ def frame_of(mailing: Mailing) -> Frame:
         leave_path=addresses.leave_path_of(mailing.account),
         list_name=said.get("list_name"),
         defaults=said.get("defaults", {}),
+        tracking=Tracked(**said["tracking"]) if said.get("tracking") else None,
     )
 
 

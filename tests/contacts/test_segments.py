@@ -330,7 +330,10 @@ def reads_list(operator, value, known):
 
 def reads_activity(subject, operator, value, known):
     sent = [(each.mailing_id, each.settled_at) for each in known.deliveries]
-    done = [(each.mailing_id, each.at) for each in known.events if each.kind == subject]
+    kinds = {subject}
+    if subject == "opened" and (operator != "did" or (value["times"] or 1) == 1):
+        kinds.add("clicked")  # whoever clicked has opened it; how often, only opens say
+    done = [(each.mailing_id, each.at) for each in known.events if each.kind in kinds]
 
     def within(pairs):
         since = TODAY - value["days"] * DAY if value["days"] not in (None, "") else datetime.date.min

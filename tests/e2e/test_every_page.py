@@ -28,6 +28,9 @@ NO_PAGE = {
     "account_confirm_login_code",
     "account_reauthenticate",
     "invitation_accept",
+    "opened",  # a picture
+    "clicked",  # leads on to elsewhere
+    "well_known",
 }
 BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets them
     "account_login": "sign-in",
@@ -181,6 +184,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "mailbox_new": "/sending/mailboxes/new/",
         "mailbox_edit": f"/sending/mailboxes/{ids['mailbox']}/",
         "people": "/settings/people/",
+        "tracking": "/settings/tracking/",
         "operations": "/operations/",
         "audit": "/settings/audit/",
         "workspace_new": "/workspaces/new/",
