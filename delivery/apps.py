@@ -14,6 +14,7 @@ class DeliveryConfig(AppConfig):
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
+        from delivery.tracking import hits, reading
 
         on_workspace_created.append(give_inbox)
         contacts.timeline += [of_contact, events_of_contact]
@@ -23,6 +24,7 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers]
+        drain.readers[hits.STREAM] = reading.read
         registry.on_copy.append(asking.hold_unasked)
         contacts.addresses.append(people.addresses)
         contacts.contact_uses.append(with_messages)

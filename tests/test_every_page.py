@@ -23,6 +23,7 @@ from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
+from delivery.tracking.signing import Target, link_part, person_token
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
 from tests.people import a_person
 
@@ -155,6 +156,9 @@ TABLE = {
     "list_confirmation_resume": (DEED, MARKETER),
     "list_confirmation_cancel": (DEED, MARKETER),
     "confirm": (PAGE, ANYONE),
+    "opened": (PAGE, ANYONE),
+    "clicked": (PAGE, ANYONE),
+    "well_known": (PAGE, ANYONE),
     "unsubscribe": (PAGE, ANYONE),
     "unsubscribe_one_click": (DEED, ANYONE),
     "home": (PAGE, VIEWER),
@@ -199,9 +203,12 @@ NOT_OF_THE_WORKSPACE = {
     "unsubscribe",
     "unsubscribe_one_click",
     "confirm",
+    "opened",
+    "clicked",
+    "well_known",
 } | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm"}
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm", "opened", "clicked", "well_known"}
 
 
 def names_of_the_project() -> set[str]:
@@ -338,6 +345,8 @@ def world(workspace, alice, bob, settings):
             "sending_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
+            "opened": [f"{person_token(asks.pk, 1)}.gif"],
+            "clicked": [f"{person_token(asks.pk, 1)}/{link_part(asks.pk, Target('https://example.com/'))}"],
             "unsubscribe": [token],
             "unsubscribe_one_click": [token],
             "campaign": [campaign.pk],
