@@ -19,9 +19,10 @@ from delivery.hooks.setup import (
     proof_of,
 )
 from delivery.hooks.strays import MOST
-from delivery.models import Mailing, SendingAccount, Stray
+from delivery.models import EventKind, Feedback, Mailing, SendingAccount, Stray
 
 STRAYS_SHOWN: Final = 20
+WORDS: Final = dict(EventKind.choices) | {Feedback.DELIVERED.value: Feedback.DELIVERED.label}
 PATIENCE: Final = timedelta(hours=1)  # of what was sent something has come back by then
 
 
@@ -38,7 +39,7 @@ class Webhook:
     topic: str
     asking: str
     waits_since: datetime | None
-    strays: Sequence[Stray]
+    strays: Sequence[tuple[str, Stray]]  # with the word for its kind
     stray_count: int
     more_strays: bool
 
@@ -65,7 +66,7 @@ def webhook(account: SendingAccount) -> Webhook | None:
         topic=known.get(TOPIC, ""),
         asking=asking,
         waits_since=_waits_since(account),
-        strays=strays[:STRAYS_SHOWN],
+        strays=[(WORDS.get(stray.kind, stray.kind), stray) for stray in strays[:STRAYS_SHOWN]],
         stray_count=len(strays),
         more_strays=len(strays) >= MOST,
     )
@@ -80,6 +81,10 @@ def _strays(account: SendingAccount) -> list[Stray]:
 def _waits_since(account: SendingAccount) -> datetime | None:
     sent = Mailing.objects.filter(account=account, accepted_count__gt=0).order_by("-progress_at")
     last = sent.values_list("progress_at", flat=True).first()
-    if last is None or last > timezone.now() - PATIENCE or (account.event_at and account.event_at >= last - PATIENCE):
+    if (
+        last is None
+        or last > timezone.now() - PATIENCE
+        or (account.event_at and account.event_at >= last - PATIENCE)
+    ):
         return None
     return last
