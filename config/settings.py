@@ -173,6 +173,11 @@ RETRY_FIRST_SECONDS = env.number("RETRY_FIRST_SECONDS", 60)
 # Hours after its first deferral until a message is given up and counts as rejected.
 RETRY_HOURS = env.number("RETRY_HOURS", 24)
 
+# --- Tracking: whose opens and clicks are no person's, beside delivery/tracking/machines.toml -----------------
+# Comma-separated: networks such as 203.0.113.0/24, and words of agents.
+MACHINE_NETWORKS = [each for each in env.text("MACHINE_NETWORKS").split(",") if each.strip()]
+MACHINE_AGENTS = [each for each in env.text("MACHINE_AGENTS").split(",") if each.strip()]
+
 # --- People -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -33,28 +33,33 @@ class Tokens(NamedTuple):
     message: str
 
 
-def _signatures(secret: str, body: bytes, purpose: bytes = _UNSUBSCRIBE) -> tuple[bytes, bytes]:
-    """The halves of one HMAC-SHA256, for links and for the Message-ID."""
+def digest(secret: str, body: bytes, purpose: bytes) -> bytes:
+    """HMAC-SHA256 with a key of its own for each purpose."""
     inner, outer = _begun(secret, purpose)
     inner, outer = inner.copy(), outer.copy()
     inner.update(body)
     outer.update(inner.digest())
-    digest = outer.digest()
-    return digest[:SIGNATURE_BYTES], digest[SIGNATURE_BYTES:]
+    return outer.digest()
+
+
+def _signatures(secret: str, body: bytes, purpose: bytes = _UNSUBSCRIBE) -> tuple[bytes, bytes]:
+    """The halves of one digest, for links and for the Message-ID."""
+    both = digest(secret, body, purpose)
+    return both[:SIGNATURE_BYTES], both[SIGNATURE_BYTES:]
 
 
 def tokens(mailing_id: int, number: int) -> Tokens:
     """Some 2 µs: one digest for both."""
     body = _body(mailing_id, number)
     link, message = _signatures(settings.SECRET_KEY, body)
-    return Tokens(_word(body + link), _word(body + message))
+    return Tokens(word(body + link), word(body + message))
 
 
 def _body(mailing_id: int, number: int) -> bytes:
     return mailing_id.to_bytes(6, "big") + number.to_bytes(4, "big")
 
 
-def _word(octets: bytes) -> str:
+def word(octets: bytes) -> str:
     return binascii.b2a_base64(octets, newline=False).translate(_URL_SAFE).decode().rstrip("=")
 
 
@@ -75,7 +80,7 @@ def read_message_token(token: str) -> tuple[int, int] | None:
 def confirm_token(mailing_id: int, number: int) -> str:
     """What alone confirms: it is in no header, and neither of the other two is turned into it."""
     body = _body(mailing_id, number)
-    return _word(body + _signatures(settings.SECRET_KEY, body, _CONFIRM)[0])
+    return word(body + _signatures(settings.SECRET_KEY, body, _CONFIRM)[0])
 
 
 def read_confirm_token(token: str) -> tuple[int, int] | None:

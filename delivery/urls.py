@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe
+from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe, webhooks
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -11,6 +11,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),
+    path("sending/<int:pk>/webhook/key/", webhooks.sending_hook_key, name="sending_hook_key"),
+    path("sending/<int:pk>/webhook/renew/", webhooks.sending_hook_renew, name="sending_hook_renew"),
+    path("sending/<int:pk>/webhook/confirm/", webhooks.sending_hook_confirm, name="sending_hook_confirm"),
+    path("sending/<int:pk>/webhook/bounce/", webhooks.sending_hook_bounce, name="sending_hook_bounce"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -23,6 +23,7 @@ from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
+from delivery.tracking.signing import Target, link_part, person_token
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
 from tests.people import a_person
 
@@ -142,6 +143,11 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "sending_hook_key": (DEED, ADMIN),
+    "sending_hook_renew": (DEED, ADMIN),
+    "sending_hook_confirm": (DEED, ADMIN),
+    "sending_hook_bounce": (DEED, ADMIN),
+    "hook": (PAGE, ANYONE),  # a provider's, by its own signature
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -155,6 +161,9 @@ TABLE = {
     "list_confirmation_resume": (DEED, MARKETER),
     "list_confirmation_cancel": (DEED, MARKETER),
     "confirm": (PAGE, ANYONE),
+    "opened": (PAGE, ANYONE),
+    "clicked": (PAGE, ANYONE),
+    "well_known": (PAGE, ANYONE),
     "unsubscribe": (PAGE, ANYONE),
     "unsubscribe_one_click": (DEED, ANYONE),
     "home": (PAGE, VIEWER),
@@ -199,9 +208,13 @@ NOT_OF_THE_WORKSPACE = {
     "unsubscribe",
     "unsubscribe_one_click",
     "confirm",
+    "opened",
+    "clicked",
+    "well_known",
+    "hook",
 } | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm"}
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm", "opened", "clicked", "well_known", "hook"}
 
 
 def names_of_the_project() -> set[str]:
@@ -242,6 +255,8 @@ def world(workspace, alice, bob, settings):
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     left_out = a_segment(workspace, f"{SECRET} left out")
+    tells = an_account(workspace, name=f"{SECRET} service", provider="amazon_ses")
+    signs = an_account(workspace, name=f"{SECRET} other service", provider="mailgun")
     an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
     campaign = a_campaign(
         workspace,
@@ -335,9 +350,14 @@ def world(workspace, alice, bob, settings):
             "segment_new": [],
             "segment_count": [],
             "sending_*": [account.pk],
+            "sending_hook_*": [tells.pk],
+            "sending_hook_key": [signs.pk],
+            "hook": ["amazon_ses", tells.hook_key],
             "sending_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
+            "opened": [f"{person_token(asks.pk, 1)}.gif"],
+            "clicked": [f"{person_token(asks.pk, 1)}/{link_part(asks.pk, Target('https://example.com/'))}"],
             "unsubscribe": [token],
             "unsubscribe_one_click": [token],
             "campaign": [campaign.pk],

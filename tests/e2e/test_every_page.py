@@ -28,6 +28,9 @@ NO_PAGE = {
     "account_confirm_login_code",
     "account_reauthenticate",
     "invitation_accept",
+    "opened",  # a picture
+    "clicked",  # leads on to elsewhere
+    "well_known",
 }
 BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets them
     "account_login": "sign-in",
