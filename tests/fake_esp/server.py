@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 
     delay: seconds before the answer. status: refuse with it, in the provider's own words, and take nothing.
     retry_after: seconds, for a 429. answer: half of it and a reset, or none and the connection stays open until the
-    client gives up; what was taken stays taken. drop: the connection ends before the request is read, or in the
+    client gives up; what was taken stays taken. says: this in place of its own answer. drop: the connection ends before the request is read, or in the
     middle of its body, and nothing is taken.
     """
 
@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     status: int = 0
     retry_after: int | None = None
     answer: Literal["whole", "half", "none"] = "whole"
+    says: Answer | None = None
     drop: Literal["", "before", "body"] = ""
 
 
@@ -202,6 +203,7 @@ class FakeEsp:
             )
         else:
             self._fill(call, module, account)
+            call.answer = plan.says or call.answer
         self.recipient_count += len(call.to)
         if self.keeps:
             self.calls.append(call)
