@@ -51,8 +51,8 @@ class Plan(NamedTuple):
 
     delay: seconds before the answer. status: refuse with it, in the provider's own words, and take nothing.
     retry_after: seconds, for a 429. answer: half of it and a reset, or none and the connection stays open until the
-    client gives up; what was taken stays taken. says: this in place of its own answer. drop: the connection ends before the request is read, or in the
-    middle of its body, and nothing is taken.
+    client gives up; what was taken stays taken. says: this in place of its own answer. drop: the connection ends
+    before the request is read, or in the middle of its body, and nothing is taken.
     """
 
     delay: float = 0.0
