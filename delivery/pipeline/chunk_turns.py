@@ -88,7 +88,7 @@ class ChunkTurns(Turns):
 
     def _reserve(self, count: int) -> float:
         """Seconds to wait for so many turns and one call; negative: too long, and none is taken."""
-        limits = self._limits("")[0]
+        limits = self._common_limits()
         seconds = pace.reserve(limits, longest_wait=LONGEST_PAUSE, count=count) if limits else 0.0
         if seconds < 0 or not self._calls:
             return seconds

@@ -114,7 +114,7 @@ def texts_of(provider: str, skeleton: Skeleton, letter: Letter) -> tuple[str, st
         "".join(piece if isinstance(piece, str) else letter.slots[piece] for piece in pieces)
         for pieces in (skeleton.subject, skeleton.html, skeleton.text)
     )
-    if provider == "brevo" and not html:  # it takes no message without HTML
+    if provider == "brevo" and not html.strip():  # it takes no message without HTML
         html = f"<pre>{escape(text)}</pre>"
     if provider not in LITERALS:
         return subject, html, text, {}
