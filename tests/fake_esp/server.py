@@ -194,7 +194,7 @@ class FakeEsp:
     def take(self, dialect: str, request: Request, plan: Plan, connection: int) -> Call:
         """Answer a request that was read whole, and keep what it brought."""
         module, account = DIALECTS[dialect], self.accounts[dialect]
-        self.call_count += 1
+        self.call_count += request.method != "GET"  # a look at something is none
         self.octet_count += len(request.body)
         call = Call(self.call_count, dialect, request, connection, time.monotonic())
         if plan.status:
@@ -205,7 +205,7 @@ class FakeEsp:
             self._fill(call, module, account)
             call.answer = plan.says or call.answer
         self.recipient_count += len(call.to)
-        if self.keeps:
+        if self.keeps and request.method != "GET":
             self.calls.append(call)
             self.counts.update(map(str.lower, call.to))
         return call
