@@ -3,6 +3,7 @@ and whatever an ESP answers, everybody ends with one fate and nobody gets two co
 
 import email
 import email.policy
+import time
 import uuid
 
 import pytest
@@ -330,6 +331,18 @@ def test_a_dropped_connection_leaves_nobody_sure(fake_esp, esp_account, name, dr
     fates = {each.fate for each in outcomes.values()}
     assert fates == ({Fate.ACCEPTED} if name in WITH_KEYS else {Fate.IN_DOUBT})
     assert not set(fake_esp.counts.values()) - {1}
+
+
+@pytest.mark.parametrize("name", ESPS)
+def test_a_connection_that_the_esp_closes_when_idle_costs_nothing(fake_esp, esp_account, monkeypatch, name):
+    monkeypatch.setattr(esp, "IDLE_SECONDS", 0.05)
+    fake_esp.idle_seconds = 0.1
+    connection = connect(esp_account(name))
+    for person in PEOPLE[:2]:
+        assert send(connection, [person])[person.email].fate is Fate.ACCEPTED
+        time.sleep(0.12)
+    assert fake_esp.connection_count == 2
+    assert connection.usable
 
 
 # ---- Some of them refused --------------------------------------------------------------------------------------

@@ -94,10 +94,10 @@ class Call:
 
 
 class FakeEsp:
-    """keeps: False only counts, for benches of millions."""
+    """keeps: False only counts, for benches of millions. idle_seconds: until it closes a connection without a call."""
 
     def __init__(self, *, port: int = 0, delay: float = 0.0, keeps: bool = True) -> None:
-        self.delay, self.keeps = delay, keeps
+        self.delay, self.keeps, self.idle_seconds = delay, keeps, 0.0
         self.calls: list[Call] = []
         self.call_count = self.recipient_count = self.connection_count = self.octet_count = 0
         self.counts: Counter[str] = Counter()  # recipients by address, while it keeps
@@ -181,7 +181,7 @@ class FakeEsp:
             server.close()
             for connection in list(self._connections):
                 connection.transport.abort()
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
     def next_plan(self, dialect: str) -> Plan:
@@ -234,6 +234,7 @@ class _Connection(asyncio.Protocol):
         self.head: tuple[str, str, dict[str, str], int] | None = None
         self.plan = AS_USUAL
         self.is_busy = False
+        self.closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -247,6 +248,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard += data
+        if self.closing:
+            self.closing.cancel()
         if not self.is_busy:
             self._go_on()
 
@@ -326,6 +329,8 @@ class _Connection(asyncio.Protocol):
             return
         self.transport.write(octets)
         self.is_busy, self.plan = False, AS_USUAL
+        if self.fake.idle_seconds:
+            self.closing = asyncio.get_running_loop().call_later(self.fake.idle_seconds, self.transport.close)
         if self.heard:
             self._go_on()
 
