@@ -10,12 +10,16 @@ from django.utils import timezone
 
 from contacts.models import Contact
 from delivery.actions import cancel
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact, Kind
+from delivery.feedback.facts import key_of as key_of_event
 from delivery.models import Batch, Call, Delivery, Mailing, SendingAccount
 from delivery.pipeline import calls, lease, work
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.providers import PROVIDERS
 from delivery.transports import esp
+from delivery.transports.names import read_name
 from tests.delivery.test_esp_batches import BATCHING, ESPS, an_esp_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
 from tests.fake_esp.server import FakeEsp, Plan
@@ -147,6 +151,25 @@ def test_without_an_answer_nobody_is_sent_to_twice(people, send_to_news, fake, q
     assert (mailing.state, mailing.in_doubt_count) == ("finished", doubtful)
     assert mailing.accepted_count == COUNT - doubtful
     assert_nobody_got_it_twice(fake, mailing)
+
+
+def test_what_comes_back_settles_who_was_in_doubt(people, send_to_news, workspace, fake, quick):
+    fake.plan(Plan(answer="none"))
+    people(COUNT)
+    mailing = send_to_news()
+    work_all(mailing)
+    assert mailing.in_doubt_count == COUNT
+    now = timezone.now()
+    names_ = [message.metadata["volley"] for message in fake.messages]
+    assert {read_name(each) for each in names_} == {(mailing.pk, number) for number in range(1, COUNT + 1)}
+    apply(
+        [
+            Fact(workspace.pk, Kind.DELIVERED, now, key_of_event(now, each), *read_name(each))
+            for each in names_[:5]
+        ]
+    )
+    mailing.refresh_from_db()
+    assert (mailing.accepted_count, mailing.in_doubt_count, mailing.delivered_count) == (5, 2, 5)
 
 
 @names
