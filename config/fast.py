@@ -14,6 +14,7 @@ from django.http.request import split_domain_port, validate_host
 from django.views.decorators.csrf import csrf_exempt
 
 from delivery.front import Answer, Environ, Handler
+from delivery.hooks import calls
 from delivery.tracking import hits
 
 # {what the path begins with: who answers}
@@ -21,6 +22,7 @@ FRONTS: Final[dict[str, Handler]] = {
     "/o/": hits.pixel,
     "/c/": hits.click,
     "/.well-known/volley": hits.well_known,
+    "/hooks/": calls.take,
 }
 # Pages that links in mail lead to, which begin with a workspace's own domain: it is ours for these and for no other.
 MAIL_PAGES: Final = ("/u/", "/p/", "/confirm/")

@@ -22,6 +22,7 @@ urlpatterns = [
     path("o/<path:rest>", fast.page, name="opened"),
     path("c/<path:rest>", fast.page, name="clicked"),
     path(".well-known/volley", fast.page, name="well_known"),
+    path("hooks/<str:provider>/<str:key>/", fast.page, name="hook"),
     path("", include("accounts.urls")),
     path("", include("contacts.urls")),
     path("", include("delivery.urls")),

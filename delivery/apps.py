@@ -13,6 +13,8 @@ class DeliveryConfig(AppConfig):
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
         from delivery.feedback import apply, drain
+        from delivery.hooks import entries, leaving, refusals, strays
+        from delivery.hooks import reading as hook_reading
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -26,9 +28,11 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
+        registry.on_tick += [refusals.write_down, strays.trim]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
-        apply.consequences += [suspicion.suspect, tallies.tally]
+        drain.readers[entries.STREAM] = hook_reading.read
+        apply.consequences += [suspicion.suspect, tallies.tally, leaving.leave]
         registry.on_copy += [
             imports.hold_unasked,
             asking.hold_unasked,  # behind it: no more come meanwhile

@@ -9,6 +9,7 @@ from delivery.views import (
     sending,
     tracking,
     unsubscribe,
+    webhooks,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -29,6 +30,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/mailboxes/<int:pk>/delete/", mailboxes.mailbox_delete, name="mailbox_delete"),
     path("settings/tracking/", tracking.tracking, name="tracking"),
     path("settings/tracking/check/", tracking.tracking_check, name="tracking_check"),
+    path("sending/<int:pk>/webhook/key/", webhooks.sending_hook_key, name="sending_hook_key"),
+    path("sending/<int:pk>/webhook/renew/", webhooks.sending_hook_renew, name="sending_hook_renew"),
+    path("sending/<int:pk>/webhook/confirm/", webhooks.sending_hook_confirm, name="sending_hook_confirm"),
+    path("sending/<int:pk>/webhook/bounce/", webhooks.sending_hook_bounce, name="sending_hook_bounce"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -154,6 +154,11 @@ TABLE = {
     "mailbox_delete": (DEED, ADMIN),
     "tracking": (PAGE, ADMIN),
     "tracking_check": (DEED, ADMIN),
+    "sending_hook_key": (DEED, ADMIN),
+    "sending_hook_renew": (DEED, ADMIN),
+    "sending_hook_confirm": (DEED, ADMIN),
+    "sending_hook_bounce": (DEED, ADMIN),
+    "hook": (PAGE, ANYONE),  # a provider's, by its own signature
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -217,9 +222,10 @@ NOT_OF_THE_WORKSPACE = {
     "opened",
     "clicked",
     "well_known",
+    "hook",
 } | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm", "opened", "clicked", "well_known"}
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm", "opened", "clicked", "well_known", "hook"}
 
 
 def names_of_the_project() -> set[str]:
@@ -261,6 +267,8 @@ def world(workspace, alice, bob, settings):
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     mailbox = a_mailbox(workspace, f"{SECRET} bounces")
     left_out = a_segment(workspace, f"{SECRET} left out")
+    tells = an_account(workspace, name=f"{SECRET} service", provider="amazon_ses")
+    signs = an_account(workspace, name=f"{SECRET} other service", provider="mailgun")
     an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
     campaign = a_campaign(
         workspace,
@@ -354,6 +362,9 @@ def world(workspace, alice, bob, settings):
             "segment_new": [],
             "segment_count": [],
             "sending_*": [account.pk],
+            "sending_hook_*": [tells.pk],
+            "sending_hook_key": [signs.pk],
+            "hook": ["amazon_ses", tells.hook_key],
             "sending_new": [],
             "mailbox_*": [mailbox.pk],
             "mailbox_new": [],
