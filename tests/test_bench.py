@@ -18,6 +18,7 @@ FEW = [
     ("late", "--seconds 0.2 --ms 10 --lanes 1 4 --hosts-lanes 2"),
     ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
+    ("hooks", "--events 400 --calls 20"),
     ("million", "--few 100 --messages 300 --kb 2"),
     ("contacts", "--contacts 300"),  # all its parts, a line each
 ]

@@ -19,6 +19,7 @@ from delivery.hooks.setup import SETUPS
 from delivery.models import SendingAccount
 
 MOST_BYTES: Final = 5 * 2**20  # of one call; providers group some hundred events of a kilobyte
+NEEDED: Final = ("provider", "hook_key", "hook", "secrets")  # of the account
 ALLOWED: Final = ("POST", "GET", "HEAD")
 WORDS: Final = {
     HTTPStatus.BAD_REQUEST: "This cannot be read.",
@@ -56,7 +57,8 @@ def take(environ: Environ) -> Answer:
 
 def _answer(provider: str, key: str, request: HttpRequest) -> Answer:
     """Raises: DatabaseError: it could not be kept."""
-    account = SendingAccount.objects.filter(hook_key=key, provider=provider).first()
+    known = SendingAccount.objects.filter(hook_key=key, provider=provider).only(*NEEDED).order_by()
+    account = next(iter(known), None)
     if account is None:
         return _no(HTTPStatus.NOT_FOUND)
     if request.method == "POST":

@@ -23,6 +23,7 @@ from delivery.models import SendingAccount
 from delivery.transports import names
 
 FAILURES: Final = {EventType.BOUNCED, EventType.REJECTED, EventType.FAILED, EventType.DEFERRED}
+FAILED: Final = (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
 KINDS: Final = {
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.COMPLAINED: Kind.COMPLAINED,
@@ -136,16 +137,14 @@ def _log_unread(provider: str, call: Call, error: Exception) -> None:
 def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
     """None where an event says nothing that is kept: queued, sent, tried again, of a kind that is not known."""
     provider, raw = owner.provider, event.esp_event if isinstance(event.esp_event, Mapping) else {}
-    said = _said(event, raw)
-    status = _status(raw) or reply_of(said)
-    kind = _kind(provider, event, raw, Failure(str(event.event_type), raw, said, status))
+    kind, failure = _kind(provider, event, raw)
     if kind is None:
         return None
     at = _time(provider, event, raw, call)
     mailing_id, number = _name(event)
-    is_failure = kind in (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
     why_machine = WHY_MACHINE if kind is Kind.OPENED and _is_machine(raw) else ""
     email = str(event.recipient or "").strip()
+    told = failure if kind in FAILED else None
     return Fact(
         workspace_id=owner.workspace_id,
         kind=kind,
@@ -157,23 +156,30 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         is_machine=bool(why_machine),
         why_machine=why_machine,
         url=str(event.click_url or "") if kind is Kind.CLICKED else "",
-        code=(status_of(status) or status_of(said) or status) if is_failure else "",
-        said=said[:SHOWN] if is_failure else "",
+        code=_code(told) if told else "",
+        said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,
     )
 
 
-def _kind(provider: str, event: Any, raw: Mapping[str, Any], failure: Failure) -> Kind | None:
+def _kind(provider: str, event: Any, raw: Mapping[str, Any]) -> tuple[Kind | None, Failure | None]:
+    """What it is, and what the server said where the message was not delivered."""
     known = _MISSED.get((provider, _word(raw)), event.event_type)
     if provider in _WISHES and known == EventType.UNSUBSCRIBED:
-        return Kind.UNSUBSCRIBED if _WISHES[provider](raw) else None
+        return (Kind.UNSUBSCRIBED if _WISHES[provider](raw) else None), None
     if provider == "amazon_ses" and known == EventType.COMPLAINED and event.description == "not-spam":
-        return None  # the reader has taken it out of the spam folder
+        return None, None  # the reader has taken it out of the spam folder
     if known == EventType.DEFERRED and provider not in ("mailtrap", "unisender_go"):
-        return None  # those two alone say so of what they have given up, too
-    if known in FAILURES:
-        return verdict(provider, failure._replace(type=str(known)))
-    return KINDS.get(known)
+        return None, None  # those two alone say so of what they have given up, too
+    if known not in FAILURES:
+        return KINDS.get(known), None
+    said = _said(event, raw)
+    failure = Failure(str(known), raw, said, _status(raw) or reply_of(said))
+    return verdict(provider, failure), failure
+
+
+def _code(failure: Failure) -> str:
+    return status_of(failure.status) or status_of(failure.said) or failure.status
 
 
 # What anymail does not know of.
