@@ -19,10 +19,13 @@ from delivery.hooks.checks import view_of
 from delivery.hooks.entries import Call, request_of, unpacked
 from delivery.hooks.setup import SETUPS
 from delivery.hooks.verdicts import Failure, verdict
-from delivery.models import SendingAccount
+from delivery.models import Mailing, SendingAccount
+from delivery.tracking.machines import why_machine
 from delivery.transports import names
 
 FAILURES: Final = {EventType.BOUNCED, EventType.REJECTED, EventType.FAILED, EventType.DEFERRED}
+# {what Volley measures itself where a mailing is told so: as the mailing calls it}
+MEASURED: Final = {Kind.OPENED: "opens", Kind.CLICKED: "clicks"}
 FAILED: Final = (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
 KINDS: Final = {
     EventType.DELIVERED: Kind.DELIVERED,
@@ -44,12 +47,28 @@ class _Owner(NamedTuple):
 
 
 def read(entries: Sequence[Entry]) -> list[list[Fact]]:
-    """The facts of each entry; none where its account is deleted, or nothing can be read of it. One query."""
+    """The facts of each entry; none where its account is deleted, or nothing can be read of it. Two queries."""
     calls = [_unpacked(entry) for entry in entries]
     accounts = SendingAccount.objects.filter(pk__in={call.account_id for call in calls if call})
     found = accounts.values_list("pk", "workspace_id", "provider")
     owners = {pk: _Owner(workspace_id, provider) for pk, workspace_id, provider in found}
-    return [_facts(call, owners.get(call.account_id)) if call else [] for call in calls]
+    facts = [_facts(call, owners.get(call.account_id)) if call else [] for call in calls]
+    measured = {fact.mailing_id for each in facts for fact in each if fact.kind in MEASURED}
+    ours = _measured_by_us({pk for pk in measured if pk})
+    return [[fact for fact in each if (fact.mailing_id, fact.kind) not in ours] for each in facts]
+
+
+def _measured_by_us(mailing_ids: set[int]) -> set[tuple[int | None, Kind]]:
+    """The opens and clicks that our own links count: the provider's would count the same ones again."""
+    if not mailing_ids:
+        return set()
+    tracked = Mailing.objects.filter(pk__in=mailing_ids, frame__tracking__isnull=False)
+    return {
+        (pk, kind)
+        for pk, rules in tracked.values_list("pk", "frame__tracking")
+        for kind, name in MEASURED.items()
+        if rules and rules.get(name)
+    }
 
 
 def _unpacked(entry: Entry) -> Call | None:
@@ -142,7 +161,7 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         return None
     at = _time(provider, event, raw, call)
     mailing_id, number = _name(event)
-    why_machine = WHY_MACHINE if kind is Kind.OPENED and _is_machine(raw) else ""
+    why_machine = _why_machine(kind, event, raw) if kind in MEASURED else ""
     email = str(event.recipient or "").strip()
     told = failure if kind in FAILED else None
     return Fact(
@@ -271,8 +290,25 @@ def _status(raw: Mapping[str, Any]) -> str:
     return ""
 
 
-def _is_machine(raw: Mapping[str, Any]) -> bool:
-    return raw.get("sg_machine_open") is True or "proxy_open" in str(raw.get("event"))
+_ADDRESSES: Final[tuple[tuple[str | int, ...], ...]] = (
+    ("ip",),
+    ("ip_address",),
+    ("event-data", "ip"),
+    ("open", "ipAddress"),
+    ("click", "ipAddress"),
+    ("data", "click", "ipAddress"),
+    ("Geo", "IP"),
+)
+
+
+def _why_machine(kind: Kind, event: Any, raw: Mapping[str, Any]) -> str:
+    """The provider's own verdict, else ours where it says who asked."""
+    if raw.get("sg_machine_open") is True or "proxy_open" in str(raw.get("event")):
+        return WHY_MACHINE
+    if not event.user_agent:
+        return ""
+    ip = next((found for path in _ADDRESSES if (found := _at(raw, *path))), "")
+    return why_machine(kind, agent=str(event.user_agent), ip=str(ip), seconds=None)
 
 
 def _name(event: Any) -> tuple[int | None, int | None]:

@@ -181,6 +181,28 @@ def test_postmark_tells_of_bounces_apart_from_its_list(client, workspace, spring
     assert not Event.objects.exists()
 
 
+def test_a_providers_opens_count_where_volley_counts_none_itself(client, workspace, spring, anna):
+    account, key = an_esp(workspace, "sendgrid")
+    Mailing.objects.filter(pk=spring.pk).update(frame={"tracking": {"opens": True, "clicks": False}})
+    told(
+        client, account, key, *(event(what, a_message("sendgrid", spring)) for what in ("opened", "clicked"))
+    )
+    applied()
+    assert [each.kind for each in Event.objects.all()] == ["clicked"]
+
+
+def test_a_machines_opens_are_nobodys(client, workspace, spring, anna):
+    account, key = an_esp(workspace, "sendgrid")
+    message = a_message("sendgrid", spring)
+    apple = event("opened", message, NOW, ip="17.58.0.1")
+    told(client, account, key, event("opened", message, is_machine=True), apple)
+    applied()
+    assert [each.is_machine for each in Event.objects.all()] == [True, True]
+    assert all(each.why_machine for each in Event.objects.all())
+    assert Mailing.objects.get(pk=spring.pk).opened_count == 0
+    assert Delivery.objects.get().opened_at is None
+
+
 # --- Who calls -------------------------------------------------------------------------------------------------
 
 
