@@ -14,8 +14,10 @@ from delivery.feedback import drain, stream
 from delivery.hooks import calls, refusals, setup, sns, strays
 from delivery.hooks.entries import STREAM
 from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray
+from delivery.pipeline.settle import Result, settle
 from delivery.secrets import seal
 from delivery.transports import names
+from delivery.transports.base import Fate, Outcome
 from tests.builders import a_contact, a_list, an_account
 from tests.fake_esp import webhooks
 from tests.fake_esp.hooks import amazon_ses
@@ -430,6 +432,19 @@ def test_it_may_come_before_the_message_is_settled(client, workspace, spring, an
     row = Delivery.objects.get()
     assert (row.state, row.feedback) == ("pending", "bounced")
     assert Mailing.objects.get(pk=spring.pk).bounced_count == 1
+
+
+def test_who_is_in_doubt_after_an_event_came_is_not(client, workspace, spring, anna):
+    """The call's answer got lost, and the webhook was faster than the time it takes to notice."""
+    account, key = an_esp(workspace, "sendgrid")
+    Delivery.objects.update(state="pending")
+    Mailing.objects.filter(pk=spring.pk).update(accepted_count=0)
+    told(client, account, key, event("delivered", a_message("sendgrid", spring)))
+    applied()
+    settle(spring, [Result(5, Outcome(Fate.IN_DOUBT, "in doubt"))])
+    spring.refresh_from_db()
+    assert Delivery.objects.get().state == "accepted"
+    assert (spring.accepted_count, spring.in_doubt_count) == (1, 0)
 
 
 def test_what_names_nothing_of_ours_is_kept_as_a_stray_and_the_oldest_make_room(
