@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 from typing import Final
 
+import requests
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 from django.http import HttpRequest, UnreadablePostError
@@ -79,6 +80,9 @@ def _take_from(account: SendingAccount, request: HttpRequest) -> Answer:
         _keep(account, request)
     except UnreadablePostError:  # it hung up
         return _no(HTTPStatus.BAD_REQUEST)
+    except requests.RequestException as error:
+        log.warning("hook.no_certificate account=%s error=%s", account.pk, error)
+        return _no(HTTPStatus.SERVICE_UNAVAILABLE)
     except Refused as refusal:
         refusals.count(account.pk)
         return _no(refusal.status)

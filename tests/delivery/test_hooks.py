@@ -534,6 +534,21 @@ def test_a_certificate_is_fetched_from_amazon_alone(client, workspace, spring, u
     assert certificate == []
 
 
+def test_a_certificate_that_cannot_be_fetched_just_now_loses_nothing(
+    client, workspace, spring, anna, monkeypatch, certificate
+):
+    account, key = an_esp(workspace, "amazon_ses")
+    [post] = amazon_ses.posts([event("bounced", a_message("amazon_ses", spring))], key, "", NOW)
+
+    def fail(_url):
+        raise sns.requests.ConnectTimeout("late")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sns, "fetch", fail)
+        assert call(client, account, post) == 503
+    assert call(client, account, post) == 200
+
+
 def test_a_topic_that_nobody_has_confirmed_says_nothing(client, workspace, spring, certificate):
     account, key = an_esp(workspace, "amazon_ses")
     other = "arn:aws:sns:eu-west-1:666666666666:evil"
