@@ -107,8 +107,10 @@ def a_run(count: int, call_count: int) -> dict[str, object]:
         "calls": len(made),
         **taken(accounts["mailgun"], mailing, call_count),
     }
+    cpu = time.process_time()
     seconds, first = applied(made, ids)
     figures["events_per_second"] = round(count / seconds)
+    figures["worker_cpu_us_per_event"] = round((time.process_time() - cpu) / count * 1e6)
     shuffled = made[:]
     random.Random(1).shuffle(shuffled)
     again_seconds, again = applied(shuffled, ids)
@@ -176,7 +178,7 @@ def taken(account_and_key, mailing, count) -> dict[str, object]:
     posts = webhooks.posts("mailgun", [event("delivered", message) for _ in range(count)], key)
     path = setup.address_of(account).partition("//")[2]
     path = path[path.index("/") :]
-    times = []
+    times, cpu = [], time.process_time()
     for post in posts:
         began = time.perf_counter()
         answer = calls.take(environ(path, post))
@@ -186,6 +188,7 @@ def taken(account_and_key, mailing, count) -> dict[str, object]:
     times.sort()
     return {
         "calls_taken_per_second": round(count / sum(times)),
+        "call_cpu_ms": round((time.process_time() - cpu) / count * 1000, 2),
         "answer_p99_ms": round(times[int(count * 0.99)] * 1000, 1),
     }
 
