@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 from typing import Final
 
+import requests
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 from django.http import HttpRequest, UnreadablePostError
@@ -19,6 +20,7 @@ from delivery.hooks.setup import SETUPS
 from delivery.models import SendingAccount
 
 MOST_BYTES: Final = 5 * 2**20  # of one call; providers group some hundred events of a kilobyte
+NEEDED: Final = ("provider", "hook_key", "hook", "secrets")  # of the account
 ALLOWED: Final = ("POST", "GET", "HEAD")
 WORDS: Final = {
     HTTPStatus.BAD_REQUEST: "This cannot be read.",
@@ -56,7 +58,8 @@ def take(environ: Environ) -> Answer:
 
 def _answer(provider: str, key: str, request: HttpRequest) -> Answer:
     """Raises: DatabaseError: it could not be kept."""
-    account = SendingAccount.objects.filter(hook_key=key, provider=provider).first()
+    known = SendingAccount.objects.filter(hook_key=key, provider=provider).only(*NEEDED).order_by()
+    account = next(iter(known), None)
     if account is None:
         return _no(HTTPStatus.NOT_FOUND)
     if request.method == "POST":
@@ -77,6 +80,9 @@ def _take_from(account: SendingAccount, request: HttpRequest) -> Answer:
         _keep(account, request)
     except UnreadablePostError:  # it hung up
         return _no(HTTPStatus.BAD_REQUEST)
+    except requests.RequestException as error:
+        log.warning("hook.no_certificate account=%s error=%s", account.pk, error)
+        return _no(HTTPStatus.SERVICE_UNAVAILABLE)
     except Refused as refusal:
         refusals.count(account.pk)
         return _no(refusal.status)

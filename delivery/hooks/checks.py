@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+import requests
 from cryptography.hazmat.primitives import serialization
 from django.http import HttpRequest
 
@@ -51,7 +52,7 @@ def check(account: SendingAccount, request: HttpRequest) -> str:
     """Look at who calls; the body has been read.
 
     Returns: what no two calls have in common, "" where the provider has nothing of the kind.
-    Raises: Refused.
+    Raises: Refused; requests.RequestException: it cannot be looked at just now.
     """
     proof = proof_of(account)
     if account.provider == "amazon_ses":
@@ -68,10 +69,11 @@ def check(account: SendingAccount, request: HttpRequest) -> str:
 
 
 def _own(look: Callable[[], T]) -> T:
-    """What is looked at was written by anybody, and the parsers raise what they like: all of it says no."""
+    """What is looked at was written by anybody, and the parsers raise what they like: all of it says no. But that
+    Amazon's certificate cannot be fetched just now says nothing."""
     try:
         return look()
-    except Refused:
+    except (Refused, requests.RequestException):
         raise
     except Exception as error:
         raise Refused from error

@@ -19,10 +19,14 @@ from delivery.hooks.checks import view_of
 from delivery.hooks.entries import Call, request_of, unpacked
 from delivery.hooks.setup import SETUPS
 from delivery.hooks.verdicts import Failure, verdict
-from delivery.models import SendingAccount
+from delivery.models import Mailing, SendingAccount
+from delivery.tracking.machines import why_machine
 from delivery.transports import names
 
 FAILURES: Final = {EventType.BOUNCED, EventType.REJECTED, EventType.FAILED, EventType.DEFERRED}
+# {what Volley measures itself where a mailing is told so: as the mailing calls it}
+MEASURED: Final = {Kind.OPENED: "opens", Kind.CLICKED: "clicks"}
+FAILED: Final = (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
 KINDS: Final = {
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.COMPLAINED: Kind.COMPLAINED,
@@ -43,12 +47,28 @@ class _Owner(NamedTuple):
 
 
 def read(entries: Sequence[Entry]) -> list[list[Fact]]:
-    """The facts of each entry; none where its account is deleted, or nothing can be read of it. One query."""
+    """The facts of each entry; none where its account is deleted, or nothing can be read of it. Two queries."""
     calls = [_unpacked(entry) for entry in entries]
     accounts = SendingAccount.objects.filter(pk__in={call.account_id for call in calls if call})
     found = accounts.values_list("pk", "workspace_id", "provider")
     owners = {pk: _Owner(workspace_id, provider) for pk, workspace_id, provider in found}
-    return [_facts(call, owners.get(call.account_id)) if call else [] for call in calls]
+    facts = [_facts(call, owners.get(call.account_id)) if call else [] for call in calls]
+    measured = {fact.mailing_id for each in facts for fact in each if fact.kind in MEASURED}
+    ours = _measured_by_us({pk for pk in measured if pk})
+    return [[fact for fact in each if (fact.mailing_id, fact.kind) not in ours] for each in facts]
+
+
+def _measured_by_us(mailing_ids: set[int]) -> set[tuple[int | None, Kind]]:
+    """The opens and clicks that our own links count: the provider's would count the same ones again."""
+    if not mailing_ids:
+        return set()
+    tracked = Mailing.objects.filter(pk__in=mailing_ids, frame__tracking__isnull=False)
+    return {
+        (pk, kind)
+        for pk, rules in tracked.values_list("pk", "frame__tracking")
+        for kind, name in MEASURED.items()
+        if rules and rules.get(name)
+    }
 
 
 def _unpacked(entry: Entry) -> Call | None:
@@ -136,16 +156,14 @@ def _log_unread(provider: str, call: Call, error: Exception) -> None:
 def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
     """None where an event says nothing that is kept: queued, sent, tried again, of a kind that is not known."""
     provider, raw = owner.provider, event.esp_event if isinstance(event.esp_event, Mapping) else {}
-    said = _said(event, raw)
-    status = _status(raw) or reply_of(said)
-    kind = _kind(provider, event, raw, Failure(str(event.event_type), raw, said, status))
+    kind, failure = _kind(provider, event, raw)
     if kind is None:
         return None
     at = _time(provider, event, raw, call)
     mailing_id, number = _name(event)
-    is_failure = kind in (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
-    why_machine = WHY_MACHINE if kind is Kind.OPENED and _is_machine(raw) else ""
+    why_machine = _why_machine(kind, event, raw) if kind in MEASURED else ""
     email = str(event.recipient or "").strip()
+    told = failure if kind in FAILED else None
     return Fact(
         workspace_id=owner.workspace_id,
         kind=kind,
@@ -157,23 +175,30 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         is_machine=bool(why_machine),
         why_machine=why_machine,
         url=str(event.click_url or "") if kind is Kind.CLICKED else "",
-        code=(status_of(status) or status_of(said) or status) if is_failure else "",
-        said=said[:SHOWN] if is_failure else "",
+        code=_code(told) if told else "",
+        said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,
     )
 
 
-def _kind(provider: str, event: Any, raw: Mapping[str, Any], failure: Failure) -> Kind | None:
+def _kind(provider: str, event: Any, raw: Mapping[str, Any]) -> tuple[Kind | None, Failure | None]:
+    """What it is, and what the server said where the message was not delivered."""
     known = _MISSED.get((provider, _word(raw)), event.event_type)
     if provider in _WISHES and known == EventType.UNSUBSCRIBED:
-        return Kind.UNSUBSCRIBED if _WISHES[provider](raw) else None
+        return (Kind.UNSUBSCRIBED if _WISHES[provider](raw) else None), None
     if provider == "amazon_ses" and known == EventType.COMPLAINED and event.description == "not-spam":
-        return None  # the reader has taken it out of the spam folder
+        return None, None  # the reader has taken it out of the spam folder
     if known == EventType.DEFERRED and provider not in ("mailtrap", "unisender_go"):
-        return None  # those two alone say so of what they have given up, too
-    if known in FAILURES:
-        return verdict(provider, failure._replace(type=str(known)))
-    return KINDS.get(known)
+        return None, None  # those two alone say so of what they have given up, too
+    if known not in FAILURES:
+        return KINDS.get(known), None
+    said = _said(event, raw)
+    failure = Failure(str(known), raw, said, _status(raw) or reply_of(said))
+    return verdict(provider, failure), failure
+
+
+def _code(failure: Failure) -> str:
+    return status_of(failure.status) or status_of(failure.said) or failure.status
 
 
 # What anymail does not know of.
@@ -265,8 +290,25 @@ def _status(raw: Mapping[str, Any]) -> str:
     return ""
 
 
-def _is_machine(raw: Mapping[str, Any]) -> bool:
-    return raw.get("sg_machine_open") is True or "proxy_open" in str(raw.get("event"))
+_ADDRESSES: Final[tuple[tuple[str | int, ...], ...]] = (
+    ("ip",),
+    ("ip_address",),
+    ("event-data", "ip"),
+    ("open", "ipAddress"),
+    ("click", "ipAddress"),
+    ("data", "click", "ipAddress"),
+    ("Geo", "IP"),
+)
+
+
+def _why_machine(kind: Kind, event: Any, raw: Mapping[str, Any]) -> str:
+    """The provider's own verdict, else ours where it says who asked."""
+    if raw.get("sg_machine_open") is True or "proxy_open" in str(raw.get("event")):
+        return WHY_MACHINE
+    if not event.user_agent:
+        return ""
+    ip = next((found for path in _ADDRESSES if (found := _at(raw, *path))), "")
+    return why_machine(kind, agent=str(event.user_agent), ip=str(ip), seconds=None)
 
 
 def _name(event: Any) -> tuple[int | None, int | None]:

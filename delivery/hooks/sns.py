@@ -132,6 +132,7 @@ def fetch(url: str) -> bytes:
     """The certificate in PEM, within seconds. Raises: requests.RequestException, NotAmazons."""
     until = time.monotonic() + FETCH_SECONDS
     with requests.get(url, timeout=FETCH_SECONDS, allow_redirects=False, stream=True) as answer:
+        answer.raise_for_status()
         if answer.status_code != requests.codes.ok:
             raise NotAmazons
         body = b""

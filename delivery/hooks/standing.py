@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.utils import timezone
 
 from delivery.hooks.setup import (
@@ -22,6 +24,7 @@ from delivery.hooks.strays import MOST
 from delivery.models import EventKind, Feedback, Mailing, SendingAccount, Stray
 
 STRAYS_SHOWN: Final = 20
+OWN_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 WORDS: Final = dict(EventKind.choices) | {Feedback.DELIVERED.value: Feedback.DELIVERED.label}
 PATIENCE: Final = timedelta(hours=1)  # of what was sent something has come back by then
 
@@ -36,6 +39,7 @@ class Webhook:
     user: str
     password: str
     is_known: bool
+    is_reachable: bool
     topic: str
     asking: str
     waits_since: datetime | None
@@ -63,6 +67,7 @@ def webhook(account: SendingAccount) -> Webhook | None:
         user=USER if setup.proof == "password" else "",
         password=password,
         is_known=bool(proof),
+        is_reachable=(urlsplit(settings.PUBLIC_URL).hostname or "") not in OWN_HOSTS,
         topic=known.get(TOPIC, ""),
         asking=asking,
         waits_since=_waits_since(account),

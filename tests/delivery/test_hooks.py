@@ -14,8 +14,10 @@ from delivery.feedback import drain, stream
 from delivery.hooks import calls, refusals, setup, sns, strays
 from delivery.hooks.entries import STREAM
 from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray
+from delivery.pipeline.settle import Result, settle
 from delivery.secrets import seal
 from delivery.transports import names
+from delivery.transports.base import Fate, Outcome
 from tests.builders import a_contact, a_list, an_account
 from tests.fake_esp import webhooks
 from tests.fake_esp.hooks import amazon_ses
@@ -179,6 +181,28 @@ def test_postmark_tells_of_bounces_apart_from_its_list(client, workspace, spring
         assert call(client, account, post._replace(body=json.dumps(body).encode())) == 200
     applied()
     assert not Event.objects.exists()
+
+
+def test_a_providers_opens_count_where_volley_counts_none_itself(client, workspace, spring, anna):
+    account, key = an_esp(workspace, "sendgrid")
+    Mailing.objects.filter(pk=spring.pk).update(frame={"tracking": {"opens": True, "clicks": False}})
+    told(
+        client, account, key, *(event(what, a_message("sendgrid", spring)) for what in ("opened", "clicked"))
+    )
+    applied()
+    assert [each.kind for each in Event.objects.all()] == ["clicked"]
+
+
+def test_a_machines_opens_are_nobodys(client, workspace, spring, anna):
+    account, key = an_esp(workspace, "sendgrid")
+    message = a_message("sendgrid", spring)
+    apple = event("opened", message, NOW, ip="17.58.0.1")
+    told(client, account, key, event("opened", message, is_machine=True), apple)
+    applied()
+    assert [each.is_machine for each in Event.objects.all()] == [True, True]
+    assert all(each.why_machine for each in Event.objects.all())
+    assert Mailing.objects.get(pk=spring.pk).opened_count == 0
+    assert Delivery.objects.get().opened_at is None
 
 
 # --- Who calls -------------------------------------------------------------------------------------------------
@@ -410,6 +434,19 @@ def test_it_may_come_before_the_message_is_settled(client, workspace, spring, an
     assert Mailing.objects.get(pk=spring.pk).bounced_count == 1
 
 
+def test_who_is_in_doubt_after_an_event_came_is_not(client, workspace, spring, anna):
+    """The call's answer got lost, and the webhook was faster than the time it takes to notice."""
+    account, key = an_esp(workspace, "sendgrid")
+    Delivery.objects.update(state="pending")
+    Mailing.objects.filter(pk=spring.pk).update(accepted_count=0)
+    told(client, account, key, event("delivered", a_message("sendgrid", spring)))
+    applied()
+    settle(spring, [Result(5, Outcome(Fate.IN_DOUBT, "in doubt"))])
+    spring.refresh_from_db()
+    assert Delivery.objects.get().state == "accepted"
+    assert (spring.accepted_count, spring.in_doubt_count) == (1, 0)
+
+
 def test_what_names_nothing_of_ours_is_kept_as_a_stray_and_the_oldest_make_room(
     client, workspace, monkeypatch
 ):
@@ -495,6 +532,21 @@ def test_a_certificate_is_fetched_from_amazon_alone(client, workspace, spring, u
     )
     assert call(client, account, post) == 403
     assert certificate == []
+
+
+def test_a_certificate_that_cannot_be_fetched_just_now_loses_nothing(
+    client, workspace, spring, anna, monkeypatch, certificate
+):
+    account, key = an_esp(workspace, "amazon_ses")
+    [post] = amazon_ses.posts([event("bounced", a_message("amazon_ses", spring))], key, "", NOW)
+
+    def fail(_url):
+        raise sns.requests.ConnectTimeout("late")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sns, "fetch", fail)
+        assert call(client, account, post) == 503
+    assert call(client, account, post) == 200
 
 
 def test_a_topic_that_nobody_has_confirmed_says_nothing(client, workspace, spring, certificate):
