@@ -15,6 +15,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from delivery import actions as mailing_actions
 from delivery import mailings, providers
+from delivery.hooks.setup import fresh
 from delivery.models import MailingState, SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
@@ -49,6 +50,7 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
         name=values.name,
         settings=values.settings,
         secrets=seal({name: secret for name, secret in values.secrets.items() if secret}),
+        hook=fresh(provider),
         stands_in=values.stands_in,
         position=values.position,
         **values.pace,
@@ -144,20 +146,21 @@ def test(account: SendingAccount, *, by: User) -> str:
     Returns: "" when it was accepted, else what is wrong, in words; kept on the account, on which nothing
     else changes.
     """
-    said = _try(account, by)
+    said = send_test(account, to=by.email, by=by)
     account.tested_at, account.test_said = timezone.now(), said
     SendingAccount.objects.filter(pk=account.pk).update(tested_at=account.tested_at, test_said=said)
     return said
 
 
-def _try(account: SendingAccount, by: User) -> str:
+def send_test(account: SendingAccount, *, to: str, by: User) -> str:
+    """Send a test message, and keep nothing of it. Returns: "" when it was accepted, else what is wrong, in words."""
     sender = account.settings.get("test_from") or by.email
     try:
         connection = connect(account)
     except CannotConnect as error:
         return error.outcome.server_said or "The connection could not be made."
     try:
-        return _words(connection.send(Message(sender, by.email, [_test_message(account, sender, by)])))
+        return _words(connection.send(Message(sender, to, [_test_message(account, sender, to, by)])))
     finally:
         connection.close()
 
@@ -176,9 +179,9 @@ def _words(outcome: Outcome) -> str:
     return f"The account was refused: {said}"
 
 
-def _test_message(account: SendingAccount, sender: str, by: User) -> bytes:
+def _test_message(account: SendingAccount, sender: str, to: str, by: User) -> bytes:
     message = EmailMessage(policy=SMTP)
-    message["From"], message["To"] = sender, by.email
+    message["From"], message["To"] = sender, to
     message["Subject"] = f"It works: {account}"
     message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="volley.invalid")
     words = f"Volley sent this through “{account}” of {account.workspace}: {by} tested the account."

@@ -43,8 +43,11 @@ class Link:
 def find(token: str) -> Link | None:
     """The link that a token stands for; None where it was not signed by us, or its mailing is gone."""
     named = read_token(token)
-    if named is None:
-        return None
+    return of(named) if named else None
+
+
+def of(named: tuple[int, int]) -> Link | None:
+    """The link in a message: (mailing id, recipient's number); None where its mailing is gone."""
     delivery = Delivery.objects.select_related("mailing__workspace").filter(pk=named).first()
     if delivery is None:
         return None
@@ -116,7 +119,7 @@ def _came_by_list(link: Link) -> bool:
     return held.exists() if link.mailing.confirms_id else held.filter(status__in=known).exists()
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def leave_lists(link: Link, *, ip: str | None) -> None:
     """Take the person off the mailing's lists; nothing happens for a test message, or the second time."""
     if link.mailing.is_test or link.contact is None:
@@ -129,7 +132,7 @@ def leave_lists(link: Link, *, ip: str | None) -> None:
         _note(delivery, taken, everything=False)
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic
 def leave_everything(link: Link, *, ip: str | None) -> None:
     """Take the person off every list and suppress the address."""
     if link.mailing.is_test or link.contact is None:

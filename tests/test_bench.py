@@ -19,7 +19,9 @@ FEW = [
     ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("esp", "--messages 300 --kb 2 --ms 5"),
+    ("hooks", "--events 400 --calls 20"),
     ("million", "--few 100 --messages 300 --kb 2"),
+    ("tracking", "--hits 300 --connections 4"),
     ("contacts", "--contacts 300"),  # all its parts, a line each
 ]
 

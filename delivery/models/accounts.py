@@ -46,6 +46,8 @@ class SendingAccount(models.Model):
     tested_at = models.DateTimeField(null=True, blank=True)
     test_said = models.TextField(blank=True)  # "" after a good test
     hook_key = models.CharField(max_length=22, default=new_hook_key, unique=True)  # in its webhook's address
+    # delivery.secrets: what its webhook's calls are known by; see delivery.hooks.setup.
+    hook = models.BinaryField(default=bytes)
     event_at = models.DateTimeField(null=True, blank=True)  # when something came back of it last
     bounce_at = models.DateTimeField(null=True, blank=True)
     refused_hook_count = models.PositiveIntegerField(default=0)  # calls whose signature or secret was wrong

@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
 from typing import cast
 
 import redis
@@ -17,7 +18,7 @@ from delivery.pipeline.chunk_turns import ChunkTurns
 from delivery.pipeline.lanes import FAILURES_ALLOWED, Lane
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.mold import Recipient
-from delivery.transports.base import Answer, BatchConnection, CannotConnect, Fate, Letter, Outcome
+from delivery.transports.base import Answer, BatchConnection, CannotConnect, Fate, Letter, Outcome, Skeleton
 
 # Letters refused one by one, and none taken, after which the rest of a refused call is not asked about any more.
 REFUSED_ALONE = 10
@@ -90,17 +91,22 @@ class ChunkLane(Lane):
         for recipient, _ in unfit:
             self._turns.not_sent(recipient)
         self._report(unfit, waiting)
-        return letters
+        # Those who get the same skeleton stand together, in an order that a repeated call has again.
+        return sorted(letters, key=lambda letter: self._mold.of(waiting[letter.number]) is not self._mold)
 
     def _make(self, lease: Lease, letters: Sequence[Letter], waiting: dict[int, Recipient]) -> None:
         """The call, in as many parts as its size asks for, or one bad letter for whose sake it is refused."""
         connection = cast(BatchConnection, self._connected())
-        parts = deque(connection.cut(self._mold.skeleton, letters))
+        parts = deque(
+            part
+            for skeleton, group in groupby(letters, lambda letter: self._skeleton(letter, waiting))
+            for part in connection.cut(skeleton, list(group))
+        )
         refused, is_any_taken = 0, False
         while parts and not (self._load.is_lost or self._load.stop.is_set()):
             part = parts.popleft()
             connection = cast(BatchConnection, self._connected())  # another one, where it broke
-            answer = self._call(connection, lease, part)
+            answer = self._call(connection, lease, part, self._skeleton(part[0], waiting))
             if answer.is_refused and (is_any_taken or refused < REFUSED_ALONE):
                 middle = len(part) // 2
                 parts.extendleft((part[middle:], part[:middle]))
@@ -111,10 +117,16 @@ class ChunkLane(Lane):
             if not self._record(part, answer, waiting):
                 return
 
-    def _call(self, connection: BatchConnection, lease: Lease, part: Sequence[Letter]) -> Answer:
+    def _skeleton(self, letter: Letter, waiting: dict[int, Recipient]) -> Skeleton:
+        """Whoever has not agreed to be watched gets another one."""
+        return self._mold.of(waiting[letter.number]).skeleton
+
+    def _call(
+        self, connection: BatchConnection, lease: Lease, part: Sequence[Letter], skeleton: Skeleton
+    ) -> Answer:
         key = key_of(lease, [letter.number for letter in part])
         try:
-            return connection.send_letters(self._mold.skeleton, part, key=key)
+            return connection.send_letters(skeleton, part, key=key)
         except Exception as error:  # whether it was made is not known
             log.exception("lane.call_failed mailing=%s account=%s", *self._ids)
             connection.close()

@@ -27,11 +27,13 @@ SKIP_REASONS = {
 ACCEPTED, REJECTED = DeliveryState.ACCEPTED.value, DeliveryState.REJECTED.value
 # SETTLE's columns: number, state, code, what the server said, the ESP's id, when it is due again, attempts.
 Row = tuple[int, str, str, str, str, datetime | None, int]
-# Only open rows change, so a chunk settled twice counts once. Of who was erased meanwhile no words are kept.
+# Only open rows change, so a chunk settled twice counts once. Of who was erased meanwhile no words are kept. Nobody is
+# in doubt of whose message something came back before the answer.
 SETTLE = """
 WITH settled AS (
   UPDATE delivery_delivery d
-     SET state = said.state, code = said.code,
+     SET state = CASE WHEN said.state = 'in_doubt' AND d.feedback <> '' THEN 'accepted' ELSE said.state END,
+         code = said.code,
          server_said = CASE d.email WHEN '' THEN '' ELSE said.server_said END,
          provider_id = CASE d.email WHEN '' THEN '' ELSE said.provider_id END,
          due_at = said.due_at, attempt_count = d.attempt_count + said.attempts, settled_at = now(),
@@ -39,7 +41,7 @@ WITH settled AS (
     FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[])
       AS said(number, state, code, server_said, provider_id, due_at, attempts)
    WHERE d.mailing_id = %s AND d.number = said.number AND d.state IN ('pending', 'deferred')
-  RETURNING said.state)
+  RETURNING d.state)
 SELECT state, count(*) FROM settled GROUP BY state
 """
 COUNT = """

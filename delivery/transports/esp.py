@@ -32,6 +32,7 @@ from delivery.transports.base import (
     nothing,
 )
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcomes_of_status
+from delivery.transports.esp_bulk import looked_up
 from delivery.transports.esp_combined import add_data, combine
 from delivery.transports.esp_form import multipart
 from delivery.transports.esp_mail import Writer, read
@@ -180,7 +181,8 @@ class Connection:
             read = partial(_status, backend, response, payload, mail)
             if len(letters) == 1:
                 return Answer(outcomes_of_status(name, read(), [letters[0].to]))
-            return Answer(outcomes_of(name, response, letters, read))
+            outcomes = outcomes_of(name, response, letters, read)
+            return Answer(looked_up(backend, response, outcomes) if name == "mailersend" else outcomes)
         except TROUBLE as error:
             return _for_all(outcome_of_error(name, error), letters)
         finally:

@@ -10,7 +10,10 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
 from accounts.pages import render_part
 from delivery import accounts, days, providers
+from delivery.bounces import trial
 from delivery.forms import AccountForm
+from delivery.hooks import standing
+from delivery.hooks.forms import KeyForm
 from delivery.models import SendingAccount
 
 
@@ -53,8 +56,31 @@ def sending_edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
         accounts.update(account, values=form.values(), by=request.user)
         messages.success(request, f"“{form.cleaned_data['name']}” is changed.")
         return redirect("sending")
-    context = {"form": form, "provider": provider, "account": account, "is_used": account.mailings.exists()}
-    return render(request, "delivery/sending_form.html", context, status=422 if form.is_bound else 200)
+    return account_page(request, account, form=form)
+
+
+def account_page(
+    request: WorkspaceRequest,
+    account: SendingAccount,
+    *,
+    form: AccountForm | None = None,
+    key_form: KeyForm | None = None,
+) -> HttpResponse:
+    """Its settings and its webhook's, either of which may be what was typed wrongly."""
+    provider = providers.PROVIDERS[account.provider]
+    is_wrong = any(each is not None and each.is_bound for each in (form, key_form))
+    webhook = standing.webhook(account)
+    if webhook and webhook.setup.key and key_form is None:
+        key_form = KeyForm(provider=account.provider, is_known=webhook.is_known)
+    context = {
+        "form": form or AccountForm(None, provider=provider, account=account),
+        "key_form": key_form,
+        "provider": provider,
+        "account": account,
+        "is_used": account.mailings.exists(),
+        "webhook": webhook,
+    }
+    return render(request, "delivery/sending_form.html", context, status=422 if is_wrong else 200)
 
 
 @require_POST
@@ -77,6 +103,20 @@ def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
     return render_part(
         request, "delivery/sending.html", "delivery/_sending_test.html", context, target=f"test-{pk}"
     )
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_test_bounce(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    account = _account(request, pk)
+    said = trial.send(account, by=request.user)
+    if said:
+        messages.error(request, said)
+    else:
+        messages.success(
+            request, "A test bounce is on its way. Once it is read, it stands here as the last bounce."
+        )
+    return redirect("sending")
 
 
 @require_POST

@@ -3,6 +3,7 @@ and whatever an ESP answers, everybody ends with one fate and nobody gets two co
 
 import email
 import email.policy
+import time
 import uuid
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from delivery.content import Content
 from delivery.pipeline.mold import Frame, Mold, Recipient
 from delivery.providers import PROVIDERS
-from delivery.transports import connect, esp
+from delivery.transports import connect, esp, esp_bulk
 from delivery.transports.base import Fate, Message
 from tests.builders import an_account
 from tests.fake_esp.server import Plan
@@ -199,6 +200,19 @@ def test_many_arrive_as_by_smtp(fake_esp, esp_account, name):
         assert_not_tracked(message)
 
 
+def test_mailersend_says_later_what_it_refuses_and_is_asked(fake_esp, esp_account, monkeypatch):
+    """Its job takes a while; where it takes too long nothing more is known than that it was taken."""
+    monkeypatch.setattr(esp_bulk, "LOOK_AFTER_SECONDS", 0.01)
+    fake_esp.account("mailersend").refused["mia@example.com"] = "invalid"
+    fake_esp.account("mailersend").looks = 2
+    outcomes = send(connect(esp_account("mailersend")), PEOPLE)
+    assert outcomes["mia@example.com"].fate is Fate.REJECTED
+    assert "must be a valid email address" in outcomes["mia@example.com"].server_said
+    fake_esp.account("mailersend").looks = 99
+    outcomes = send(connect(esp_account("mailersend")), PEOPLE)
+    assert {each.fate for each in outcomes.values()} == {Fate.ACCEPTED}
+
+
 def test_mailersend_brings_headers_on_enterprise_plans(fake_esp, esp_account):
     fake_esp.account("mailersend").is_enterprise = True
     send(connect(esp_account("mailersend", own_headers=True)), PEOPLE)
@@ -276,9 +290,9 @@ def test_a_sender_that_is_not_verified_stops_the_account(fake_esp, esp_account, 
     outcomes = send(
         connect(esp_account(name, **({"sender_domain": ""} if name == "mailgun" else {}))), PEOPLE[:2]
     )
-    # Mandrill refuses each recipient as "unsigned"; MailerSend takes a bulk call whatever is in it.
-    otherwise = {"mandrill": Fate.REJECTED, "mailersend": Fate.ACCEPTED}
-    assert {each.fate for each in outcomes.values()} == {otherwise.get(name, Fate.ACCOUNT_STOPPED)}
+    # Mandrill refuses each recipient as "unsigned".
+    stopped = Fate.REJECTED if name == "mandrill" else Fate.ACCOUNT_STOPPED
+    assert {each.fate for each in outcomes.values()} == {stopped}
     assert fake_esp.recipient_count == 0
 
 
@@ -319,6 +333,18 @@ def test_a_dropped_connection_leaves_nobody_sure(fake_esp, esp_account, name, dr
     assert not set(fake_esp.counts.values()) - {1}
 
 
+@pytest.mark.parametrize("name", ESPS)
+def test_a_connection_that_the_esp_closes_when_idle_costs_nothing(fake_esp, esp_account, monkeypatch, name):
+    monkeypatch.setattr(esp, "IDLE_SECONDS", 0.05)
+    fake_esp.idle_seconds = 0.1
+    connection = connect(esp_account(name))
+    for person in PEOPLE[:2]:
+        assert send(connection, [person])[person.email].fate is Fate.ACCEPTED
+        time.sleep(0.12)
+    assert fake_esp.connection_count == 2
+    assert connection.usable
+
+
 # ---- Some of them refused --------------------------------------------------------------------------------------
 
 # How each treats an address that it will not write to: names it in the answer, refuses the whole call, takes it and
@@ -351,5 +377,5 @@ def test_a_bad_address_never_takes_others_with_it_for_good(fake_esp, esp_account
     fates = [each.fate for each in answer.outcomes]
     assert fake_esp.recipient_count == len(PEOPLE) - 1
     assert not answer.is_refused
-    told = name not in ("sparkpost", "mailersend")  # they count it, or say so later
+    told = name != "sparkpost"  # which only counts them
     assert fates == [Fate.ACCEPTED, Fate.REJECTED if told else Fate.ACCEPTED, *[Fate.ACCEPTED] * 3]

@@ -28,6 +28,10 @@ NO_PAGE = {
     "account_confirm_login_code",
     "account_reauthenticate",
     "invitation_accept",
+    "opened",  # a picture
+    "clicked",  # leads on to elsewhere
+    "well_known",
+    "hook",  # a provider's
 }
 BY_MAIN_JOB = {  # tests/e2e/test_main_job.py walks these, as its user meets them
     "account_login": "sign-in",
@@ -61,7 +65,7 @@ from accounts.models import Invitation, Membership, User
 from datetime import timedelta
 from delivery.confirming import asking
 from delivery.links import confirm_token
-from delivery.models import Batch, Delivery, Mailing, SendingAccount
+from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
 first, second, third = Campaign.objects.filter(workspace=workspace, mailing__isnull=False).order_by("pk")
@@ -78,6 +82,20 @@ for campaign, state, reason in (
 Delivery.objects.filter(mailing=first.mailing, number__gt=first.mailing.total_count - 1200).update(state="pending")
 Batch.objects.filter(mailing=first.mailing, first_number__gt=first.mailing.total_count - 1200).update(
     state="ready", due_at=first.mailing.created_at + timedelta(days=365))
+from delivery.hooks.setup import ASKING_TOKEN, ASKING_TOPIC, fresh
+from delivery.models import Stray
+from delivery.secrets import seal
+import uuid
+asking_topic = {ASKING_TOPIC: "arn:aws:sns:eu-central-1:123456789012:what-became-of-our-newsletters", ASKING_TOKEN: "x"}
+telling = {
+    provider: SendingAccount.objects.create(
+        workspace=workspace, name=name, provider=provider, hook=hook, event_at=timezone.now(), refused_hook_count=12,
+        refused_hook_at=timezone.now())
+    for provider, name, hook in (
+        ("amazon_ses", "Amazon in Frankfurt", seal(asking_topic)), ("mailgun", "Mailgun", b""),
+        ("sparkpost", "SparkPost", fresh("sparkpost")))}
+Stray.objects.create(workspace=workspace, account=telling["mailgun"], kind="bounced", at=timezone.now(), key=uuid.uuid4(),
+    email="somebody@example.com", said="550 5.1.1 The email account that you tried to reach does not exist")
 draft = Campaign.objects.get(workspace=workspace, state="draft")
 news = List.objects.get(workspace=workspace, name="Newsletter")
 Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pending").first().pk).update(
@@ -107,8 +125,13 @@ print(json.dumps({
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
+    "mailbox": Mailbox.objects.create(
+        workspace=workspace, name="Bounces", host="127.0.0.1", port=9, security="none", user="bounces@juniper.example",
+        trouble="127.0.0.1:9 refused the connection: nothing listens there.", due_at=timezone.now() + timedelta(days=1),
+        bounce_count=1204, other_count=3, read_at=timezone.now()).pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
     "confirm": confirm_token(asks.pk, 1),
+    **{provider: account.pk for provider, account in telling.items()},
     "import": run.pk,
 }))
 """
@@ -173,7 +196,14 @@ def addresses(ids: dict) -> dict[str, str]:
         "sending_new-smtp": "/sending/new/?provider=smtp",
         "sending_new-esp": "/sending/new/?provider=mailgun",
         "sending_edit": f"/sending/{ids['sending']}/",
+        "mailboxes": "/sending/mailboxes/",
+        "mailbox_new": "/sending/mailboxes/new/",
+        "mailbox_edit": f"/sending/mailboxes/{ids['mailbox']}/",
+        "sending_edit-ses": f"/sending/{ids['amazon_ses']}/",
+        "sending_edit-mailgun": f"/sending/{ids['mailgun']}/",
+        "sending_edit-sparkpost": f"/sending/{ids['sparkpost']}/",
         "people": "/settings/people/",
+        "tracking": "/settings/tracking/",
         "operations": "/operations/",
         "audit": "/settings/audit/",
         "workspace_new": "/workspaces/new/",

@@ -96,13 +96,15 @@ class Request:
 class Account:
     """key: any is right where None. domains: those verified to send from; all where None.
 
-    refused: {address: why not}. is_enterprise: on MailerSend's plan that allows headers. streams: Postmark's.
+    refused: {address: why not}. is_enterprise: on MailerSend's plan that allows headers; looks: at one of its bulk jobs
+    before it is done. streams: Postmark's.
     """
 
     key: str | None = None
     domains: set[str] | None = None
     refused: dict[str, Literal["invalid", "suppressed"]] = field(default_factory=dict)
     is_enterprise: bool = False
+    looks: int = 0
     streams: set[str] = field(default_factory=lambda: {"outbound", "broadcast"})
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,91 @@
+"""A call that came before is refused, where its signature says when it was made and is made for it alone.
+
+Elsewhere (basic auth, a signature of the body alone) nothing tells a replay from the provider's own second try; there
+the same event has the same key, and is applied once: see `delivery.feedback.facts.key_of`.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import redis
+from django.http import HttpRequest
+
+from accounts.queue import redis_client
+
+AHEAD_SECONDS: Final = 300  # a signature may be ahead of our clock
+# For how long a signature is good: as long as the provider tries again, since it may not sign anew. What was seen is
+# remembered for longer, so that the length lets nothing in twice.
+GOOD_SECONDS: Final = {
+    "amazon_ses": 3600 + 300,
+    "mailgun": 9 * 3600,
+    "resend": 300,
+    "sendgrid": 24 * 3600,
+}
+log = logging.getLogger(__name__)
+
+
+def sign_of(provider: str, request: HttpRequest) -> tuple[str, float] | None:
+    """(what no two calls have in common, when it was signed, in Unix time) of a call whose signature is right.
+
+    None where the provider has nothing of the kind. Raises: LookupError, TypeError, ValueError: not as documented.
+    """
+    read = _SIGNS.get(provider)
+    return read(request) if read else None
+
+
+def is_old(provider: str, signed_at: float) -> bool:
+    """Or from the future."""
+    age = time.time() - signed_at
+    return not -AHEAD_SECONDS <= age <= GOOD_SECONDS[provider]  # also NaN
+
+
+def is_first(provider: str, account_id: int, sign: str) -> bool:
+    """Whether it comes for the first time, and remember it. Redis being away, the events' keys are what guards."""
+    seconds = GOOD_SECONDS[provider] + 2 * AHEAD_SECONDS
+    try:
+        return bool(redis_client().set(_key(account_id, sign), b"", nx=True, ex=seconds))
+    except redis.RedisError as error:
+        log.warning("hook.replays_unknown error=%s", error)
+        return True
+
+
+def forget(account_id: int, sign: str) -> None:
+    """It could not be kept: let it come again."""
+    try:
+        redis_client().delete(_key(account_id, sign))
+    except redis.RedisError as error:
+        log.warning("hook.replays_unknown error=%s", error)
+
+
+def _key(account_id: int, sign: str) -> str:
+    return f"volley:hook:seen:{account_id}:{hashlib.sha256(sign.encode()).hexdigest()[:32]}"
+
+
+def _mailgun(request: HttpRequest) -> tuple[str, float]:
+    if request.content_type == "application/json":
+        signature = json.loads(request.body)["signature"]
+        return signature["token"], float(signature["timestamp"])
+    return request.POST["token"], float(request.POST["timestamp"])
+
+
+def _resend(request: HttpRequest) -> tuple[str, float]:
+    return request.headers["svix-id"] + request.headers["svix-timestamp"], float(
+        request.headers["svix-timestamp"]
+    )
+
+
+def _sendgrid(request: HttpRequest) -> tuple[str, float]:
+    """Of what is signed: an ECDSA signature itself can be written in two ways."""
+    at = request.headers["X-Twilio-Email-Event-Webhook-Timestamp"]
+    return at + hashlib.sha256(request.body).hexdigest(), float(at)
+
+
+_SIGNS: Final[dict[str, Callable[[HttpRequest], tuple[str, float]]]] = {
+    "mailgun": _mailgun,
+    "resend": _resend,
+    "sendgrid": _sendgrid,
+}
