@@ -340,7 +340,7 @@ def test_a_pace_towards_a_domain_takes_nobody_out_of_a_repeated_call(
     people(COUNT)
     mailing = send_to_news()
     die_in_the_call(mailing, monkeypatch)
-    work_all(mailing)
+    list(until_finished(mailing))
     assert (mailing.accepted_count, len(fake.calls)) == (COUNT, 1)
     assert_nobody_got_it_twice(fake, mailing)
 
