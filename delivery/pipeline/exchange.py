@@ -79,7 +79,7 @@ class Load:
 
     def next(self, *, wait: bool) -> Recipient | None:
         """Who is next; None when nobody is, or the lanes are to stop. wait: also for one who comes later."""
-        while not self.is_stopped and time.monotonic() < min(self.fence, self.settled_at + STALE_SECONDS):
+        while self._may_begin:
             try:
                 recipient = self._waiting.popleft()
             except IndexError:
@@ -93,6 +93,10 @@ class Load:
             if self.turns.may_try(recipient):
                 return recipient
         return None
+
+    @property
+    def _may_begin(self) -> bool:
+        return not self.is_stopped and time.monotonic() < min(self.fence, self.settled_at + STALE_SECONDS)
 
     def _wait_for_more(self) -> None:
         self._more.clear()
@@ -129,6 +133,9 @@ class Load:
                     break
                 chunk.recipients.append(recipient)
                 known.add(address)
+            if len(chunk.recipients) < most and not self._may_begin:  # cut short: it is a full one later
+                self.put_back(*chunk.recipients)
+                return None
             return chunk
 
     def put_back(self, *recipients: Recipient) -> None:
