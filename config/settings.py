@@ -216,6 +216,9 @@ _alone = not env.text("DATABASE_URL") and all(
 INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
 INBOX_PORT = env.number("INBOX_PORT", 1025)
+# Name servers that domains are checked by, with commas between them, such as 192.0.2.53 or 192.0.2.53:5353; empty:
+# the machine's own. Blocklists answer a resolver of one's own, and no public one.
+DNS_RESOLVERS = [each for each in env.text("DNS_RESOLVERS").replace(" ", "").split(",") if each]
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
 EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)

@@ -15,6 +15,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from delivery import actions as mailing_actions
 from delivery import mailings, providers
+from delivery.domains.signing import signer_for
 from delivery.models import MailingState, SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
@@ -153,11 +154,14 @@ def test(account: SendingAccount, *, by: User) -> str:
 def _try(account: SendingAccount, by: User) -> str:
     sender = account.settings.get("test_from") or by.email
     try:
+        message = _test_message(account, sender, by)
         connection = connect(account)
+    except SecretsLost as error:
+        return error.message
     except CannotConnect as error:
         return error.outcome.server_said or "The connection could not be made."
     try:
-        return _words(connection.send(Message(sender, by.email, [_test_message(account, sender, by)])))
+        return _words(connection.send(Message(sender, by.email, message)))
     finally:
         connection.close()
 
@@ -174,7 +178,8 @@ def _words(outcome: Outcome) -> str:
     return f"The account was refused: {said}"
 
 
-def _test_message(account: SendingAccount, sender: str, by: User) -> bytes:
+def _test_message(account: SendingAccount, sender: str, by: User) -> list[bytes]:
+    """Signed as a campaign would be."""
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = sender, by.email
     message["Subject"] = f"It works: {account}"
@@ -182,7 +187,9 @@ def _test_message(account: SendingAccount, sender: str, by: User) -> bytes:
     words = f"Volley sent this through “{account}” of {account.workspace}: {by} tested the account."
     message.set_content(words + "\n")
     message.add_alternative(f"<p>{_escaped(words)}</p>\n", subtype="html")
-    return message.as_bytes()
+    data = message.as_bytes()
+    signer = signer_for(account, sender)
+    return [signer.sign([data]), data] if signer else [data]
 
 
 def _escaped(words: str) -> str:

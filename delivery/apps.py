@@ -11,6 +11,7 @@ class DeliveryConfig(AppConfig):
         from delivery import people, registry
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
+        from delivery.domains import actions as domains
         from delivery.feedback import drain
         from delivery.queries import is_sending
         from delivery.segments import conditions
@@ -23,7 +24,7 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
-        registry.on_tick += [asking.ask_waiting, drain.ask_workers]
+        registry.on_tick += [asking.ask_waiting, drain.ask_workers, domains.ask_daily]
         registry.on_copy += [
             imports.hold_unasked,
             asking.hold_unasked,

@@ -7,6 +7,7 @@ from django.db import transaction
 from accounts.queue import process_name
 from delivery import monitor
 from delivery.confirming import asking
+from delivery.domains import actions as domains
 from delivery.feedback import drain as feedback
 from delivery.models import Mailing
 from delivery.pipeline import dispatch
@@ -55,3 +56,10 @@ def read_breakdown(*, mailing_id: int) -> int:
     for mailing in found:
         monitor.read(mailing)
     return len(found)
+
+
+def check_domain(*, domain_id: int) -> str:
+    """Look up a sending domain's records. Safe to run twice."""
+    state = domains.run_check(domain_id)
+    log.info("domain.checked domain=%s state=%s", domain_id, state or "gone")
+    return state

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe
+from delivery.views import confirm, confirmations, domains, inbox, operations, sending, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -11,6 +11,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),
+    path("sending/domains/", domains.domains, name="domains"),
+    path("sending/domains/new/", domains.domain_new, name="domain_new"),
+    path("sending/domains/<int:pk>/", domains.domain, name="domain"),
+    path("sending/domains/<int:pk>/check/", domains.domain_check, name="domain_check"),
+    path("sending/domains/<int:pk>/rotate/", domains.domain_rotate, name="domain_rotate"),
+    path("sending/domains/<int:pk>/delete/", domains.domain_delete, name="domain_delete"),
+    path("sending/rules/", domains.sender_rules, name="sender_rules"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -2,6 +2,7 @@
 
 from delivery.models.accounts import SendingAccount
 from delivery.models.confirmations import Confirmation
+from delivery.models.domains import DkimKey, SendingDomain
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Delivery, DeliveryState, Feedback
@@ -16,6 +17,7 @@ __all__ = [
     "Confirmation",
     "Delivery",
     "DeliveryState",
+    "DkimKey",
     "Event",
     "EventKind",
     "Feedback",
@@ -24,5 +26,6 @@ __all__ = [
     "Mailing",
     "MailingState",
     "SendingAccount",
+    "SendingDomain",
     "Stray",
 ]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import redis
 
+from delivery.domains.signing import Signer
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import connections
 from delivery.pipeline.journal import Journal
@@ -139,10 +140,10 @@ class Load:
 class Lane(threading.Thread):
     """One connection's work, until nobody waits any more or the load says stop."""
 
-    def __init__(self, load: Load, mold: Mold) -> None:
+    def __init__(self, load: Load, mold: Mold, signer: Signer | None = None) -> None:
         super().__init__(name="lane", daemon=True)
         self._load, self._mold, self._turns = load, mold, load.turns
-        self._account = load.turns.account
+        self._account, self._signer = load.turns.account, signer
         self._ids = (mold.frame.mailing_id, self._account.pk)  # for the log
         self._connection: Connection | None = None
         # Whether the connection took a message before, so that its end says nothing of the next one.
@@ -215,6 +216,8 @@ class Lane(threading.Thread):
         """The finished message; None: it cannot be made, which concerns this recipient alone and is reported."""
         try:
             pieces = self._mold.pieces(recipient)
+            if self._signer:
+                pieces = [self._signer.sign(pieces), *pieces]
             to = address(recipient.email)
         except TemplateProblem as error:
             outcome = Outcome(Fate.REJECTED, "template", error.message)

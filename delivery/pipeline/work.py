@@ -75,7 +75,9 @@ def work_slice(mailing_id: int) -> Report | None:
 class _Slice:
     """The leases that a worker holds on one mailing, and the lanes that send them."""
 
-    _mold: Mold  # made when the first lease is held, so that it is given back where that fails
+    # Made when the first lease is held, so that it is given back where that fails.
+    _mold: Mold
+    _signer: Signer | None
 
     def __init__(self, mailing: Mailing, began: float) -> None:
         self.mailing = mailing
@@ -96,7 +98,12 @@ class _Slice:
         self._hold(first)
         self._mold = mold_of(self.mailing)
         try:
+            self._signer = signer_for(self.mailing.account, self.mailing.content["from_email"])
             turns = Turns(self.mailing)
+        except SecretsLost as error:  # nothing leaves unsigned that was to be signed
+            mailings.note_trouble(self.mailing, error.message)
+            self._pause(TROUBLE_WAIT)
+            return
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
             self._pause(REDIS_AWAY_WAIT)
@@ -133,7 +140,7 @@ class _Slice:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
         wanted = min(self.mailing.account.lanes, len(self._lanes) + shared.waiting_count)
         while len(self._lanes) < wanted and not shared.stop.is_set():
-            lane = Lane(shared, self._mold)
+            lane = Lane(shared, self._mold, self._signer)
             lane.start()
             self._lanes.append(lane)
         return any(lane.is_alive() for lane in self._lanes)
