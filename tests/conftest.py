@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import Role
 from accounts.queue import redis_client
 from delivery.pipeline import connections
+from tests.dns_server import DnsServer
 from tests.people import a_person, a_workspace
 from tests.smtp_server import ScriptedServer
 
@@ -80,4 +81,13 @@ def server():
     made = ScriptedServer()
     yield made
     connections.close_all()
+    made.close()
+
+
+@pytest.fixture
+def name_server(settings):
+    """The name server that domains are checked by; it knows nothing until a test says so."""
+    made = DnsServer()
+    settings.DNS_RESOLVERS = [made.address]
+    yield made
     made.close()

@@ -145,7 +145,9 @@ def _take_up(domain: SendingDomain, records: list[Finding]) -> bool:
     for key in waiting.select_related("domain"):
         if key.host in in_place:
             now = timezone.now()
-            DkimKey.objects.filter(domain=domain, signs_from__isnull=False, retired_at=None).update(retired_at=now)
+            DkimKey.objects.filter(domain=domain, signs_from__isnull=False, retired_at=None).update(
+                retired_at=now
+            )
             DkimKey.objects.filter(pk=key.pk).update(signs_from=now)
             record(None, "domain.key_taken_up", domain)
             log.info("domain.key_taken_up domain=%s selector=%s", domain.name, key.selector)

@@ -48,7 +48,13 @@ BLOCKLISTS = (
             "127.0.0.11": "PBL: an address that is not meant to send mail itself",
         },
     ),
-    Blocklist("bl.spamcop.net", "SpamCop", of_domains=False, way_out="https://www.spamcop.net/bl.shtml", codes=_LISTED),
+    Blocklist(
+        "bl.spamcop.net",
+        "SpamCop",
+        of_domains=False,
+        way_out="https://www.spamcop.net/bl.shtml",
+        codes=_LISTED,
+    ),
     Blocklist("psbl.surriel.com", "PSBL", of_domains=False, way_out="https://psbl.org", codes=_LISTED),
     Blocklist(
         "b.barracudacentral.org",
@@ -101,7 +107,7 @@ def check(domain: str, addresses: Iterable[str], dns: Dns) -> list[Finding]:
     asked = [(each, domain) for each in BLOCKLISTS if each.of_domains]
     asked += [(each, address) for address in addresses for each in BLOCKLISTS if not each.of_domains]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda pair: _check(*pair, dns), asked))
+        return list(pool.map(lambda pair: _check(pair[0], pair[1], dns), asked))
 
 
 def name_asked(what: str, zone: str) -> str:
@@ -122,12 +128,19 @@ def _check(blocklist: Blocklist, what: str, dns: Dns) -> Finding:
         finding.mark("unknown", f"{blocklist.label} could not be asked: {answer.failed}.")
     for code in answer.records:
         if code in blocklist.refused or code.startswith("127.255.255."):
-            why = REFUSALS.get(code, "it answers no public or shared name server; set DNS_RESOLVERS to one of your own")
+            why = REFUSALS.get(
+                code, "it answers no public or shared name server; set DNS_RESOLVERS to one of your own"
+            )
             finding.mark("unknown", f"{blocklist.label} cannot be asked from here: {why}.")
         elif not code.startswith("127."):
-            finding.mark("unknown", f"{blocklist.label} answered {code}, which no blocklist says; a name server made it up.")
+            finding.mark(
+                "unknown",
+                f"{blocklist.label} answered {code}, which no blocklist says; a name server made it up.",
+            )
         else:
-            finding.mark("wrong", f"Listed: {_meaning(blocklist, code)}. Ask to be taken off at {blocklist.way_out}.")
+            finding.mark(
+                "wrong", f"Listed: {_meaning(blocklist, code)}. Ask to be taken off at {blocklist.way_out}."
+            )
     if not finding.said:
         finding.mark("good", "Not listed.")
     return finding

@@ -18,6 +18,10 @@ from delivery.domains.provider_records import asked_by
 from delivery.models import DkimKey, SendingAccount, SendingDomain
 
 RETIRED_STAYS = timedelta(days=7)  # mail may wait so long on its way, and is verified when it arrives
+NO_SPF_NEEDED = (
+    "There is no SPF record, and none is asked for: receivers look at the return path, which is your provider’s. "
+    "Should your SMTP server stand in your own network, say below what allows it."
+)
 
 
 @dataclass
@@ -96,10 +100,7 @@ def _spf(host: str, ways: Ways, dns: Dns) -> Finding:
     finding = spf.check(host, terms, dns)
     if not terms and not finding.found and finding.state == "wrong":
         finding.state, finding.wanted = "good", ""
-        finding.said = [
-            "There is no SPF record, and none is asked for: receivers look at the return path, which is your "
-            "provider's. Should your SMTP server stand in your own network, say below what allows it."
-        ]
+        finding.said = [NO_SPF_NEEDED]
     return finding
 
 
@@ -124,7 +125,9 @@ def _retired(key: DkimKey, dns: Dns) -> list[Finding]:
     finding = Finding("dkim", "DKIM, old key", key.host, found=answer.records)
     until = key.retired_at + RETIRED_STAYS
     if timezone.now() < until:
-        finding.mark("good", f"It signs no more. Keep its record until {until:%-d %b %Y}, for mail on its way.")
+        finding.mark(
+            "good", f"It signs no more. Keep its record until {until:%-d %b %Y}, for mail on its way."
+        )
     else:
         finding.mark("warning", "It signs no more. Delete its record.")
     return [finding]
@@ -141,9 +144,13 @@ def _mx(host: str, dns: Dns) -> Finding:
     elif answer.records:
         finding.mark("good", "Answers and reports reach somebody.")
     elif dns.addresses(host):
-        finding.mark("warning", "There is no MX record; mail goes to the web server's address, if it takes any.")
+        finding.mark(
+            "warning", "There is no MX record; mail goes to the web server's address, if it takes any."
+        )
     else:
-        finding.mark("wrong", "There is no MX record: whoever answers gets an error. Set your mail provider's.")
+        finding.mark(
+            "wrong", "There is no MX record: whoever answers gets an error. Set your mail provider's."
+        )
     return finding
 
 
@@ -151,7 +158,9 @@ def _return_path(host: str, ways: Ways, dns: Dns) -> list[Finding]:
     mx = _mx(host, dns)
     mx.subject, mx.label = "return_path", "Return path, MX"
     if mx.state == "wrong":
-        mx.said = [f"Bounces to {host} reach nobody. Set an MX record that names the server which takes them."]
+        mx.said = [
+            f"Bounces to {host} reach nobody. Set an MX record that names the server which takes them."
+        ]
     terms = spf.check(host, ways.terms[host], dns, label="Return path, SPF")
     terms.subject = "return_path"
     return [mx, terms]
@@ -196,7 +205,9 @@ def _host(host: str, addresses: list[str], dns: Dns) -> Finding:
         elif not answer.records:
             finding.mark("wrong", f"{address} has no name (PTR). Whoever gave you the address can set it.")
         elif not any(address in dns.addresses(name) for name in answer.records):
-            finding.mark("wrong", f"{address} is called {answer.records[0]}, and that name does not lead back to it.")
+            finding.mark(
+                "wrong", f"{address} is called {answer.records[0]}, and that name does not lead back to it."
+            )
     if not finding.said:
         finding.mark("good", "Each address has a name that leads back to it.")
     return finding

@@ -67,7 +67,9 @@ def _judge_bits(finding: Finding, tags: dict[str, str]) -> None:
     if bits is None:
         finding.mark("wrong", "The key cannot be read; it may be cut off. Copy it again.")
     elif bits < FEWEST_BITS:
-        finding.mark("wrong", f"The key has {bits} bits; receivers take {FEWEST_BITS} or more (RFC 8301 §3.2).")
+        finding.mark(
+            "wrong", f"The key has {bits} bits; receivers take {FEWEST_BITS} or more (RFC 8301 §3.2)."
+        )
 
 
 def _bits(key: str) -> int | None:
@@ -108,7 +110,10 @@ def _compare(record: str, wanted: str) -> tuple[str, str]:
         return "good", "The key is in place."
     plain = _plain(found)
     if plain == wanted:
-        return "wrong", "The key is split wrongly: quotes or backslashes became a part of it. Set it without them."
+        return (
+            "wrong",
+            "The key is split wrongly: quotes or backslashes became a part of it. Set it without them.",
+        )
     if wanted.startswith(plain):
         return "wrong", (
             f"The key is cut off after {len(plain)} of {len(wanted)} characters. Where your DNS takes 255 in "

@@ -67,7 +67,8 @@ def check(domain: str, dns: Dns) -> Finding:
         return finding
     if len(found) > 1:
         finding.mark(
-            "wrong", f"There are {len(found)} DMARC records; receivers then use none (RFC 9989 §4.7). Keep one."
+            "wrong",
+            f"There are {len(found)} DMARC records; receivers then use none (RFC 9989 §4.7). Keep one.",
         )
         finding.wanted = found[0]
         return finding
@@ -84,7 +85,9 @@ def _inherited(finding: Finding, domain: str, dns: Dns) -> None:
     odd = [each for each in dns.ask(finding.host, "TXT").records if "dmarc" in each.lower()]
     if odd:
         finding.found = odd
-        finding.mark("wrong", "A record stands there that does not begin with v=DMARC1, so it counts for none.")
+        finding.mark(
+            "wrong", "A record stands there that does not begin with v=DMARC1, so it counts for none."
+        )
         return
     owner = organizational(domain, dns)
     found, ttl, _ = records_at(owner, dns) if owner != domain else ([], 0, "")
@@ -119,7 +122,9 @@ def _judge(finding: Finding, tags: dict[str, str], *, policy_tag: str) -> None:
             "p=none only watches. Once the reports (rua=) show that all your mail passes, go on to p=quarantine.",
         )
     else:
-        finding.mark("good", f"Mail that fails is to be {'put aside' if policy == 'quarantine' else 'refused'}.")
+        finding.mark(
+            "good", f"Mail that fails is to be {'put aside' if policy == 'quarantine' else 'refused'}."
+        )
     for tag in (each for each in ("adkim", "aspf") if tags.get(each, "r").lower() == "s"):
         what = "the DKIM signature" if tag == "adkim" else "the return path"
         finding.mark("good", f"{tag}=s: {what} must name exactly this domain; a part of it is not enough.")

@@ -45,7 +45,7 @@ class _SetupForm(forms.Form):
         label="Selectors of others",
         required=False,
         max_length=500,
-        help_text="What your sending service, or your own server, calls its keys, such as s1, s2. Their records are checked, too.",
+        help_text="What your sending service, or your own server, calls its keys, such as s1, s2. They are checked, too.",
     )
     spf_terms = forms.CharField(
         label="What allows your SMTP server in SPF",

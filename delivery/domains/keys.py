@@ -49,5 +49,11 @@ def private_key(key: DkimKey) -> RSAPrivateKey:
 def _selector(domain: SendingDomain) -> str:
     """volley202611, volley202611b, …: by its month, so that an old one is known by its name."""
     base = f"volley{timezone.now():%Y%m}"
-    taken = set(DkimKey.objects.filter(domain=domain).values_list("selector", flat=True)) if domain.pk else set()
-    return next(name for name in (base, *(f"{base}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz")) if name not in taken)
+    taken = (
+        set(DkimKey.objects.filter(domain=domain).values_list("selector", flat=True)) if domain.pk else set()
+    )
+    return next(
+        name
+        for name in (base, *(f"{base}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
+        if name not in taken
+    )

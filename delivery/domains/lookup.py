@@ -66,14 +66,16 @@ class Dns:
             return Answer(failed=str(error)[:200] or type(error).__name__)
         if found.rrset is None:
             return Answer()
-        return Answer([_text(each) for each in found.rrset], found.rrset.ttl)
+        # Sorted, since name servers give them in another order each time.
+        return Answer(sorted(_text(each) for each in found.rrset), found.rrset.ttl)
 
 
 def _text(record: object) -> str:
     strings = getattr(record, "strings", None)
     if strings is not None:
         return b"".join(strings).decode("utf-8", "replace")
-    return str(record).rstrip(".").lower() or "."
+    text = str(record).lower()
+    return text if text.endswith(" .") else text.rstrip(".")  # "0 ." is an MX of its own (RFC 7505)
 
 
 def _resolver() -> tuple[dns.resolver.Resolver | None, str]:

@@ -66,7 +66,12 @@ def rules(domains: list[SendingDomain], workspace: Workspace) -> list[tuple[Send
     sums = _sums(workspace, [each.name for each in domains])
     found = []
     for domain in domains:
-        rows = [*_records(domain, accounts), _one_click(), *_hosts(domain, accounts), *_rates(sums[domain.name])]
+        rows = [
+            *_records(domain, accounts),
+            _one_click(),
+            *_hosts(domain, accounts),
+            *_rates(sums[domain.name]),
+        ]
         found.append((domain, rows))
     return found
 
@@ -78,7 +83,18 @@ def _sums(workspace: Workspace, names: list[str]) -> dict[str, Sums]:
     rows = (
         sent.annotate(sender=KeyTextTransform("from_email", "content"))
         .values_list("sender")
-        .annotate(*map(Sum, ("accepted_count", "bounced_count", "soft_bounced_count", "blocked_count", "complained_count")))
+        .annotate(
+            *map(
+                Sum,
+                (
+                    "accepted_count",
+                    "bounced_count",
+                    "soft_bounced_count",
+                    "blocked_count",
+                    "complained_count",
+                ),
+            )
+        )
     )
     sums: dict[str, Sums] = defaultdict(Sums)
     for sender, accepted, bounced, soft, blocked, complained in rows:
@@ -97,9 +113,17 @@ def _records(domain: SendingDomain, accounts: list[SendingAccount]) -> list[Rule
     found = findings(domain, "records")
     esps = [each for each in accounts if providers.PROVIDERS[each.provider].is_esp]
     return [
-        _of("SPF", [each for each in found if each.subject == "spf"], "Set the record that the domain’s page shows."),
+        _of(
+            "SPF",
+            [each for each in found if each.subject == "spf"],
+            "Set the record that the domain’s page shows.",
+        ),
         _dkim(domain, found, esps),
-        _of("DMARC", [each for each in found if each.subject == "dmarc"], "Set the record that the domain’s page shows."),
+        _of(
+            "DMARC",
+            [each for each in found if each.subject == "dmarc"],
+            "Set the record that the domain’s page shows.",
+        ),
         _alignment(domain, found),
     ]
 
@@ -139,7 +163,12 @@ def _alignment(domain: SendingDomain, found: list[Finding]) -> Rule:
 def _one_click() -> Rule:
     label = "Unsubscribe by one click"
     if settings.PUBLIC_URL.startswith("https://"):
-        return Rule(label, ALL, "good", "Every campaign bears the headers of RFC 8058, signed, and a link in its text.")
+        return Rule(
+            label,
+            ALL,
+            "good",
+            "Every campaign bears the headers of RFC 8058, signed, and a link in its text.",
+        )
     said = "Every campaign bears the headers of RFC 8058, but their link begins with http, and they must be https."
     return Rule(label, ALL, "wrong", said, "Set PUBLIC_URL to an address that begins with https://.")
 
@@ -157,8 +186,15 @@ def _tls(smtp: list[SendingAccount]) -> Rule:
     bare = [str(each) for each in smtp if each.settings.get("security", "none") == "none"]
     if not bare:
         return Rule("TLS", BIG_TWO, "good", "Messages are handed over by TLS.")
-    said = f"{', '.join(bare)}: messages are handed over without TLS. Whether the server uses it further on is not known here."
-    return Rule("TLS", BIG_TWO, "warning", said, "Choose STARTTLS in the account, unless the server stands in your network.")
+    names = ", ".join(bare)
+    said = f"{names}: messages are handed over without TLS. Whether the server uses it further on is not known here."
+    return Rule(
+        "TLS",
+        BIG_TWO,
+        "warning",
+        said,
+        "Choose STARTTLS in the account, unless the server stands in your network.",
+    )
 
 
 def _ptr(hosts: list[Finding]) -> Rule:

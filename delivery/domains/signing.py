@@ -34,9 +34,9 @@ class Signer:
 
     def __init__(self, domain: str, selector: str, private_key: RSAPrivateKey) -> None:
         self._key = private_key
-        self._start = (
-            b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=%b;\r\n s=%b; h="
-            % (domain.encode(), selector.encode())
+        self._start = b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=%b;\r\n s=%b; h=" % (
+            domain.encode(),
+            selector.encode(),
         )
 
     def sign(self, pieces: list[bytes]) -> bytes:

@@ -38,7 +38,9 @@ class Walk:
 
 def records_in(answer: Answer) -> list[str]:
     """§4.5: those that begin with exactly this version."""
-    return [each for each in answer.records if each.lower() == VERSION or each.lower().startswith(VERSION + " ")]
+    return [
+        each for each in answer.records if each.lower() == VERSION or each.lower().startswith(VERSION + " ")
+    ]
 
 
 def check(domain: str, terms: dict[str, list[str]], dns: Dns, *, label: str = "SPF") -> Finding:
@@ -65,8 +67,8 @@ def check(domain: str, terms: dict[str, list[str]], dns: Dns, *, label: str = "S
     if not missing:
         finding.wanted = merged(found, [])
     _judge(finding, walk, missing)
-    if finding.wanted == found[0]:
-        finding.said = finding.said or ["It allows what your accounts send through."]
+    if not finding.said:
+        finding.mark("good", "It allows what your accounts send through.")
     return finding
 
 
@@ -136,12 +138,16 @@ def _follow(record: str, domain: str, dns: Dns, walk: Walk, *, within: tuple[str
             continue
         match = _MECHANISM.fullmatch(term)
         if match is None or match["name"].lower() not in _KNOWN:
-            walk.problems.append(f"“{term}” is no SPF mechanism, which makes the record void (RFC 7208 §4.6.1).")
+            walk.problems.append(
+                f"“{term}” is no SPF mechanism, which makes the record void (RFC 7208 §4.6.1)."
+            )
             continue
         passes = match["sign"] in ("", "+")
         if passes:
             walk.terms.add(term.lower().lstrip("+"))
-        _mechanism(match["name"].lower(), match["rest"] or "", domain, dns, walk, within=within, passes=passes)
+        _mechanism(
+            match["name"].lower(), match["rest"] or "", domain, dns, walk, within=within, passes=passes
+        )
 
 
 def _mechanism(
@@ -151,7 +157,9 @@ def _mechanism(
         try:
             network = ipaddress.ip_network(rest[1:], strict=False)
         except ValueError:
-            walk.problems.append(f"“{name}{rest}” names no network, which makes the record void (RFC 7208 §5.6).")
+            walk.problems.append(
+                f"“{name}{rest}” names no network, which makes the record void (RFC 7208 §5.6)."
+            )
             return
         if passes:
             walk.networks.append(network)
@@ -208,7 +216,9 @@ def _hosts(name: str, target: str, lengths: tuple[str, str], dns: Dns, walk: Wal
             return
         walk.voids += not hosts
         if len(hosts) > MOST_MX:
-            walk.problems.append(f"{target} has {len(hosts)} MX records; SPF allows {MOST_MX} (RFC 7208 §4.6.4).")
+            walk.problems.append(
+                f"{target} has {len(hosts)} MX records; SPF allows {MOST_MX} (RFC 7208 §4.6.4)."
+            )
     for host in hosts[:MOST_MX]:
         addresses = dns.addresses(host)
         if name == "a" and not addresses:

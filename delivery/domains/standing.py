@@ -92,5 +92,7 @@ def _advice(domain: SendingDomain, account: SendingAccount) -> list[Concern]:
     if any(each.subject == "spf" and each.state == "wrong" for each in found):
         concerns.append(Concern(f"SPF of {domain} is not in order.", blocks=False, domain=domain))
     if any(each.state == "wrong" for each in findings(domain, "blocklists")):
-        concerns.append(Concern(f"{domain} or its server stands on a blocklist.", blocks=False, domain=domain))
+        concerns.append(
+            Concern(f"{domain} or its server stands on a blocklist.", blocks=False, domain=domain)
+        )
     return concerns

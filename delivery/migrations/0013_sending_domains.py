@@ -6,62 +6,89 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0005_columns'),
-        ('delivery', '0012_feedback'),
+        ("accounts", "0005_columns"),
+        ("delivery", "0012_feedback"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SendingDomain',
+            name="SendingDomain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=253)),
-                ('signs', models.BooleanField(default=True)),
-                ('other_selectors', models.CharField(blank=True, max_length=500)),
-                ('spf_terms', models.CharField(blank=True, max_length=500)),
-                ('is_excused', models.BooleanField(default=False)),
-                ('checks', models.JSONField(blank=True, default=dict)),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('asked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sending_domains', to='accounts.workspace')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=253)),
+                ("signs", models.BooleanField(default=True)),
+                ("other_selectors", models.CharField(blank=True, max_length=500)),
+                ("spf_terms", models.CharField(blank=True, max_length=500)),
+                ("is_excused", models.BooleanField(default=False)),
+                ("checks", models.JSONField(blank=True, default=dict)),
+                ("checked_at", models.DateTimeField(blank=True, null=True)),
+                ("asked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sending_domains",
+                        to="accounts.workspace",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='DkimKey',
+            name="DkimKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('selector', models.CharField(max_length=63)),
-                ('private_key', models.BinaryField()),
-                ('public_key', models.TextField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('signs_from', models.DateTimeField(blank=True, null=True)),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
-                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='keys', to='delivery.sendingdomain')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("selector", models.CharField(max_length=63)),
+                ("private_key", models.BinaryField()),
+                ("public_key", models.TextField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("signs_from", models.DateTimeField(blank=True, null=True)),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="keys",
+                        to="delivery.sendingdomain",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pk'],
+                "ordering": ["pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='sendingdomain',
-            index=models.Index(fields=['checked_at'], name='domain_checked_idx'),
+            model_name="sendingdomain",
+            index=models.Index(fields=["checked_at"], name="domain_checked_idx"),
         ),
         migrations.AddConstraint(
-            model_name='sendingdomain',
-            constraint=models.UniqueConstraint(fields=('workspace', 'name'), name='one_domain_per_name'),
+            model_name="sendingdomain",
+            constraint=models.UniqueConstraint(fields=("workspace", "name"), name="one_domain_per_name"),
         ),
         migrations.AddConstraint(
-            model_name='dkimkey',
-            constraint=models.UniqueConstraint(fields=('domain', 'selector'), name='one_key_per_selector'),
+            model_name="dkimkey",
+            constraint=models.UniqueConstraint(fields=("domain", "selector"), name="one_key_per_selector"),
         ),
         migrations.AddConstraint(
-            model_name='dkimkey',
-            constraint=models.UniqueConstraint(condition=models.Q(('retired_at', None), ('signs_from__isnull', False)), fields=('domain',), name='one_signing_key'),
+            model_name="dkimkey",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("retired_at", None), ("signs_from__isnull", False)),
+                fields=("domain",),
+                name="one_signing_key",
+            ),
         ),
     ]

@@ -13,6 +13,7 @@ import redis
 
 from accounts.queue import leaving, process_name
 from delivery import mailings
+from delivery.domains.signing import Signer, signer_for
 from delivery.models import Mailing
 from delivery.pipeline import dispatch, journal, lease, meter, signs
 from delivery.pipeline.journal import Journal
@@ -23,6 +24,7 @@ from delivery.pipeline.mold import Mold
 from delivery.pipeline.molds import mold_of
 from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
+from delivery.secrets import SecretsLost
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
 # How long a mailing keeps a worker that another one waits for; what is left of its batches waits its turn then.

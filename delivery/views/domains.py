@@ -23,9 +23,7 @@ def domains(request: WorkspaceRequest) -> HttpResponse:
     rows = [{"domain": each, **standing.shown_state(each)} for each in found]
     is_open = any(each.is_being_checked for each in found)
     context = {"rows": rows, "is_open": is_open}
-    return render_part(
-        request, "delivery/domains.html", "delivery/_domains.html", context, target="domains"
-    )
+    return render_part(request, "delivery/domains.html", "delivery/_domains.html", context, target="domains")
 
 
 @needs(Role.ADMIN)
@@ -51,7 +49,12 @@ def domain(request: WorkspaceRequest, pk: int) -> HttpResponse:
     context = {**_context(shown), "form": form}
     status = 422 if form.is_bound else 200
     return render_part(
-        request, "delivery/domain.html", "delivery/_domain_checks.html", context, target="checks", status=status
+        request,
+        "delivery/domain.html",
+        "delivery/_domain_checks.html",
+        context,
+        target="checks",
+        status=status,
     )
 
 
