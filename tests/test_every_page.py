@@ -22,9 +22,10 @@ from contacts.actions import confirmations
 from contacts.models import BulkRun, Contact, Export, Import, ImportState, List, Suppression, Tag
 from contacts.views.exports import SALT
 from delivery.confirming import asking
+from delivery.domains.findings import Finding
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
-from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
+from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_segment, an_account
 from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
@@ -144,6 +145,13 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "domains": (PAGE, ADMIN),
+    "domain_new": (PAGE, ADMIN),
+    "domain": (PAGE, ADMIN),
+    "domain_check": (DEED, ADMIN),
+    "domain_rotate": (DEED, ADMIN),
+    "domain_delete": (DEED, ADMIN),
+    "sender_rules": (PAGE, ADMIN),
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -243,6 +251,10 @@ def world(workspace, alice, bob, settings):
     tag = Tag.objects.create(workspace=workspace, name=f"{SECRET} tag")
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
+    spf = Finding("spf", "SPF", f"{SECRET}.net", wanted=f"v=spf1 {SECRET}", found=[SECRET, f"{SECRET} 2"])
+    spf.mark("wrong", f"It does not allow {SECRET}.")
+    lists = Finding("blocklist", "DBL", f"{SECRET}.net", state="unknown", said=[SECRET])
+    domain = a_domain(workspace, f"{SECRET}.net", findings=[spf], hosts=[lists])
     left_out = a_segment(workspace, f"{SECRET} left out")
     an_account(workspace, name=f"{SECRET} spare", stopped_reason="Set aside by Ada.")
     campaign = a_campaign(
@@ -338,6 +350,9 @@ def world(workspace, alice, bob, settings):
             "segment_count": [],
             "sending_*": [account.pk],
             "sending_new": [],
+            "domain": [domain.pk],
+            "domain_*": [domain.pk],
+            "domain_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
             "unsubscribe": [token],

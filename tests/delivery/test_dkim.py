@@ -84,7 +84,8 @@ def test_a_message_that_was_changed_on_its_way_does_not_verify(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\r\n\r\n", b" \r\n\t\r\n", b"no end", b"a \t b \r\n", b" a\r\n\r\nb\r\n\r\n", b"a  ", b"a\r\n "]
+    "body",
+    [b"", b"\r\n\r\n", b" \r\n\t\r\n", b"no end", b"a \t b \r\n", b" a\r\n\r\nb\r\n\r\n", b"a  ", b"a\r\n "],
 )
 @pytest.mark.parametrize("cut", [0, 1, 30])
 def test_whatever_the_body_is_and_wherever_its_pieces_end(domain, body, cut):
@@ -119,14 +120,16 @@ def test_the_key_of_another_workspace_signs_nothing(workspace, mallory):
     assert signer_for(an_account(workspace), "news@brand.net") is None
 
 
-def test_nothing_leaves_unsigned_because_the_key_cannot_be_read(domain, people, send_to_news, server, settings):
+def test_nothing_leaves_unsigned_because_the_key_cannot_be_read(
+    domain, people, send_to_news, server, settings
+):
     people(1)
     mailing = send_to_news(WORDS)
     settings.SECRET_KEY = "another one, forty characters long or more"
     settings.SECRET_KEY_FALLBACKS = []
     assert sent(mailing, server) == []
     mailing.refresh_from_db()
-    assert "The DKIM key of brand.net was encrypted under another SECRET_KEY" in mailing.trouble
+    assert "The DKIM key of brand.net was encrypted under another SECRET_KEY" in mailing.state_reason
 
 
 def test_the_message_that_tests_an_account_is_signed_as_well(domain, account, alice, server):
