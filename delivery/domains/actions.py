@@ -17,11 +17,10 @@ from delivery.domains.findings import Finding, worst
 from delivery.models import DkimKey, SendingDomain
 
 JOB = "delivery.jobs.check_domain"
-QUEUE = "system"
 CHECK_EVERY = timedelta(days=1)
 ASK_AGAIN = timedelta(minutes=10)  # for a check that was lost
 TOO_LATE = timedelta(minutes=2)  # from which on no worker seems to be there
-AT_ONCE = 20  # domains that one tick of the clock asks for
+AT_ONCE = 1  # domain that one tick of the clock asks for; a check may take half a minute
 log = logging.getLogger(__name__)
 
 
@@ -104,9 +103,9 @@ def ask_check(domain: SendingDomain) -> None:
     _ask(domain)
 
 
-def _ask(domain: SendingDomain) -> None:
+def _ask(domain: SendingDomain, *, queue: str = "system") -> None:
     SendingDomain.objects.filter(pk=domain.pk).update(asked_at=timezone.now())
-    enqueue(JOB, queue=QUEUE, domain_id=domain.pk)
+    enqueue(JOB, queue=queue, domain_id=domain.pk)
 
 
 def ask_daily() -> int:
@@ -118,7 +117,7 @@ def ask_daily() -> int:
     )
     domains = list(due.order_by("checked_at")[:AT_ONCE])
     for domain in domains:
-        _ask(domain)
+        _ask(domain, queue="bulk")  # nobody waits for it, and launches wait for "system"
     return len(domains)
 
 

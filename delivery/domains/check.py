@@ -36,7 +36,7 @@ class Ways:
 
 
 def check(domain: SendingDomain) -> dict[str, list[dict[str, Any]]]:
-    """What stands in `SendingDomain.checks`. Asks DNS, for a minute at most; writes nothing."""
+    """What stands in `SendingDomain.checks`. Asks DNS, for half a minute at most; writes nothing."""
     dns = Dns()
     ways = _ways(domain, dns)
     addresses = list(dict.fromkeys(each for found in ways.hosts.values() for each in found))

@@ -8,7 +8,7 @@ from delivery.domains.lookup import Dns
 
 LABELS_WALKED = 7  # §4.10: of a longer name, the walk goes on from here
 POLICIES = ("none", "quarantine", "reject")
-REMOVED = ("pct", "rf", "ri")  # §A: without meaning since RFC 9989
+REMOVED = ("pct", "rf", "ri")  # that RFC 7489 had
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check(domain: str, dns: Dns) -> Finding:
     if len(found) > 1:
         finding.mark(
             "wrong",
-            f"There are {len(found)} DMARC records; receivers then use none (RFC 9989 §4.7). Keep one.",
+            f"There are {len(found)} DMARC records; receivers then use none (RFC 9989 §4.10). Keep one.",
         )
         finding.wanted = found[0]
         return finding
@@ -81,7 +81,7 @@ def check(domain: str, dns: Dns) -> Finding:
 
 
 def _inherited(finding: Finding, domain: str, dns: Dns) -> None:
-    """§4.7: without one of its own, the organizational domain's holds, by sp where that is set."""
+    """§4.10.1: without one of its own, the organizational domain's holds, by sp where that is set."""
     odd = [each for each in dns.ask(finding.host, "TXT").records if "dmarc" in each.lower()]
     if odd:
         finding.found = odd
@@ -106,14 +106,13 @@ def _inherited(finding: Finding, domain: str, dns: Dns) -> None:
 
 
 def _judge(finding: Finding, tags: dict[str, str], *, policy_tag: str) -> None:
-    policy = tags.get(policy_tag, "").lower()
+    policy = tags.get(policy_tag, "none").lower()  # §4.7: none, where p= is left out
     if policy not in POLICIES:
-        if policy_tag == "p" and not policy and tags.get("rua"):
-            policy = "none"  # §4.7
-        else:
-            finding.mark("wrong", f"Its {policy_tag}= must be none, quarantine or reject, and is “{policy}”.")
-            finding.wanted = re.sub(r"\s*;?\s*p=[^;]*", "", finding.wanted).rstrip("; ") + "; p=none"
-            return
+        finding.mark("wrong", f"Its {policy_tag}= must be none, quarantine or reject, and is “{policy}”.")
+        if finding.wanted:
+            rest = [f"{tag}={value}" for tag, value in tags.items() if tag not in ("v", "p")]
+            finding.wanted = "; ".join(["v=DMARC1", "p=none", *rest])
+        return
     if tags.get("t", "n").lower() == "y":
         finding.mark("good", "t=y: receivers are asked to treat it one step milder, for a test.")
     if policy == "none":

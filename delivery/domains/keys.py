@@ -1,6 +1,7 @@
 """Key pairs for DKIM: RSA of 2048 bits (RFC 8301 §3.2), the most that every receiver and one TXT record takes."""
 
 import base64
+import secrets
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
@@ -26,7 +27,7 @@ def make(domain: SendingDomain) -> DkimKey:
     public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return DkimKey(
         domain=domain,
-        selector=_selector(domain),
+        selector=_selector(),
         private_key=seal({"pem": pem.decode()}),
         public_key=base64.b64encode(public).decode(),
     )
@@ -46,14 +47,6 @@ def private_key(key: DkimKey) -> RSAPrivateKey:
     return private
 
 
-def _selector(domain: SendingDomain) -> str:
-    """volley202611, volley202611b, …: by its month, so that an old one is known by its name."""
-    base = f"volley{timezone.now():%Y%m}"
-    taken = (
-        set(DkimKey.objects.filter(domain=domain).values_list("selector", flat=True)) if domain.pk else set()
-    )
-    return next(
-        name
-        for name in (base, *(f"{base}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
-        if name not in taken
-    )
+def _selector() -> str:
+    """Its month, so that an old one is known by its name, and what no other workspace or installation has."""
+    return f"volley{timezone.now():%Y%m}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""DNS, asked within bounds: each question for some seconds, a whole check for a minute."""
+"""DNS, asked within bounds: each question for some seconds, a whole check for half a minute."""
 
 import time
 from dataclasses import dataclass, field
@@ -12,8 +12,11 @@ import dns.reversename
 from django.conf import settings
 
 QUESTION_SECONDS = 4.0
-CHECK_SECONDS = 60.0
+CHECK_SECONDS = 30.0
+LONGEST, MOST = 4_000, 50  # characters of a record, records of an answer: they are kept and shown
+SILENCES = 3  # questions in vain at the beginning, after which nobody seems to be there
 DNS_PORT = 53
+SILENT = "no name server answered in time"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Dns:
         self._until = time.monotonic() + seconds
         self._known: dict[tuple[str, str], Answer] = {}
         self._resolver, self._trouble = _resolver()
+        self._was_answered, self._silences = False, 0
 
     def ask(self, name: str, kind: str) -> Answer:
         """Records of this kind ("TXT", "MX", "A", …); none is an answer, too. Never raises."""
@@ -50,6 +54,8 @@ class Dns:
 
     def _ask(self, name: str, kind: str) -> Answer:
         left = self._until - time.monotonic()
+        if not self._was_answered and self._silences >= SILENCES:
+            return Answer(failed=SILENT)
         if self._resolver is None or left <= 0:
             return Answer(failed=self._trouble or "the check took too long")
         try:
@@ -57,23 +63,27 @@ class Dns:
                 dns.name.from_text(name), kind, lifetime=min(QUESTION_SECONDS, left), search=False
             )
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            self._was_answered = True
             return Answer()
         except dns.resolver.NoNameservers:
+            self._was_answered = True
             return Answer(failed="its name servers answer with an error")
         except dns.exception.Timeout:
-            return Answer(failed="no name server answered in time")
+            self._silences += 1
+            return Answer(failed=SILENT)
         except (dns.exception.DNSException, UnicodeError, OSError, ValueError) as error:
             return Answer(failed=str(error)[:200] or type(error).__name__)
+        self._was_answered = True
         if found.rrset is None:
             return Answer()
         # Sorted, since name servers give them in another order each time.
-        return Answer(sorted(_text(each) for each in found.rrset), found.rrset.ttl)
+        return Answer(sorted(_text(each) for each in found.rrset)[:MOST], found.rrset.ttl)
 
 
 def _text(record: object) -> str:
     strings = getattr(record, "strings", None)
     if strings is not None:
-        return b"".join(strings).decode("utf-8", "replace")
+        return b"".join(strings).decode("utf-8", "replace").replace("\0", "�")[:LONGEST]
     text = str(record).lower()
     return text if text.endswith(" .") else text.rstrip(".")  # "0 ." is an MX of its own (RFC 7505)
 

@@ -110,6 +110,15 @@ def test_who_signs(workspace, domain):
     assert signer_for(smtp, "news@brand.net") is None
 
 
+def test_a_domain_that_signs_nothing_is_not_signed_for_by_the_one_above(workspace, domain):
+    smtp = an_account(workspace)
+    below = a_domain(workspace, "m.brand.net", key_signs=False)
+    assert signer_for(smtp, "news@m.brand.net")  # until its own key is in place
+    below.signs = False
+    below.save()
+    assert signer_for(smtp, "news@m.brand.net") is None
+
+
 def test_a_key_that_is_not_in_dns_yet_does_not_sign(workspace):
     a_domain(workspace, "new.net", key_signs=False)
     assert signer_for(an_account(workspace), "news@new.net") is None
