@@ -99,7 +99,7 @@ class DnsServer:
 def _text(value, kind):
     if kind == "TXT":
         strings = (
-            value if isinstance(value, tuple) else [value[at : at + 255] for at in range(0, len(value), 255)]
+            value if isinstance(value, tuple) else [value[at : at + 60] for at in range(0, len(value), 60)]
         )
         return " ".join('"' + each.replace("\\", "\\\\").replace('"', '\\"') + '"' for each in strings)
     return value if kind in ("A", "AAAA") else f"{value}."
