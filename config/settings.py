@@ -224,6 +224,9 @@ INBOX_PORT = env.number("INBOX_PORT", 1025)
 # Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP; 0: nowhere.
 BOUNCE_HOST = env.text("BOUNCE_HOST", "127.0.0.1")
 BOUNCE_PORT = env.number("BOUNCE_PORT", 0)
+# Name servers that domains are checked by, with commas between them, such as 192.0.2.53 or 192.0.2.53:5353; empty:
+# the machine's own. Blocklists answer a resolver of one's own, and no public one.
+DNS_RESOLVERS = [each for each in env.text("DNS_RESOLVERS").replace(" ", "").split(",") if each]
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
 EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)

@@ -12,6 +12,7 @@ class DeliveryConfig(AppConfig):
         from delivery.accounts import give_inbox
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
+        from delivery.domains import actions as domains
         from delivery.feedback import apply, drain
         from delivery.hooks import entries, leaving, refusals, strays
         from delivery.hooks import reading as hook_reading
@@ -28,7 +29,7 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
-        registry.on_tick += [refusals.write_down, strays.trim]
+        registry.on_tick += [refusals.write_down, strays.trim, domains.ask_daily]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
         drain.readers[entries.STREAM] = hook_reading.read

@@ -22,10 +22,11 @@ from contacts.actions import confirmations
 from contacts.models import BulkRun, Contact, Export, Import, ImportState, List, Suppression, Tag
 from contacts.views.exports import SALT
 from delivery.confirming import asking
+from delivery.domains.findings import Finding
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from delivery.tracking.signing import Target, link_part, person_token
-from tests.builders import a_campaign, a_contact, a_field, a_list, a_mailbox, a_segment, an_account
+from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
@@ -159,6 +160,13 @@ TABLE = {
     "sending_hook_confirm": (DEED, ADMIN),
     "sending_hook_bounce": (DEED, ADMIN),
     "hook": (PAGE, ANYONE),  # a provider's, by its own signature
+    "domains": (PAGE, ADMIN),
+    "domain_new": (PAGE, ADMIN),
+    "domain": (PAGE, ADMIN),
+    "domain_check": (DEED, ADMIN),
+    "domain_rotate": (DEED, ADMIN),
+    "domain_delete": (DEED, ADMIN),
+    "sender_rules": (PAGE, ADMIN),
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -266,6 +274,10 @@ def world(workspace, alice, bob, settings):
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     mailbox = a_mailbox(workspace, f"{SECRET} bounces")
+    spf = Finding("spf", "SPF", f"{SECRET}.net", wanted=f"v=spf1 {SECRET}", found=[SECRET, f"{SECRET} 2"])
+    spf.mark("wrong", f"It does not allow {SECRET}.")
+    lists = Finding("blocklist", "DBL", f"{SECRET}.net", state="unknown", said=[SECRET])
+    domain = a_domain(workspace, f"{SECRET}.net", findings=[spf], hosts=[lists])
     left_out = a_segment(workspace, f"{SECRET} left out")
     tells = an_account(workspace, name=f"{SECRET} service", provider="amazon_ses")
     signs = an_account(workspace, name=f"{SECRET} other service", provider="mailgun")
@@ -368,6 +380,9 @@ def world(workspace, alice, bob, settings):
             "sending_new": [],
             "mailbox_*": [mailbox.pk],
             "mailbox_new": [],
+            "domain": [domain.pk],
+            "domain_*": [domain.pk],
+            "domain_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
             "opened": [f"{person_token(asks.pk, 1)}.gif"],

@@ -19,6 +19,7 @@ TONES = {
     "scheduled": "azure", "queued": "azure", "pending": "azure", "mapping": "azure",
     "paused": "yellow", "deferred": "yellow", "in_doubt": "yellow",
     "failed": "red", "rejected": "red", "hard_bounce": "red", "complaint": "red",
+    "good": "green", "warning": "yellow", "wrong": "red",
 }  # fmt: skip
 
 
