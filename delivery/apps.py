@@ -10,7 +10,8 @@ class DeliveryConfig(AppConfig):
         from delivery import people, registry
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
-        from delivery.feedback import drain
+        from delivery.feedback import apply, drain
+        from delivery.hygiene import breaker, soft
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -22,7 +23,8 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
-        registry.on_tick += [asking.ask_waiting, drain.ask_workers]
+        registry.on_tick += [asking.ask_waiting, drain.ask_workers, breaker.watch]
+        apply.consequences.append(soft.follow)
         registry.on_copy.append(asking.hold_unasked)
         contacts.addresses.append(people.addresses)
         contacts.contact_uses.append(with_messages)

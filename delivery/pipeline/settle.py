@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
+from delivery.hygiene import refusals
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
 from delivery.pipeline.load import NEVER, Tried
@@ -89,7 +90,10 @@ def settle(mailing: Mailing, results: Sequence[Result], *, skipped: dict[int, st
             rows.sort(key=itemgetter(0))  # all workers lock in the same order
             cursor.execute(SETTLE, [*_arrays(rows), mailing.pk])
             counts = dict(cursor.fetchall())
-        return _count(mailing, counts)
+        standing = _count(mailing, counts)
+        if counts.get(REJECTED):  # last, since what came back later is applied in this order, too
+            refusals.note(mailing, [row[0] for row in rows if row[1] == REJECTED])
+        return standing
 
 
 def cancel_range(mailing: Mailing, first: int, last: int) -> None:
