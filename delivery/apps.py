@@ -11,7 +11,7 @@ class DeliveryConfig(AppConfig):
         from delivery.accounts import give_inbox
         from delivery.confirming import asking, standing
         from delivery.feedback import apply, drain
-        from delivery.hygiene import breaker, soft
+        from delivery.hygiene import breaker, returned, soft
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -27,6 +27,7 @@ class DeliveryConfig(AppConfig):
         apply.consequences.append(soft.follow)
         registry.on_copy.append(asking.hold_unasked)
         contacts.addresses.append(people.addresses)
+        contacts.contact_links.append(returned.links)
         contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)
         contacts.message_counts.append(people.message_count)

@@ -35,11 +35,22 @@ MENTIONS: Final = {
     "delivery_sendingaccount": ["stopped_reason", "test_said"],
 }
 
-FORGET_EVENTS: Final = "UPDATE delivery_event SET contact_id = NULL, url = '' WHERE contact_id = ANY(%(ids)s)"
+FORGET_EVENTS: Final = """
+UPDATE delivery_event SET contact_id = NULL, url = '',
+       said = CASE WHEN regexp_replace(said, %(found)s, '…', 'gi') ~* %(parts)s THEN ''
+              ELSE regexp_replace(said, %(found)s, '…', 'gi') END
+ WHERE contact_id = ANY(%(ids)s)
+"""
+FORGET_STRAYS: Final = """
+DELETE FROM delivery_stray WHERE workspace_id = %(workspace)s AND (lower(email) = ANY(%(emails)s) OR said ~* %(found)s)
+"""
 # Of a contact that was deleted before, what they did is nobody's; a link may still name them. By event_mailing_idx.
 FORGET_LINKS: Final = """
-UPDATE delivery_event e SET url = ''
- WHERE e.contact_id IS NULL AND (e.url ~* %(found)s OR e.url ~* %(parts)s)
+UPDATE delivery_event e
+   SET url = CASE WHEN e.url ~* %(found)s OR e.url ~* %(parts)s THEN '' ELSE e.url END,
+       said = CASE WHEN e.said ~* %(parts)s THEN '' ELSE regexp_replace(e.said, %(found)s, '…', 'gi') END
+ WHERE e.contact_id IS NULL
+   AND (e.url ~* %(found)s OR e.url ~* %(parts)s OR e.said ~* %(found)s OR e.said ~* %(parts)s)
    AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
 """
 MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
@@ -64,6 +75,7 @@ def erase(person: Person) -> None:
         for whose in (BY_CONTACT, BY_ADDRESS):
             cursor.execute(FORGET.format(whose=whose), values)
         cursor.execute(FORGET_EVENTS, values)
+        cursor.execute(FORGET_STRAYS, values)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
     InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
@@ -111,6 +123,8 @@ def _event(event: Event) -> dict[str, Any]:
         "event": event.get_kind_display(),
         "mailing": event.mailing.name,
         "link": event.url,
+        "answer": f"{event.code} {event.said}".strip(),
+        "taken_back_at": event.undone_at,
         "by_a_machine": event.why_machine or event.is_machine,
     }
 
@@ -126,5 +140,9 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "outcome_at": delivery.settled_at,
         "attempts": delivery.attempt_count,
         "answer": f"{delivery.code} {delivery.server_said}".strip(),
+        "came_back": delivery.get_feedback_display() if delivery.feedback else None,
+        "came_back_at": delivery.feedback_at,
+        "opened_at": delivery.opened_at,
+        "clicked_at": delivery.clicked_at,
         "unsubscribed_at": delivery.unsubscribed_at,
     }

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe
+from delivery.views import bounces, confirm, confirmations, inbox, operations, sending, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -11,6 +11,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),
+    path("bounces/", bounces.index, name="bounces"),
+    path("bounces/export/", bounces.export, name="bounces_export"),
+    path("bounces/undo/", bounces.undo, name="bounces_undo"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -65,7 +65,7 @@ ON CONFLICT (list_id, email) DO NOTHING
 
 
 def _insert_for_list(in_list: List, emails: list[str], note: str) -> int:
-    values = {
+    values: dict[str, Any] = {
         "workspace": in_list.workspace_id,
         "list": in_list.pk,
         "emails": emails,
@@ -96,7 +96,7 @@ def suppress_hashes(
 
     Cost: a hash of every contact, about a second a million.
     """
-    values = {"workspace": workspace.pk, "digests": digests, "note": note[:500]}
+    values: dict[str, Any] = {"workspace": workspace.pk, "digests": digests, "note": note[:500]}
     with connection.cursor() as cursor:
         cursor.execute(HASHES, values)
         new = cursor.rowcount

@@ -67,8 +67,11 @@ def follow() -> None:
         judge(ids)
 
 
-def judge(contact_ids: list[int]) -> None:
-    """Suppress those whose run is long enough, and let the others back; within the caller's transaction."""
+def judge(contact_ids: list[int]) -> int:
+    """Suppress those whose run is long enough, and let the others back; within the caller's transaction.
+
+    Returns: how many came back.
+    """
     tired: dict[tuple[int, Any], list[tuple[str, str, int]]] = {}
     rested: dict[int, list[str]] = {}
     with connection.cursor() as cursor:
@@ -82,10 +85,12 @@ def judge(contact_ids: list[int]) -> None:
                 rested.setdefault(workspace_id, []).append(email)
     for (workspace_id, expires_at), rows in tired.items():
         suppress_returned(workspace_id, rows, reason=SuppressionReason.SOFT_BOUNCE, expires_at=expires_at)
+    lifted = 0
     for workspace_id, emails in rested.items():
-        Suppression.objects.filter(
+        lifted += Suppression.objects.filter(
             workspace=workspace_id,
             email__in=emails,
             reason=SuppressionReason.SOFT_BOUNCE,
             mailing_id__isnull=False,  # not one that somebody put in
-        ).delete()
+        ).delete()[0]
+    return lifted
