@@ -162,7 +162,7 @@ class WorkspaceForm(Styled, forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        for name, percent in data.items():
+        for name, percent in list(data.items()):
             if name.endswith("_percent") and not 0 <= percent <= 100:  # which no "nan" is, either
                 self.add_error(name, "Give a number from 0 to 100.")
         return data

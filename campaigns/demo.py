@@ -153,18 +153,19 @@ UPDATE delivery_mailing m
 # complains. Whoever it came back from did nothing else.
 CAME_BACK = """
 SELECT d.number, did.kind, d.settled_at + seconds * interval '1 second', did.why, did.code, did.said,
-       CASE WHEN did.kind = 'clicked' THEN 'https://juniper.example/' || (ARRAY['shop', 'roasts', 'visit'])[1 + d.number %% 3]
-            ELSE '' END
+       CASE WHEN did.kind = 'clicked' THEN
+            'https://juniper.example/' || (ARRAY['shop', 'roasts', 'visit'])[1 + d.number %% 3] ELSE '' END
   FROM delivery_delivery d,
        LATERAL (SELECT CASE WHEN d.number %% 103 = 3 THEN 'bounced' WHEN d.number %% 71 = 5 THEN 'soft_bounced'
                             WHEN d.email LIKE '%%@mail.example' AND d.number %% 17 = 9 THEN 'blocked' END AS lost) AS way,
        LATERAL (VALUES
          ('delivered', lost IS NULL, '', '', '', 2 + d.number %% 7),
-         ('bounced', lost = 'bounced', '', '5.1.1', '550 5.1.1 <' || d.email || '>: Recipient address rejected: User unknown', 40),
+         ('bounced', lost = 'bounced', '', '5.1.1', '550 5.1.1 <' || d.email || '>: User unknown', 40),
          ('soft_bounced', lost = 'soft_bounced', '', '5.2.2', '552 5.2.2 Mailbox full', 90 + d.number %% 600),
          ('blocked', lost = 'blocked', '', '5.7.1', '550 5.7.1 Our system has detected that this message is likely spam', 3),
          ('complained', lost IS NULL AND d.number %% 1900 = 700, '', '', 'abuse', 7200),
-         ('opened', lost IS NULL AND d.number %% 5 < 2, '', '', '', 180 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
+         ('opened', lost IS NULL AND d.number %% 5 < 2, '', '', '',
+          180 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
          ('opened', lost IS NULL AND d.number %% 15 = 0, '', '', '', 90000 + d.number * 31 %% 80000),
          ('clicked', lost IS NULL AND d.number %% 30 IN (0, 5, 11, 16, 21), '', '', '',
           240 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
@@ -175,7 +176,9 @@ SELECT d.number, did.kind, d.settled_at + seconds * interval '1 second', did.why
    AND d.settled_at + seconds * interval '1 second' < now()
 """
 # Else what comes back is planned as for empty tables, and takes twenty times as long.
-COUNTED_ANEW = "ANALYZE contacts_contact, contacts_suppression, delivery_mailing, delivery_delivery, delivery_event"
+COUNTED_ANEW = (
+    "ANALYZE contacts_contact, contacts_suppression, delivery_mailing, delivery_delivery, delivery_event"
+)
 LEAVE = """
 UPDATE contacts_subscription s
    SET status = 'unsubscribed', unsubscribed_at = d.unsubscribed_at, unsubscribe_source = 'Link in “' || %(name)s || '”'

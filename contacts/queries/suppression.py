@@ -1,5 +1,6 @@
 """How the suppression list is read: the workspace's, each list's own, and the hashes that came without addresses."""
 
+from collections.abc import Collection
 from typing import Final
 
 from django.db.models import Count, QuerySet
@@ -41,6 +42,11 @@ def of_contact(contact: Contact) -> list[ListSuppression]:
     """The lists that are not sent to this address, by name."""
     rows = ListSuppression.objects.of(contact.workspace).filter(email=contact.email.lower())
     return list(rows.select_related("list").order_by(Lower("list__name")))
+
+
+def has_suppressions(list_ids: Collection[int]) -> bool:
+    """Whether any of these lists has addresses that it is not sent to."""
+    return bool(list_ids) and bool(ListSuppression.objects.filter(list__in=list_ids).exists())
 
 
 def has_hashes(workspace_id: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from contacts.queries.suppression import has_hashes
+from contacts.queries.suppression import has_hashes, has_suppressions
 from delivery.models import Mailing
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.mold import Recipient
@@ -38,9 +38,7 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
   FROM delivery_delivery d
   LEFT JOIN contacts_contact c
     ON c.id = coalesce(d.contact_id, %(sample)s) AND c.workspace_id = %(workspace)s
- CROSS JOIN LATERAL (
-       SELECT coalesce(array_agg(x.list_id), '{{}}') AS lists FROM contacts_listsuppression x
-        WHERE x.list_id = ANY(%(lists)s) AND x.email = lower(d.email)) held
+ CROSS JOIN LATERAL ({held}) held
  CROSS JOIN LATERAL (
        SELECT bool_or(s.status = 'subscribed' AND s.list_id <> ALL(held.lists)) AS anywhere,
               bool_or(s.status = 'subscribed' AND s.list_id = ANY(%(lists)s) AND s.list_id <> ALL(held.lists)) AS to_these,
@@ -52,7 +50,11 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
    AND (d.state = 'pending' OR (d.state = 'deferred' AND d.due_at <= now()))
  ORDER BY d.number
 """
-# Asked where the workspace has such marks at all, which few have.
+# Both asked where there are such marks at all, which few workspaces have: a load takes a quarter longer with them.
+HELD = """
+       SELECT coalesce(array_agg(x.list_id), '{}') AS lists FROM contacts_listsuppression x
+        WHERE x.list_id = ANY(%(lists)s) AND x.email = lower(d.email)"""
+NONE_HELD = "SELECT '{}'::bigint[] AS lists"
 HASHED = """(SELECT true FROM contacts_suppressedhash h
                 WHERE h.workspace_id = %(workspace)s AND h.digest = sha256(convert_to(lower(d.email), 'UTF8')) LIMIT 1)"""
 
@@ -95,7 +97,8 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
     recipients, tried, skipped = [], {}, {}
     with connection.cursor() as cursor:
         hashed = HASHED if has_hashes(mailing.workspace_id) else "false"
-        cursor.execute(OPEN.format(attributes=_selected(attributes, names), hashed=hashed), values)
+        held = HELD if has_suppressions(mailing.list_ids) else NONE_HELD
+        cursor.execute(OPEN.format(attributes=_selected(attributes, names), hashed=hashed, held=held), values)
         for number, email, first_name, last_name, own, count, since, in_doubt, skip in cursor.fetchall():
             if count:
                 tried[number] = Tried(count, since, in_doubt)

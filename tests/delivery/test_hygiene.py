@@ -3,20 +3,25 @@
 import datetime
 import hashlib
 import random
+import uuid
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Workspace
+from accounts.models import AuditEntry, Workspace
 from contacts.actions import suppression as suppressions
+from contacts.actions.erasure import erase
 from contacts.models import Contact, ListSuppression, SuppressedHash, Suppression
+from contacts.segments import condition
 from delivery import actions
 from delivery.confirming import asking
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
-from delivery.hygiene import breaker
-from delivery.models import Delivery, Event, Mailing
-from tests.builders import a_contact, a_list, an_account
+from delivery.hygiene import breaker, returned, standing
+from delivery.hygiene.returned import Wanted
+from delivery.models import Delivery, Event, Mailing, Stray
+from tests.builders import a_campaign, a_contact, a_list, an_account
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import work_all
 
@@ -312,3 +317,235 @@ def test_a_limit_of_none_never_pauses(in_the_air):
     mailing = in_the_air(300, bounced=100, complained=100)
     mailing.refresh_from_db()
     assert breaker.check(mailing) == ""
+
+
+# --- The list of bounces --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spring(workspace):
+    """Spring went to Anna, who is gone; to Ben, whose mailbox is full; to Cleo, blocked; and to Dora, who complained."""
+    mailing = a_mailing(workspace)
+    for n, (name, kind, said) in enumerate(
+        (
+            ("anna", "bounced", "550 5.1.1 No such user"),
+            ("ben", "soft_bounced", "552 5.2.2 Mailbox full"),
+            ("cleo", "blocked", "550 5.7.1 Listed at a blocklist"),
+            ("dora", "complained", ""),
+        )
+    ):
+        number = sent(mailing, a_contact(workspace, f"{name}@example.com"), at=NOW)
+        apply([fact(mailing, number, kind, NOW + datetime.timedelta(seconds=n), code=said[4:9], said=said)])
+    return mailing
+
+
+def found(client, **query):
+    return [row.email.partition("@")[0] for row in client.get(reverse("bounces"), query).context["page"].rows]
+
+
+def test_the_list_shows_what_came_back_with_its_words(workspace, spring, sign_in, carol, mallory):
+    client = sign_in(carol)
+    page = client.get(reverse("bounces")).text
+    for words in (
+        "No such user",
+        "Mailbox full",
+        "Listed at a blocklist",
+        "Complained",
+        "Spring",
+        "anna@example.com",
+    ):
+        assert words in page
+    assert found(client) == ["dora", "cleo", "ben", "anna"]
+    assert found(client, kind="blocked") == ["cleo"]
+    assert found(client, q="ANN") == ["anna"]
+    assert found(client, campaign=spring.pk, contact=Contact.objects.get(email="ben@example.com").pk) == [
+        "ben"
+    ]
+    assert found(client, account=spring.account_id, since=NOW.date(), until=NOW.date()) == [
+        "dora",
+        "cleo",
+        "ben",
+        "anna",
+    ]
+    assert found(client, until=(NOW - datetime.timedelta(days=1)).date()) == []
+    for query in (
+        {"kind": "opened"},
+        {"campaign": "x"},
+        {"since": "2026-13-01"},
+        {"since": "x"},
+        {"key": "x"},
+    ):
+        assert client.get(reverse("bounces"), query).status_code == 404
+    assert found(sign_in(mallory)) == []
+    assert sign_in(mallory).get(reverse("bounces"), {"campaign": spring.pk}).status_code == 404
+
+
+def test_it_goes_on_from_page_to_page(workspace, spring, sign_in, carol, monkeypatch):
+    monkeypatch.setattr(returned, "PAGE_SIZE", 3)
+    client = sign_in(carol)
+    first = client.get(reverse("bounces"))
+    assert found(client, after=str(first.context["page"].after)) == ["anna"]
+
+
+def test_it_is_exported(workspace, spring, sign_in, bob):
+    answer = sign_in(bob).post(reverse("bounces_export") + "?kind=bounced")
+    (line,) = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()[1:]
+    assert line.startswith("anna@example.com,Hard bounce,Spring,5.1.1,550 5.1.1 No such user,")
+
+
+def test_all_of_a_campaign_is_taken_back_and_its_suppressions_with_it(workspace, spring, sign_in, ada, bob):
+    other = a_mailing(workspace, name="Other")
+    eva = a_contact(workspace, "eva@example.com")
+    apply([fact(other, sent(other, eva, at=NOW), "bounced", NOW, said="550 5.1.1 No")])
+    page = reverse("bounces_undo") + f"?campaign={spring.pk}"
+    assert sign_in(bob).post(page).status_code == 403
+    assert "1 × hard bounce" in sign_in(ada).get(page).text
+    assert "1 complaint among these stays" in sign_in(ada).get(page).text
+    assert "3 taken back; 1 address can get mail again." in sign_in(ada).post(page, follow=True).text
+    assert dict(Suppression.objects.values_list("email", "reason")) == {
+        "dora@example.com": "complaint", "eva@example.com": "hard_bounce",
+    }  # fmt: skip
+    assert Event.objects.filter(undone_at=None).count() == 2
+    entry = AuditEntry.objects.get(verb="bounces.undone")
+    assert (entry.user, entry.subject) == (ada, "3: everything that bounced or was blocked of “Spring”")
+    assert "nothing to take back" in sign_in(ada).get(page).text
+    apply([fact(spring, 1, "bounced", NOW)])  # reported once more
+    assert not Suppression.objects.filter(email="anna@example.com").exists()
+
+
+def test_an_address_that_bounced_elsewhere_too_stays_suppressed(workspace, spring, ada):
+    anna = Contact.objects.get(email="anna@example.com")
+    other = a_mailing(workspace, name="Other")
+    apply([fact(other, sent(other, anna, at=NOW), "bounced", NOW)])
+    assert returned.undo(workspace, Wanted(mailing=spring), by=ada) == (3, 0)
+    assert Suppression.objects.filter(email=anna.email).exists()
+    assert returned.undo(workspace, Wanted(mailing=other), by=ada) == (1, 1)
+    assert not Suppression.objects.filter(email=anna.email).exists()
+
+
+def test_what_somebody_put_in_by_hand_stands_again(workspace, ada):
+    anna = a_contact(workspace)
+    suppressions.suppress_many(workspace, emails=[anna.email], note="A competitor", by=ada)
+    mailing = a_mailing(workspace)
+    apply([fact(mailing, sent(mailing, anna, at=NOW), "bounced", NOW, said="550 5.1.1 No")])
+    assert Suppression.objects.get().reason == "hard_bounce"
+    returned.undo(workspace, Wanted(), by=ada)
+    held = Suppression.objects.get()
+    assert (held.reason, held.note, held.mailing_id) == ("manual", "A competitor", None)
+
+
+def test_soft_bounces_that_are_taken_back_are_in_no_row(workspace, ada):
+    contact = a_contact(workspace)
+    apply(series(workspace, contact, [(day, "soft_bounced") for day in (40, 30, 20, 10, 1)]))
+    assert returned.undo(workspace, Wanted(since=days_ago(2)), by=ada) == (1, 1)
+    assert not Suppression.objects.exists()
+
+
+def test_a_campaign_does_not_pause_for_what_was_taken_back(in_the_air, workspace, ada):
+    mailing = in_the_air(300, bounced=30)
+    returned.undo(workspace, Wanted(mailing=mailing), by=ada)
+    assert breaker.check(mailing) == ""
+
+
+def test_a_block_is_an_alarm_that_says_what_to_do(workspace, in_the_air):
+    mailing = in_the_air(300, blocked=12)
+    (alarm,) = standing.alarms(mailing)
+    assert (alarm.domain, alarm.messages, alarm.said) == ("example.com", 12, "421 Too much")
+    assert not Suppression.objects.exists()
+    assert "SPF" in standing.Alarm("gmail.com", 9, "5.7.26", "Unauthenticated mail").remedy
+    assert "slower" in standing.Alarm("gmail.com", 9, "4.7.28", "unusual rate").remedy
+
+
+def test_an_empty_list_teaches(sign_in, carol):
+    assert "Nothing came back" in sign_in(carol).get(reverse("bounces")).text
+
+
+def test_an_erased_person_is_named_nowhere_in_it(workspace, spring, ada):
+    anna = Contact.objects.get(email="anna@example.com")
+    Event.objects.update(said="550 5.1.1 <anna@example.com> is unknown")
+    Stray.objects.create(workspace=workspace, kind="bounced", at=NOW, key=uuid.uuid4(), email=anna.email)
+    ListSuppression.objects.create(
+        workspace=workspace, list=a_list(workspace), email=anna.email, reason="manual"
+    )
+    SuppressedHash.objects.create(workspace=workspace, digest=hashlib.sha256(anna.email.encode()).digest())
+    erase(anna, by=ada)
+    assert not Event.objects.filter(said__contains="anna", kind="bounced").exists()
+    assert not Stray.objects.exists()
+    assert not ListSuppression.objects.exists()
+    assert not SuppressedHash.objects.exists()
+
+
+# --- The report -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reported(workspace, spring):
+    """The campaign of Spring."""
+    campaign = a_campaign(workspace, "Spring", state="sent", mailing=spring)
+    Mailing.objects.filter(pk=spring.pk).update(
+        state="finished", total_count=4, accepted_count=4, finished_at=NOW
+    )
+    return campaign
+
+
+def test_the_report_says_what_came_back_and_leads_to_whom(reported, sign_in, bob):
+    client = sign_in(bob)
+    figures = {
+        each.label: each.count
+        for each in client.get(reverse("campaign_report", args=[reported.pk])).context["came_back"].figures
+    }
+    assert figures == {"Delivered": 1, "Hard bounces": 1, "Soft bounces": 1, "Blocked": 1, "Complained": 1}
+    recipients = reverse("campaign_recipients", args=[reported.pk])
+    for feedback, name in (
+        ("bounced", "anna"),
+        ("blocked", "cleo"),
+        ("complained", "dora"),
+        ("arrived", "dora"),
+    ):
+        page = client.get(recipients, {"feedback": feedback})
+        assert [row.email for row in page.context["page"].rows] == [f"{name}@example.com"], feedback
+        segment = client.get(page.context["segment_url"])
+        assert segment.status_code == 200
+        assert "1" in segment.text
+
+
+def test_a_segment_asks_what_came_back(reported, spring, workspace):
+    def people(*feedbacks):
+        rule = {
+            "subject": "outcome",
+            "operator": "came_back",
+            "value": {"mailing": spring.pk, "feedbacks": list(feedbacks)},
+        }
+        rows = Contact.objects.of(workspace).filter(condition({"join": "and", "rules": [rule]}, workspace))
+        return sorted(each.email.partition("@")[0] for each in rows)
+
+    assert people("bounced", "blocked") == ["anna", "cleo"]
+    assert people("arrived") == ["dora"]
+    assert people("arrived", "soft_bounced") == ["ben", "dora"]
+
+
+def test_lists_of_campaigns_mark_what_went_wrong(reported, spring, sign_in, carol):
+    Mailing.objects.filter(pk=spring.pk).update(total_count=400, accepted_count=400, bounced_count=60)
+    for name in ("campaigns", "home"):
+        assert "15.0 % bounced for good" in sign_in(carol).get(reverse(name)).text
+    Mailing.objects.filter(pk=spring.pk).update(bounced_count=3)
+    assert "bounced for good" not in sign_in(carol).get(reverse("home")).text
+
+
+def test_an_admin_sets_the_limits(sign_in, ada, workspace):
+    page = reverse("workspace_settings")
+    client = sign_in(ada)
+    given = {
+        name: value if value is not None else ""
+        for name, value in client.get(page).context["form"].initial.items()
+    }
+    assert (
+        client.post(page, given | {"pause_at_complained_percent": "0.2", "soft_bounce_limit": 7}).status_code
+        == 302
+    )
+    workspace.refresh_from_db()
+    assert (workspace.pause_at_complained_percent, workspace.soft_bounce_limit) == (0.2, 7)
+    for bad in ("-1", "101", "nan", "inf"):
+        assert client.post(page, given | {"pause_at_bounced_percent": bad}).status_code in (200, 422)
+    workspace.refresh_from_db()
+    assert workspace.pause_at_bounced_percent == 5
