@@ -215,7 +215,7 @@ def _suppress(cursor: Any) -> None:
 
 def note_of(name: str, at: datetime, code: str, said: str) -> str:
     """Which message it was, when, and in which words: for the suppression list."""
-    words = f"{code} {said}".strip() if code and not said.startswith(code) else said
+    words = f"{code} {said}".strip() if code not in said else said
     return f"“{name}”, {at:%Y-%m-%d}" + (f": {words}" if words else "")
 
 

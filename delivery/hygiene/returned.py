@@ -112,7 +112,7 @@ class Returned(NamedTuple):
     @property
     def words(self) -> str:
         """The server's, with its code, which they may begin with."""
-        return self.said if self.said.startswith(self.code) else f"{self.code} {self.said}".strip()
+        return self.said if self.code in self.said else f"{self.code} {self.said}".strip()
 
 
 class Page(NamedTuple):

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_POST
 from accounts.access import WorkspaceRequest, needs
 from accounts.ids import id_in
 from accounts.models import Role
-from accounts.pages import render_part
 from contacts.exporting.rows import defused
 from contacts.models import Contact
 from delivery.hygiene import returned
@@ -30,7 +29,7 @@ def index(request: WorkspaceRequest) -> HttpResponse:
     wanted = _wanted(request)
     context = _about(request, wanted)
     context["page"] = returned.page(request.workspace, wanted, after=_key(request.GET.get("after", "")))
-    return render_part(request, "delivery/bounces.html", "delivery/_bounces.html", context, target="bounces")
+    return render(request, "delivery/bounces.html", context)
 
 
 @needs(Role.MARKETER)
