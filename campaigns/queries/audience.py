@@ -119,7 +119,9 @@ def _recipients(workspace: Workspace, choice: Chosen, vocabulary: Vocabulary | N
         vocabulary = Vocabulary(workspace)
     wanted = _on(choice.lists, SubscriptionStatus.SUBSCRIBED)
     held = ListSuppression.objects.filter(list__in=choice.lists)
-    has_held = has_suppressions(choice.lists)  # few lists have any, and asking each person for them doubles the cost
+    has_held = has_suppressions(
+        choice.lists
+    )  # few lists have any, and asking each person for them doubles the cost
     if has_held:
         wanted = Q(Exists(_not_held(choice.lists)))
     if choice.segments:

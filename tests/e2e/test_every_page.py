@@ -54,7 +54,8 @@ from contacts import chosen
 from contacts.actions import bulk
 from contacts.actions.bulk import Plan, Whom
 from contacts.jobs import run_bulk
-from contacts.models import BulkRun, Contact, CustomField, Import, List, ListSuppression, Segment, Subscription, Suppression, Tag
+from contacts.models import BulkRun, Contact, CustomField, Import, List, ListSuppression, Segment, Subscription, Tag
+from contacts.models import Suppression
 from contacts.queries.contacts import Finder
 from django.utils import timezone
 from accounts.models import Invitation, Membership, User
