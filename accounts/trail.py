@@ -12,6 +12,7 @@ WORDS: Final = {
     "account.made_default": "Made a sending account the default",
     "account.set_aside": "Set a sending account aside",
     "account.used_again": "Took a sending account into use again",
+    "bounces.undone": "Took bounces back",
     "bulk.asked": "Started a bulk action",
     "bulk.canceled": "Stopped a bulk action",
     "bulk.undone": "Undid a bulk action",

@@ -8,7 +8,7 @@ from django.db import connection
 from contacts import masking
 from contacts.models import Contact, FormerContact
 from contacts.registry import Person
-from delivery.models import Delivery, Event, InboxMessage, Mailing, Stray
+from delivery.models import Delivery, Event, InboxMessage, Mailing
 
 # Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
 # delivery_no_contact_idx for test messages and for what a deleted contact got.
@@ -37,16 +37,19 @@ MENTIONS: Final = {
 }
 
 FORGET_EVENTS: Final = """
-UPDATE delivery_event
-   SET contact_id = NULL, url = '',
+UPDATE delivery_event SET contact_id = NULL, url = '',
        said = CASE WHEN regexp_replace(said, %(found)s, '…', 'gi') ~* %(parts)s THEN ''
               ELSE regexp_replace(said, %(found)s, '…', 'gi') END
  WHERE contact_id = ANY(%(ids)s)
 """
-# Of a contact that was deleted before, what they did is nobody's; a link or a server's words may still name them. By
-# event_mailing_idx.
+FORGET_STRAYS: Final = """
+DELETE FROM delivery_stray WHERE workspace_id = %(workspace)s AND (lower(email) = ANY(%(emails)s) OR said ~* %(found)s)
+"""
+# Of a contact that was deleted before, what they did is nobody's; a link may still name them. By event_mailing_idx.
 FORGET_LINKS: Final = """
-UPDATE delivery_event e SET url = '', said = ''
+UPDATE delivery_event e
+   SET url = CASE WHEN e.url ~* %(found)s OR e.url ~* %(parts)s THEN '' ELSE e.url END,
+       said = CASE WHEN e.said ~* %(parts)s THEN '' ELSE regexp_replace(e.said, %(found)s, '…', 'gi') END
  WHERE e.contact_id IS NULL
    AND (e.url ~* %(found)s OR e.url ~* %(parts)s OR e.said ~* %(found)s OR e.said ~* %(parts)s)
    AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
@@ -73,10 +76,9 @@ def erase(person: Person) -> None:
         for whose in (BY_CONTACT, BY_ADDRESS):
             cursor.execute(FORGET.format(whose=whose), values)
         cursor.execute(FORGET_EVENTS, values)
+        cursor.execute(FORGET_STRAYS, values)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
-    strays = Stray.objects.filter(workspace=person.workspace)
-    strays.extra(where=["lower(email) = ANY(%s)"], params=[person.emails]).delete()
     InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
 
 
@@ -122,6 +124,8 @@ def _event(event: Event) -> dict[str, Any]:
         "event": event.get_kind_display(),
         "mailing": event.mailing.name,
         "link": event.url,
+        "answer": f"{event.code} {event.said}".strip(),
+        "taken_back_at": event.undone_at,
         "by_a_machine": event.why_machine or event.is_machine,
     }
 
@@ -137,5 +141,9 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "outcome_at": delivery.settled_at,
         "attempts": delivery.attempt_count,
         "answer": f"{delivery.code} {delivery.server_said}".strip(),
+        "came_back": delivery.get_feedback_display() if delivery.feedback else None,
+        "came_back_at": delivery.feedback_at,
+        "opened_at": delivery.opened_at,
+        "clicked_at": delivery.clicked_at,
         "unsubscribed_at": delivery.unsubscribed_at,
     }

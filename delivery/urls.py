@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from delivery.views import (
+    bounces,
     confirm,
     confirmations,
     domains,
@@ -42,6 +43,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/domains/<int:pk>/rotate/", domains.domain_rotate, name="domain_rotate"),
     path("sending/domains/<int:pk>/delete/", domains.domain_delete, name="domain_delete"),
     path("sending/rules/", domains.sender_rules, name="sender_rules"),
+    path("bounces/", bounces.index, name="bounces"),
+    path("bounces/export/", bounces.export, name="bounces_export"),
+    path("bounces/undo/", bounces.undo, name="bounces_undo"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -19,7 +19,17 @@ from django.utils import timezone
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
 from contacts.actions import confirmations
-from contacts.models import BulkRun, Contact, Export, Import, ImportState, List, Suppression, Tag
+from contacts.models import (
+    BulkRun,
+    Contact,
+    Export,
+    Import,
+    ImportState,
+    List,
+    ListSuppression,
+    Suppression,
+    Tag,
+)
 from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.domains.findings import Finding
@@ -109,7 +119,13 @@ TABLE = {
     "suppressions": (PAGE, VIEWER),
     "erased": (PAGE, VIEWER),
     "suppression_new": (PAGE, MARKETER),
+    "suppression_export": (DEED, MARKETER),
+    "suppression_lift": (PAGE, ADMIN),
     "suppression_delete": (PAGE, ADMIN),
+    "list_suppression_delete": (PAGE, ADMIN),
+    "bounces": (PAGE, VIEWER),
+    "bounces_export": (DEED, MARKETER),
+    "bounces_undo": (PAGE, ADMIN),
     "imports": (PAGE, VIEWER),
     "import_new": (PAGE, MARKETER),
     "import": (PAGE, VIEWER),
@@ -296,6 +312,9 @@ def world(workspace, alice, bob, settings):
     suppression = Suppression.objects.create(
         workspace=workspace, email=f"{SECRET}-gone@example.com".lower(), reason="manual"
     )
+    of_list = ListSuppression.objects.create(
+        workspace=workspace, list=news, email=f"{SECRET}-of-list@example.com".lower(), reason="manual"
+    )
     run = Import.objects.create(
         workspace=workspace,
         file="imports/gone.csv",
@@ -358,6 +377,7 @@ def world(workspace, alice, bob, settings):
             "confirm": [confirm_token(asks.pk, 1)],
             "list_new": [],
             "suppression_delete": [suppression.pk],
+            "list_suppression_delete": [of_list.pk],
             "import": [run.pk],
             "import_*": [run.pk],
             "import_new": [],
@@ -399,6 +419,11 @@ def world(workspace, alice, bob, settings):
             "export_new": f"?list={news.pk}",
             "bulk_new": f"?action=add_tags&list={news.pk}",
             "bulk_count": f"?list={news.pk}",
+            "suppression_lift": f"?list={news.pk}",
+            "suppression_export": f"?list={news.pk}",
+            "bounces": f"?contact={contact.pk}",
+            "bounces_export": f"?contact={contact.pk}",
+            "bounces_undo": f"?contact={contact.pk}",
         },
     )
 

@@ -58,7 +58,8 @@ from contacts import chosen
 from contacts.actions import bulk
 from contacts.actions.bulk import Plan, Whom
 from contacts.jobs import run_bulk
-from contacts.models import BulkRun, Contact, CustomField, Import, List, Segment, Subscription, Suppression, Tag
+from contacts.models import BulkRun, Contact, CustomField, Import, List, ListSuppression, Segment, Subscription, Tag
+from contacts.models import Suppression
 from contacts.queries.contacts import Finder
 from django.utils import timezone
 from accounts.models import Invitation, Membership, User
@@ -145,6 +146,8 @@ print(json.dumps({
     "list": news.pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
+    "of_list": ListSuppression.objects.create(
+        workspace=workspace, list=news, email="away@example.com", reason="manual", note="Bounced at the fair").pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "mailbox": Mailbox.objects.create(
         workspace=workspace, name="Bounces", host="127.0.0.1", port=9, security="none", user="bounces@juniper.example",
@@ -202,6 +205,11 @@ def addresses(ids: dict) -> dict[str, str]:
         "segment_edit": f"{segment}/edit/",
         "suppressions": "/suppression/",
         "suppression_new": "/suppression/new/",
+        "suppression_lift": "/suppression/lift/?reason=manual",
+        "list_suppression_delete": f"/suppression/lists/{ids['of_list']}/delete/",
+        "bounces": "/bounces/",
+        "bounces-nothing": "/bounces/?q=nobody",
+        "bounces_undo": "/bounces/undo/?kind=bounced",
         "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
         "imports": "/imports/",
         "import_undo": f"/imports/{ids['import']}/undo/",
