@@ -4,6 +4,7 @@ The same people each time (a fixed seed), in one transaction; a second call find
 """
 
 import random
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,9 @@ from contacts.models import Contact, CustomField, List, OptIn, Segment, Subscrip
 from delivery.content import Content
 from delivery.models import Mailing, MailingState, SendingAccount
 from delivery.pipeline import plan
+from delivery.pipeline.molds import said_of
+from delivery.tracking.recount import recount
+from delivery.tracking.writing import Tracked
 
 EMAIL, PASSWORD = "demo@volley.example", "volley-demo"
 NAME = "Juniper Coffee (demo)"
@@ -148,8 +152,8 @@ UPDATE delivery_mailing m
 """
 # Two in five open, every sixth of those clicks, and scanners open and click within seconds of it; fewer each hour.
 EVENTS = """
-INSERT INTO delivery_event (workspace_id, key, kind, at, mailing_id, contact_id, is_machine, why_machine, url)
-SELECT %(workspace)s, gen_random_uuid(), kind, d.settled_at + after, d.mailing_id, d.contact_id, why <> '', why,
+INSERT INTO delivery_event (workspace_id, key, kind, at, mailing_id, contact_id, number, is_machine, why_machine, url)
+SELECT %(workspace)s, gen_random_uuid(), kind, d.settled_at + after, d.mailing_id, d.contact_id, d.number, why <> '', why,
        CASE WHEN kind = 'clicked' THEN 'https://juniper.example/' || (ARRAY['shop', 'roasts', 'visit'])[1 + d.number %% 3]
             ELSE '' END
   FROM delivery_delivery d,
@@ -157,8 +161,9 @@ SELECT %(workspace)s, gen_random_uuid(), kind, d.settled_at + after, d.mailing_i
                        ('opened', d.number %% 15 = 0, '', 90000 + d.number * 31 %% 80000),
                        ('clicked', d.number %% 30 IN (0, 5, 11, 16, 21), '',
                         240 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
-                       ('opened', d.number %% 9 = 4, 'Mail privacy proxy', 2 + d.number %% 5),
-                       ('clicked', d.number %% 61 = 7, 'Link scanner', 4 + d.number %% 9)) AS did(kind, does, why, seconds),
+                       ('opened', d.number %% 9 = 4, 'Apple Mail Privacy Protection', 2 + d.number %% 5),
+                       ('clicked', d.number %% 61 = 7, 'Security scanner', 4 + d.number %% 9)
+               ) AS did(kind, does, why, seconds),
        LATERAL (SELECT seconds * interval '1 second' AS after) AS later
  WHERE d.mailing_id = %(mailing)s AND d.state = 'accepted' AND d.contact_id IS NOT NULL AND does
    AND d.settled_at + after < now()
@@ -352,6 +357,7 @@ def _past_campaign(
         name=name,
         account=account,
         content=content.as_dict(),
+        frame=said_of(workspace) | {"tracking": asdict(Tracked(opens=True, clicks=True))},
         list_ids=[each.pk for each in to],
         state=MailingState.FINISHED,
         created_at=at,
@@ -368,4 +374,5 @@ def _past_campaign(
         cursor.execute("UPDATE delivery_batch SET state = 'done' WHERE mailing_id = %(mailing)s", values)
         for statement in (OUTCOMES, COUNTS, LEAVE, EVENTS):
             cursor.execute(statement, values)
+    recount(mailing.pk)
     Campaign.objects.filter(pk=campaign.pk).update(state=State.SENT, mailing=mailing)
