@@ -4,6 +4,7 @@ The same people each time (a fixed seed), in one transaction; a second call find
 """
 
 import random
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ from delivery.feedback.apply import applied_all
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Mailing, MailingState, SendingAccount
 from delivery.pipeline import plan
+from delivery.pipeline.molds import said_of
+from delivery.tracking.writing import Tracked
 
 EMAIL, PASSWORD = "demo@volley.example", "volley-demo"
 NAME = "Juniper Coffee (demo)"
@@ -169,8 +172,8 @@ SELECT d.number, did.kind, d.settled_at + seconds * interval '1 second', did.why
          ('opened', lost IS NULL AND d.number %% 15 = 0, '', '', '', 90000 + d.number * 31 %% 80000),
          ('clicked', lost IS NULL AND d.number %% 30 IN (0, 5, 11, 16, 21), '', '', '',
           240 + d.number * 7919 %% 97 * (d.number * 7919 %% 97) * 18),
-         ('opened', lost IS NULL AND d.number %% 9 = 4, 'Mail privacy proxy', '', '', 2 + d.number %% 5),
-         ('clicked', lost IS NULL AND d.number %% 61 = 7, 'Link scanner', '', '', 4 + d.number %% 9)
+         ('opened', lost IS NULL AND d.number %% 9 = 4, 'Apple Mail Privacy Protection', '', '', 2 + d.number %% 5),
+         ('clicked', lost IS NULL AND d.number %% 61 = 7, 'Security scanner', '', '', 4 + d.number %% 9)
        ) AS did(kind, does, why, code, said, seconds)
  WHERE d.mailing_id = %(mailing)s AND d.state = 'accepted' AND d.contact_id IS NOT NULL AND does
    AND d.settled_at + seconds * interval '1 second' < now()
@@ -368,6 +371,7 @@ def _past_campaign(
         name=name,
         account=account,
         content=content.as_dict(),
+        frame=said_of(workspace) | {"tracking": asdict(Tracked(opens=True, clicks=True))},
         list_ids=[each.pk for each in to],
         state=MailingState.FINISHED,
         created_at=at,

@@ -31,7 +31,7 @@ def give_contacts(workspace: Workspace, suppressions: Iterable[Suppression | Lis
     rows = Contact.objects.of(workspace).annotate(email_key=Lower("email")).filter(email_key__in=emails)
     held = dict(rows.values_list("email_key", "pk"))  # by one_contact_per_address
     for each in suppressions:
-        each.contact_id = held.get(each.email)  # type: ignore[attr-defined, union-attr]
+        each.contact_id = held.get(each.email)  # type: ignore[union-attr]
 
 
 def counts(workspace: Workspace, *, in_list: List | None = None) -> dict[str, int]:
