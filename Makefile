@@ -79,6 +79,12 @@ bench-fairness: setup ## measure how long few wait behind many, and ARGS="--late
 bench-contacts: setup ## measure a million contacts: ARGS="export --contacts 100000"
 	@$(BENCH) "-m bench.contacts $(ARGS)"
 
+bench-esp: setup ## measure batch calls to ESPs that answer 50 ms late: ARGS="--esps postmark"
+	@$(BENCH) "-m bench.esp $(ARGS)"
+
+bench-tracking: setup ## measure opens and clicks, and ARGS="--kill" with processes killed in the middle
+	@$(BENCH) "-m bench.tracking $(ARGS)"
+
 bench-hooks: setup ## measure webhooks: 200 000 events applied, repeated, and in any order
 	@$(BENCH) "-m bench.hooks $(ARGS)"
 
@@ -103,5 +109,5 @@ tail: ## the ten largest files and functions
 	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
 	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
 
-.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan bench-distance bench-late bench-pace bench-fairness bench-hooks bench-million faults lint format lock tail
+.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan bench-distance bench-late bench-pace bench-fairness bench-contacts bench-esp bench-tracking bench-hooks bench-million faults lint format lock tail
 .DEFAULT_GOAL := help

@@ -127,8 +127,8 @@ class WorkspaceForm(Styled, forms.ModelForm):
         }
         help_texts = {
             "pause_at_rejected_percent": "Counted from the 200th message on. 0: never.",
-            "repeats_in_doubt": "When the connection breaks after a message was handed over. "
-            "Off, such a message is held as “in doubt” for you to decide.",
+            "repeats_in_doubt": "When the connection to a mail server breaks after a message was handed over. "
+            "Off, and always through a provider's API, such a message is held as “in doubt” for you to decide.",
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }

@@ -5,6 +5,7 @@ The queue carries "work on X"; what X is stands in the database, and the clock a
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -37,9 +38,18 @@ def redis_client() -> Any:
 
 
 def enqueue(
-    job: str, *, queue: str, job_id: str | None = None, at_front: bool = False, **arguments: int | str
+    job: str,
+    *,
+    queue: str,
+    job_id: str | None = None,
+    at_front: bool = False,
+    timeout: int = JOB_TIMEOUT,
+    **arguments: int | str,
 ) -> None:
-    """Queue a job by its dotted name once the transaction commits; Redis being down is logged, not raised."""
+    """Queue a job by its dotted name once the transaction commits; Redis being down is logged, not raised.
+
+    timeout: seconds until RQ ends it with a JobTimeoutException.
+    """
 
     def put() -> None:
         try:
@@ -48,13 +58,22 @@ def enqueue(
                 kwargs=arguments,
                 job_id=job_id,
                 at_front=at_front,
-                timeout=JOB_TIMEOUT,
+                timeout=timeout,
                 failure_ttl=FAILED_KEPT,
             )
         except redis.RedisError as error:
             log.warning("enqueue.failed job=%s arguments=%s error=%s", job, arguments, error)
 
     transaction.on_commit(put, robust=True)
+
+
+def comes_on() -> None:
+    """Let the job that this process is at have JOB_TIMEOUT from now on. Without effect outside of a job.
+
+    RQ's limit is this process's alarm (rq.timeouts); one is pending while a job has a limit.
+    """
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.alarm(JOB_TIMEOUT)
 
 
 def process_name() -> str:

@@ -71,6 +71,9 @@ WORDS: Final = {
     "list.confirmation_changed": "Changed how a list asks to confirm",
     "list.confirmation_tested": "Sent a test of a confirmation",
     "list.unarchived": "Took a list back from the archive",
+    "mailbox.changed": "Changed a bounce mailbox",
+    "mailbox.created": "Added a bounce mailbox",
+    "mailbox.deleted": "Stopped reading a bounce mailbox",
     "member.made_admin": "Made a person an admin",
     "member.made_marketer": "Made a person a marketer",
     "member.made_owner": "Made a person an owner",
@@ -86,6 +89,8 @@ WORDS: Final = {
     "tag.deleted": "Deleted a tag",
     "tag.merged": "Made one tag of two",
     "tag.renamed": "Renamed a tag",
+    "tracking.changed": "Changed the rules of tracking",
+    "tracking.domain_checked": "Looked whether the domain of links leads here",
     "workspace.changed": "Changed the workspace’s settings",
     "workspace.created": "Made the workspace",
 }

@@ -27,6 +27,7 @@ class CampaignsConfig(AppConfig):
             bulk.forget_old,
             tags.requeue_silent,
             segments.requeue_untaken,
+            segments.count_next,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.erase.append(forgetting.erase)

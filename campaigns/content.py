@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from campaigns.markup import lifted, mjml, page, plain, shown
+from django.utils.text import slugify
+
+from campaigns.markup import lifted, links, mjml, page, plain, shown
 from campaigns.markup.lifted import Lifted
 from campaigns.models import Campaign, ContentKind
 from delivery import liquid
@@ -22,9 +24,11 @@ def compile_content(campaign: Campaign) -> Content:
     source = _content(campaign)
     html = mjml.to_html(source) if campaign.content_kind == ContentKind.MJML else page.inlined(source)
     html = page.open_ended(page.whole(html, source), source)
-    text = plain.to_text(html, source)
     address = campaign.workspace.postal_address
     in_page = shown.in_page(html + page.END, source, address)
+    tags = utm_tags(campaign)
+    led = links.marked(html, source, tags)
+    html, text = led.html, plain.to_text(led.html, source, led.shown)
     in_text = shown.in_text(text, source, address)
     return Content(
         subject=campaign.subject,
@@ -35,7 +39,24 @@ def compile_content(campaign: Campaign) -> Content:
         from_name=campaign.from_name,
         from_email=campaign.from_email,
         reply_to=campaign.reply_to,
+        links=led.urls,
+        utm=tags,
     )
+
+
+def utm_tags(campaign: Campaign, *, usual: bool = False) -> dict[str, str]:
+    """What web analytics are told in the links' addresses; {} where they are told nothing.
+
+    usual: what they would be told if nobody chose otherwise.
+    """
+    if not (campaign.utm or usual):
+        return {}
+    tags = {
+        "utm_source": slugify(campaign.workspace.name, allow_unicode=True) or "volley",
+        "utm_medium": "email",
+        "utm_campaign": slugify(campaign.name, allow_unicode=True),
+    }
+    return tags if usual else {name: getattr(campaign, name) or value for name, value in tags.items()}
 
 
 def _content(campaign: Campaign) -> Lifted:
@@ -67,7 +88,7 @@ def _checked(source: str, *, html: bool) -> str:
     Raises: TemplateProblem: a condition was torn apart where it begins in one place and ends in another.
     """
     try:
-        liquid.check(source, field="content", html=html)
+        liquid.parse(source, field="content", html=html)
         if liquid.places(source) == list(lifted.places(source)):
             return source
     except liquid.TemplateProblem as torn:

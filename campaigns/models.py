@@ -56,6 +56,14 @@ class Campaign(models.Model):
     account = models.ForeignKey(
         SendingAccount, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    # Tracking, as far as the workspace's rules allow it
+    track_opens = models.BooleanField(default=True, db_default=True)
+    track_clicks = models.BooleanField(default=True, db_default=True)
+    # Links tell web analytics where a visitor comes from.
+    utm = models.BooleanField(default=True, db_default=True)
+    utm_source = models.CharField(max_length=100, blank=True, db_default="")  # "": the workspace's name
+    utm_medium = models.CharField(max_length=100, blank=True, db_default="")  # "": email
+    utm_campaign = models.CharField(max_length=100, blank=True, db_default="")  # "": the campaign's name
     # Schedule
     scheduled_at = models.DateTimeField(null=True, blank=True)
     mailing = models.OneToOneField(

@@ -46,8 +46,9 @@ def in_front_of(django: Wsgi) -> Wsgi:
 @csrf_exempt  # a signature in the address or in the body is the proof
 def page(request: HttpRequest, **_parts: str) -> HttpResponse:
     """The same as a Django view."""
-    handler = _handler(request.environ["PATH_INFO"])
-    answer = handler(request.environ) if handler else Answer(HTTPStatus.NOT_FOUND)
+    environ: Environ = request.META  # of a WSGI request the environ itself
+    handler = _handler(environ["PATH_INFO"])
+    answer = handler(environ) if handler else Answer(HTTPStatus.NOT_FOUND)
     return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 
 

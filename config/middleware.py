@@ -8,7 +8,12 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.errors import Refusal
+from config import statement_time
 
+SAFE = ("GET", "HEAD", "OPTIONS")
+TOOK_TOO_LONG = (
+    "It took too long and was stopped, so that other pages go on. Search for less, or try again in a minute."
+)
 Handler = Callable[[HttpRequest], HttpResponse]
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -43,7 +48,21 @@ class refusals:  # noqa: N801  (reads as a function in settings; process_excepti
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if statement_time.has_struck(error):
+            return refused(request, Refusal(TOOK_TOO_LONG, code="took_too_long", status=503))
         return refused(request, error) if isinstance(error, Refusal) else None
+
+
+def time_for_deeds(get_response: Handler) -> Handler:
+    """Let what somebody does take longer than what somebody looks at."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.method in SAFE:
+            return get_response(request)
+        with statement_time.for_a_deed():
+            return get_response(request)
+
+    return middleware
 
 
 def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:

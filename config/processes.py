@@ -4,7 +4,6 @@
 prints and ends them; left to itself it would end all of them when one is killed.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -22,6 +21,10 @@ PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
 # Whoever fails so soon after the first start cannot run here (a port in use): that ends all.
 START_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before it is begun again; twice as long each time
+END_SECONDS = (
+    10.0  # a command that is told to end, and what it leaves running, have so long; then they are killed
+)
+POLL_SECONDS = 0.2  # how often a watcher looks whether all are to end
 STEADY_SECONDS = 60.0  # whoever ran for so long begins again after the first pause
 
 
@@ -40,15 +43,16 @@ def main() -> int:
 class _Manager(Manager):
     def __init__(self) -> None:
         super().__init__()
-        self._ending = multiprocessing.Event()
+        # No Event: setting one waits for whoever waits for it, also for a process that has died of that.
+        self._ending = multiprocessing.RawValue("b", 0)
         self._process_ctor = self._kept
 
     def _kept(self, cmd: str, **options: Any) -> "_Kept":
         return _Kept(cmd, ending=self._ending, **options)
 
     def terminate(self) -> None:
-        self._ending.set()
-        super().terminate()
+        """Let each watcher end its own command; honcho would only tell those whose start it has read of already."""
+        self._ending.value = 1
 
 
 class _Kept(Process):
@@ -63,17 +67,18 @@ class _Kept(Process):
         if ignore_signals:  # the command is told to end, and its watcher follows
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, _do_nothing)
+        self._manager = os.getppid()
         pause, is_first = FIRST_PAUSE, True
         while True:
             began = time.monotonic()
             code = self._run_once()
             lasted = time.monotonic() - began
-            if self._ending.is_set() or (is_first and lasted < START_SECONDS and _failed(code)):
+            if self._is_ending() or (is_first and lasted < START_SECONDS and _failed(code)):
                 break
             pause = FIRST_PAUSE if lasted > STEADY_SECONDS or is_first else min(pause * 2, LONGEST_PAUSE)
             is_first = False
             self._send_message(f"ended (rc={code}); it begins again in {pause:g} s\n".encode())
-            if self._ending.wait(pause):
+            if self._is_ending(within_seconds=pause):
                 break
         self._send_message({"returncode": code}, type="stop")
 
@@ -81,14 +86,31 @@ class _Kept(Process):
         """Run the command to its end. What its death leaves running (a pool's workers) is told to end, too."""
         child = Popen(self.cmd, env=self.env, cwd=self.cwd)
         self._send_message({"pid": child.pid}, type="start")
-        if self._ending.is_set():  # said so between two lives, to the one before
-            _end_group(child.pid)
+        threading.Thread(target=self._end_with_all, args=(child,), daemon=True).start()
         printer = threading.Thread(target=self._print, args=(child.stdout,), daemon=True)
         printer.start()
         code: int = child.wait()
         _end_group(child.pid)
         printer.join(1.0)  # an orphan that still ends holds the pipe
         return code
+
+    def _end_with_all(self, child: Popen) -> None:
+        """End it when all are to end: nobody else would."""
+        while child.returncode is None:
+            if self._is_ending(within_seconds=POLL_SECONDS):
+                _end_group(child.pid)
+                break
+
+    def _is_ending(self, *, within_seconds: float = 0) -> bool:
+        """Whether all are to end, or the manager has ended, however that was."""
+        deadline = time.monotonic() + within_seconds
+        while not self._ending.value and os.getppid() == self._manager:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        if os.getppid() != self._manager:
+            self._events.cancel_join_thread()  # nobody reads them any more
+        return True
 
     def _print(self, output: Any) -> None:
         for line in iter(output.readline, b""):
@@ -100,8 +122,23 @@ def _do_nothing(*_: object) -> None:
 
 
 def _end_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
+    """Let all of the group end, and kill what does not: granian's workers hear no SIGTERM while they start."""
+    deadline = time.monotonic() + END_SECONDS
+    is_there = _tell_group(pid, signal.SIGTERM)
+    while is_there and time.monotonic() < deadline:
+        time.sleep(0.05)
+        is_there = _tell_group(pid, 0)
+    if is_there:
+        _tell_group(pid, signal.SIGKILL)
+
+
+def _tell_group(pid: int, number: int) -> bool:
+    """Returns: whether there was anybody to tell."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):  # the latter: macOS, of one that has ended
+        return False
+    return True
 
 
 def _failed(code: int) -> bool:

@@ -5,9 +5,12 @@ was started here is stopped again.
 """
 
 import argparse
+import errno
+import fcntl
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,10 +18,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from config import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCK = "run.lock"  # of whoever runs here, and where: its URL
 REDIS_WATCH_SECONDS = 0.5
 MIGRATING = 0x6D696772  # an arbitrary number that only this locks
 MIGRATING_POLL_SECONDS = 0.5
@@ -30,6 +35,9 @@ def main() -> int:
     once = parser.parse_args().once
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, _interrupt)
+    # The process manager gives each process a PORT of its own; links in mail need the web server's.
+    running = _running_url() if once else ""
+    os.environ.setdefault("PUBLIC_URL", running or f"http://127.0.0.1:{_port()}")
     started = _start_services(shared=once is not None)
     try:
         _migrate()
@@ -51,6 +59,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _start_services(*, shared: bool) -> list[Callable[[], object]]:
     """Start what no URL names. Gives what stops the services again, those already running left out."""
     stops: list[Callable[[], object]] = []
+    if not shared:
+        if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
+            stops.append(_alone().close)
+        _refuse_taken_port()
     if not os.environ.get("DATABASE_URL"):
         running = (embedded.VAR / "postgres" / "postmaster.pid").exists()
         print("Starting PostgreSQL ...", flush=True)
@@ -63,6 +75,61 @@ def _start_services(*, shared: bool) -> list[Callable[[], object]]:
         if redis:
             stops.append(_Kept(redis).stop)
     return stops
+
+
+def _alone() -> TextIO:
+    """The lock of this folder's services, held until it is closed or this process ends.
+
+    A second run would stop them under the first one as it ends. Raises: SystemExit: another one holds it.
+    """
+    embedded.VAR.mkdir(parents=True, exist_ok=True)
+    lock = (embedded.VAR / LOCK).open("a")  # what the one that holds it wrote stays
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("Volley runs from this folder already, perhaps in another terminal; stop it there first.")
+    lock.truncate(0)
+    lock.write(os.environ["PUBLIC_URL"])
+    lock.flush()
+    return lock
+
+
+def _running_url() -> str:
+    """Where the Volley is that runs from this folder with services of its own; "" when none does."""
+    try:
+        with (embedded.VAR / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return ""
+    except BlockingIOError:
+        return (embedded.VAR / LOCK).read_text()
+    return ""
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        sys.exit(f"PORT is “{text}”; it must be a number from 1 to 65535.")
+    return int(text)
+
+
+def _refuse_taken_port() -> None:
+    """Before anything starts: the web server shares its port among its workers, and so with a stranger, too.
+
+    Raises: SystemExit.
+    """
+    host, port = os.environ.get("VOLLEY_HOST") or "127.0.0.1", _port()
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that still end do not count
+        try:
+            asked.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                sys.exit(f"Port {port} of {host} cannot be used: {error.strerror}.")
+            sys.exit(
+                f"Port {port} is taken. Choose another one: PORT={port + 1 if port < 65535 else 8000} make run"
+            )
 
 
 class _Kept:
@@ -110,9 +177,7 @@ def _manage(*arguments: str) -> None:
 
 
 def _run() -> int:
-    port = os.environ.get("PORT", "8000")
-    # The process manager gives each process a PORT of its own; links in mail need the web server's.
-    os.environ.setdefault("PUBLIC_URL", f"http://127.0.0.1:{port}")
+    port = _port()
     os.environ.setdefault("SEND_WORKERS", str(os.cpu_count() or 1))
     from config import settings  # once the environment says all it will
 

@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.workspace",
     "config.middleware.refusals",
+    "config.middleware.time_for_deeds",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -138,12 +139,17 @@ DATABASES = {
         },
     }
 }
+# Seconds that one statement of a page may take; 0: as long as it needs. Behind PgBouncer, which takes no such limit
+# when a connection begins, set 0 and give the web's role one: ALTER ROLE … SET statement_timeout.
+WEB_STATEMENT_SECONDS = env.number("WEB_STATEMENT_SECONDS", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
 FILES = VAR / "files"  # uploaded imports; every host that runs bulk workers needs to see it
 MEDIA_ROOT = FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20  # bytes of a form without its files; a pasted newsletter fits
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # of a form: two for each of an import's 2,000 columns, and some
+DATA_UPLOAD_MAX_NUMBER_FIELDS = (
+    5000  # of a form: a thousand lists may be ticked, and all of an import's 2,000 columns be sent
+)
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20  # bytes; larger files go to disk while they arrive
 FILE_UPLOAD_HANDLERS = [
     "accounts.uploads.Limited",
@@ -215,6 +221,9 @@ _alone = not env.text("DATABASE_URL") and all(
 INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
 INBOX_PORT = env.number("INBOX_PORT", 1025)
+# Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP; 0: nowhere.
+BOUNCE_HOST = env.text("BOUNCE_HOST", "127.0.0.1")
+BOUNCE_PORT = env.number("BOUNCE_PORT", 0)
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
 EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)

@@ -13,6 +13,7 @@ from accounts.models import Workspace
 from contacts import segments
 from contacts.models import Contact, List, Segment, Tag
 from contacts.queries.contacts import Finder, find
+from contacts.queries.imported import imported
 
 
 class Gone(Refusal):
@@ -28,6 +29,7 @@ def of_finder(finder: Finder) -> dict[str, Any]:
         "list": finder.in_list.pk if finder.in_list else None,
         "status": finder.status,
         "tag": finder.tag.pk if finder.tag else None,
+        "import": finder.imported.key if finder.imported else None,
     }
 
 
@@ -61,6 +63,11 @@ def people(chosen: Mapping[str, Any], workspace: Workspace) -> tuple[QuerySet[Co
         tag = Tag.objects.of(workspace).filter(pk=pk).first()
         if tag is None:
             raise Gone("The tag was deleted before its turn came.")
+    brought = None
+    if key := chosen.get("import"):
+        brought = imported(workspace, key)
+        if brought is None:
+            raise Gone("Who was in the import is not known any more, since it can be undone no longer.")
     search, status = chosen.get("search", ""), chosen.get("status", "")
-    finder = Finder(search=search, in_list=in_list, status=status, tag=tag)
+    finder = Finder(search=search, in_list=in_list, status=status, tag=tag, imported=brought)
     return find(workspace, finder), in_list

@@ -8,6 +8,8 @@ from typing import Any, Final
 from contacts.importing import values
 from contacts.models import CustomField, FieldType
 
+OPTIONS_LIMIT: Final = 200  # of a choice
+OPTION_LENGTH: Final = 100  # characters
 OPTIONS_NAMED: Final = 5  # of a choice, in a message
 WORDS_SHOWN: Final = 60  # characters of a value, in a message
 
@@ -27,7 +29,7 @@ def fit(field: CustomField, value: Any) -> Any:
             return _option(field, str(value))
         case FieldType.NUMBER:
             _within(field, value, "“{0}” is {1} than {2}.", ("less", "more"))
-        case FieldType.DATE:
+        case FieldType.DATE if not str(value).startswith(values.YEARLESS):  # whose year nobody knows
             _within(field, value, "“{0}” is {1} than {2}.", ("earlier", "later"))
         case FieldType.TEXT if len(value) > (longest := field.limits.get("max", values.TEXT_LIMIT)):
             raise Unfit(f"This has {len(value):,} characters; at most {longest:,} are taken.")

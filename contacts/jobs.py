@@ -24,3 +24,7 @@ def clean_tag(*, cleanup_id: int) -> dict[str, int]:
 
 def take_snapshot(*, segment_id: int) -> dict[str, int]:
     return {"people": segments.take(segment_id)}
+
+
+def count_segment(*, segment_id: int) -> dict[str, int | None]:
+    return {"segment": segment_id, "people": segments.count_kept(segment_id)}

@@ -48,10 +48,12 @@ MASK_TEXT: Final = """
 UPDATE {table} SET {column} = regexp_replace({column}, %(found)s, %(mask)s, 'gi')
  WHERE {by} = %(workspace)s AND {column} ~* %(found)s
 """
-# An escape of JSON's own (\" or \\) stands in no address that Volley takes.
-FIND_JSON: Final = (
-    "SELECT id, {column}::text FROM {table} WHERE {by} = %(workspace)s AND {column}::text ~* %(found)s"
-)
+# Each text of it by itself: in JSON as a whole a name with a quotation mark or a backslash stands escaped.
+FIND_JSON: Final = """
+SELECT id, {column}::text FROM {table} WHERE {by} = %(workspace)s AND EXISTS (
+       SELECT FROM jsonb_path_query({column}::jsonb, 'strict $.** ? (@.type() == "string")') AS held
+        WHERE held #>> '{{}}' ~* %(found)s)
+"""
 MASK_ONE: Final = "SELECT regexp_replace(%(held)s, %(found)s, %(mask)s, 'gi')"
 KEEP_JSON: Final = "UPDATE {table} SET {column} = %(value)s WHERE id = %(id)s"
 

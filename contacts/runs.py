@@ -15,6 +15,7 @@ from contacts.models import LongRun
 SILENT_SECONDS: Final = 60  # a run that gave no sign for so long is taken for dead
 # The same words in the states of each.
 QUEUED, RUNNING, FAILED = "queued", "running", "failed"
+OPEN: Final = (QUEUED, RUNNING)
 
 
 class Stopped(Exception):  # noqa: N818  (an answer, not a fault)
@@ -63,7 +64,7 @@ def requeue_silent(model: type[LongRun], queue: Callable[[int], None]) -> int:
     sign and leaves.
     """
     now = timezone.now()
-    open_runs = _rows(model).filter(state__in=(QUEUED, RUNNING))
+    open_runs = _rows(model).filter(state__in=OPEN)
     silent = open_runs.alias(seen_at=Coalesce("progress_at", "created_at")).filter(
         seen_at__lt=_silent_before(now)
     )

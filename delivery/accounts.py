@@ -174,6 +174,8 @@ def _words(outcome: Outcome) -> str:
             return f"The message was put off for now: {said}"
         case Fate.REJECTED:
             return f"The message was refused: {said}"
+        case Fate.IN_DOUBT:
+            return f"It is not certain that the message was taken: {said}"
     return f"The account was refused: {said}"
 
 

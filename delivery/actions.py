@@ -1,5 +1,6 @@
 """What can be done with mailings: the door for campaigns, test sends and whatever else launches one."""
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from delivery.models import Delivery, DeliveryState, Mailing, MailingState, Send
 from delivery.pipeline import again, dispatch, plan
 from delivery.pipeline.mold import Mold
 from delivery.pipeline.molds import frame_of, said_of
+from delivery.tracking import rules
+from delivery.tracking.writing import Tracked
 
 CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
 
@@ -42,13 +45,17 @@ def launch(
     content: Content,
     recipients: QuerySet[Contact],
     list_ids: list[int],
+    opens: bool = False,
+    clicks: bool = False,
 ) -> Mailing:
     """Freeze content and audience and begin to send, once the caller's transaction commits.
 
-    recipients: each contact once. list_ids: whoever leaves these before their batch is skipped.
+    recipients: each contact once. list_ids: whoever leaves these before their batch is skipped. opens, clicks: whether
+    they are watched, as far as the workspace's rules allow it.
     Raises: TemplateProblem, AccountStopped.
     """
-    mailing = _create(workspace, name, account, content, list_ids=list_ids)
+    tracked = rules.tracked(workspace, opens=opens, clicks=clicks)
+    mailing = _create(workspace, name, account, content, tracked=tracked, list_ids=list_ids)
     return _begin(mailing, plan.freeze(mailing, recipients))
 
 
@@ -97,6 +104,7 @@ def _create(
     content: Content,
     *,
     confirms: List | None = None,
+    tracked: Tracked | None = None,
     **fields: Any,
 ) -> Mailing:
     _refuse_stopped(account)
@@ -105,7 +113,7 @@ def _create(
         name=name,
         account=account,
         content=content.as_dict(),
-        frame=said_of(workspace, confirms),
+        frame=said_of(workspace, confirms) | ({"tracking": asdict(tracked)} if tracked else {}),
         confirms=confirms,
         **fields,
     )

@@ -7,8 +7,10 @@ class DeliveryConfig(AppConfig):
     def ready(self) -> None:
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
+        from contacts.actions import imports
         from delivery import people, registry
         from delivery.accounts import give_inbox
+        from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
         from delivery.feedback import apply, drain
         from delivery.hooks import entries, leaving, refusals, strays
@@ -16,7 +18,7 @@ class DeliveryConfig(AppConfig):
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
-        from delivery.tracking import hits, reading
+        from delivery.tracking import hits, reading, suspicion, tallies
 
         on_workspace_created.append(give_inbox)
         contacts.timeline += [of_contact, events_of_contact]
@@ -25,11 +27,17 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
-        registry.on_tick += [asking.ask_waiting, drain.ask_workers, refusals.write_down, strays.trim]
+        registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
+        registry.on_tick += [refusals.write_down, strays.trim]
+        drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
         drain.readers[entries.STREAM] = hook_reading.read
-        apply.consequences.append(leaving.leave)
-        registry.on_copy.append(asking.hold_unasked)
+        apply.consequences += [suspicion.suspect, tallies.tally, leaving.leave]
+        registry.on_copy += [
+            imports.hold_unasked,
+            asking.hold_unasked,  # behind it: no more come meanwhile
+            mailboxes.hold,
+        ]
         contacts.addresses.append(people.addresses)
         contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)

@@ -9,11 +9,14 @@ from django.utils import timezone
 
 from accounts.forms import Styled
 from delivery.accounts import Values, stored_secrets
+from delivery.bounces.addresses import LONGEST_LOCAL
 from delivery.models import SendingAccount
 from delivery.providers import Field, Provider
 from delivery.transports.hosts import is_metadata
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]{2,45}\]?")
+_LOCAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DOMAIN = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]")
 _PLAIN = re.compile(r"[ -~]*")
 MOST_LANES = 64
 MOST_A_DAY = 100_000_000
@@ -50,6 +53,18 @@ def check_plain(text: str) -> None:
         raise ValidationError(
             "Only letters, digits and signs of ASCII can be used to sign in. Copy it again."
         )
+
+
+def check_return_path(path: str) -> None:
+    """A domain, or an address whose left part leaves room for a plus and a token."""
+    local, at, domain = path.rpartition("@")
+    if at and (len(local) > LONGEST_LOCAL or not _LOCAL.fullmatch(local)):
+        raise ValidationError(
+            f"Give an address with at most {LONGEST_LOCAL} letters and digits before the @, and no plus: "
+            "each message's own sign is added there."
+        )
+    if not _DOMAIN.fullmatch(domain) or ".." in domain:
+        raise ValidationError("Type a domain, such as bounces.example.com, or an address at one.")
 
 
 class WarmUpField(forms.CharField):
@@ -234,6 +249,8 @@ def _form_field(field: Field, *, is_stored: bool) -> forms.Field:
             return forms.URLField(
                 **common, max_length=500, assume_scheme="https", validators=[_web_url, check_url]
             )
+        case "return_path":
+            return forms.CharField(**common, max_length=253, validators=[check_return_path])
         case "choice":
             return forms.ChoiceField(**common, choices=field.choices)
         case "boolean":

@@ -5,8 +5,11 @@ import logging
 from django.db import transaction
 
 from accounts.queue import process_name
+from delivery import monitor
+from delivery.bounces import mailboxes
 from delivery.confirming import asking
 from delivery.feedback import drain as feedback
+from delivery.models import Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
 
@@ -44,4 +47,20 @@ def drain(*, name: str) -> int:
     count = feedback.drain(name)
     if count:
         log.info("feedback.applied stream=%s facts=%s", name, count)
+    return count
+
+
+def read_breakdown(*, mailing_id: int) -> int:
+    """Read what the mailing's monitor shows over time and by domain. Safe to run twice."""
+    found = Mailing.objects.filter(pk=mailing_id)
+    for mailing in found:
+        monitor.read(mailing)
+    return len(found)
+
+
+def read_mailbox(*, mailbox_id: int) -> int:
+    """Read what waits in a mailbox. Safe to run twice."""
+    count = mailboxes.read_mailbox(mailbox_id)
+    if count:
+        log.info("mailbox.read mailbox=%s messages=%s", mailbox_id, count)
     return count

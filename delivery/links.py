@@ -13,6 +13,9 @@ SIGNATURE_BYTES = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _UNSUBSCRIBE = b"volley.unsubscribe"
 _CONFIRM = b"volley.confirm"
+_MAIL = b"volley.mail"
+# 96 bits, as HMACs are cut in many protocols (RFC 2404): a local part has room for 64 letters.
+MAIL_SIGNATURE_BYTES = 12
 
 
 @cache
@@ -21,6 +24,16 @@ def _begun(secret: str, purpose: bytes) -> tuple[Any, Any]:
     key = hashlib.sha256(purpose + secret.encode()).digest().ljust(hashlib.sha256().block_size, b"\0")
     inner, outer = (hashlib.sha256(bytes(octet ^ pad for octet in key)) for pad in (0x36, 0x5C))
     return inner, outer
+
+
+class MailTokens(NamedTuple):
+    """Two names of one recipient in addresses of mail; in hexadecimal, since case may be lost on the way.
+
+    bounce: in the return path, which every server reads. unsubscribe: where a mail to leave goes.
+    """
+
+    bounce: str
+    unsubscribe: str
 
 
 class Tokens(NamedTuple):
@@ -87,14 +100,41 @@ def read_confirm_token(token: str) -> tuple[int, int] | None:
     return _read(token, half=0, purpose=_CONFIRM)
 
 
+def mail_tokens(mailing_id: int, number: int) -> MailTokens:
+    body = _body(mailing_id, number)
+    bounce, leave = _signatures(settings.SECRET_KEY, body, _MAIL)
+    return MailTokens(
+        (body + bounce[:MAIL_SIGNATURE_BYTES]).hex(), (body + leave[:MAIL_SIGNATURE_BYTES]).hex()
+    )
+
+
+def read_bounce_token(token: str) -> tuple[int, int] | None:
+    return _read_mail(token, half=0)
+
+
+def read_leave_token(token: str) -> tuple[int, int] | None:
+    return _read_mail(token, half=1)
+
+
+def _read_mail(token: str, *, half: int) -> tuple[int, int] | None:
+    try:
+        return _named(bytes.fromhex(token), half=half, purpose=_MAIL, size=MAIL_SIGNATURE_BYTES)
+    except ValueError:
+        return None
+
+
 def _read(token: str, *, half: int, purpose: bytes = _UNSUBSCRIBE) -> tuple[int, int] | None:
     try:
         octets = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError:
         return None
+    return _named(octets, half=half, purpose=purpose, size=SIGNATURE_BYTES)
+
+
+def _named(octets: bytes, *, half: int, purpose: bytes, size: int) -> tuple[int, int] | None:
     body, signature = octets[:10], octets[10:]
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
-        if hmac.compare_digest(signature, _signatures(secret, body, purpose)[half]):
+        if hmac.compare_digest(signature, _signatures(secret, body, purpose)[half][:size]):
             return int.from_bytes(body[:6], "big"), int.from_bytes(body[6:], "big")
     return None
 

@@ -21,13 +21,14 @@ from liquid.stringify import to_liquid_string
 from liquid.token import TOKEN_OUTPUT, TOKEN_TAG
 
 from accounts.errors import Refusal
+from delivery.tracking.tag import LINKS, LinkNode, LinkTag
 
 _TAG = re.compile(r"\{%-?\s*(\w+)")
 _BLOCKS = {"if", "unless", "for", "case", "capture", "comment", "raw", "tablerow", "ifchanged"}
 # Nothing is loaded from anywhere, and a template is no place for documentation that looks like content.
 FORBIDDEN_TAGS = ("include", "render", "doc")
 # What Volley itself fills in; a template may print these and call nothing else so.
-RESERVED: Final = frozenset({"contact", "workspace", "campaign", "unsubscribe_url"})
+RESERVED: Final = frozenset({"contact", "workspace", "campaign", "unsubscribe_url", "recipient_token", LINKS})
 _LINE: Final = "\ufdd0"  # a line end that becomes <br />; Unicode keeps this one for a program's own use
 _BREAK: Final = "<br />\n"
 _MARKUP = re.compile(f"""[&<>"'{_LINE}]""")
@@ -50,11 +51,13 @@ class _Limited(Environment):
     local_namespace_limit = 200_000  # bytes held by assign and capture
     context_depth_limit = 12
     block_nesting_limit = 24
+    prints_markup = False
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
         for tag in FORBIDDEN_TAGS:
             self.tags.pop(tag, None)
+        self.add_tag(LinkTag)
 
 
 def _as_text(value: object) -> str:
@@ -118,6 +121,8 @@ def _unchanged(value: str) -> str:
 
 class _Html(_Limited):
     """Liquid's own escaping trusts the literals of a template; this one trusts nothing that a merge tag prints."""
+
+    prints_markup = True
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
@@ -186,8 +191,13 @@ def places(source: str) -> list[int]:
 
 
 def check(source: str, *, field: str, html: bool) -> None:
-    """Raise TemplateProblem where the source does not parse."""
-    parse(source, field=field, html=html)
+    """Raise TemplateProblem where what somebody wrote does not parse, or is for Volley alone to write."""
+    template = parse(source, field=field, html=html)
+    for node in _all_nodes(template.nodes, RenderContext(template)):
+        if isinstance(node, LinkNode):
+            line = source.count("\n", 0, node.token.start_index) + 1
+            words = f"Line {line}: “link” is Volley’s own; write the address as it is, with its merge tags."
+            raise TemplateProblem(words, field=field, line=line)
 
 
 def problem(error: LiquidError, source: str, *, field: str) -> TemplateProblem:

@@ -2,7 +2,7 @@
 
 Time and domains come from the ledger, so they outlive Redis and are exact. One pass over a million rows takes about
 a second, so the answer is kept for some seconds while it is sent, for long once it has ended, and thrown away when
-somebody tells it to go on.
+somebody tells it to go on. While many are being sent a job reads it: the page would wait, and the campaign with it.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,15 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
+from accounts.queue import enqueue
 from delivery.models import Mailing, MailingState
 from delivery.pipeline import signs
 
 FRESH_SECONDS = 5  # while it is sent; however many people watch
+MANY = 100_000  # recipients, who are read by a job
+REST = 20  # times as long as reading many took; a twentieth of a processor at most goes into it
+ASKED_SECONDS = 60  # then the job is taken for lost
+JOB = "delivery.jobs.read_breakdown"
 KEPT_SECONDS = 86_400  # once it has ended
 BARS = 60
 FILLED_FROM = BARS // 3  # fewer would be as broad as a hand
@@ -107,28 +112,54 @@ class Breakdown:
 
 
 def breakdown(mailing: Mailing) -> Breakdown:
-    """Over time and by domain, at most FRESH_SECONDS old while it is sent."""
-    ended = mailing.state in (MailingState.FINISHED, MailingState.CANCELED)
-    # What it was read for: the rest of a canceled one is closed little by little, and one may end twice.
-    stamp = (mailing.state, *_counters(mailing)) if ended else (mailing.state,)
+    """Over time and by domain, at most FRESH_SECONDS old while it is sent.
+
+    Of many being sent it is the last one read, at first an empty one; older than REST allows, and a job is queued.
+    """
     kept: tuple[tuple[Any, ...], Breakdown] | None = cache.get(_key(mailing))
-    if kept is not None and kept[0] == stamp:
+    if mailing.total_count > MANY and not _has_ended(mailing):
+        if cache.add(_asked_key(mailing), "asked", ASKED_SECONDS):
+            enqueue(JOB, queue="system", mailing_id=mailing.pk)
+        return kept[1] if kept else Breakdown([], 1, [], None, timezone.now())
+    if kept is not None and kept[0] == _stamp(mailing):
         return kept[1]
+    return read(mailing)
+
+
+def read(mailing: Mailing) -> Breakdown:
+    """Work it out and keep it. Cost: three passes over the mailing's ledger."""
     read_at = timezone.now()
     bars, step = _over_time(mailing)
     domains, rest = _by_domain(mailing)
     found = Breakdown(bars, step, domains, rest, read_at)
-    cache.set(_key(mailing), (stamp, found), KEPT_SECONDS if ended else FRESH_SECONDS)
+    lasts_long = mailing.total_count > MANY or _has_ended(mailing)
+    cache.set(_key(mailing), (_stamp(mailing), found), KEPT_SECONDS if lasts_long else FRESH_SECONDS)
+    rest_seconds = REST * (timezone.now() - read_at).total_seconds()
+    cache.set(_asked_key(mailing), "asked", max(FRESH_SECONDS, int(rest_seconds)))
     return found
 
 
 def forget(mailing: Mailing) -> None:
     """Read it afresh the next time: somebody has just changed what it says, and looks whether it did."""
-    cache.delete(_key(mailing))
+    cache.delete_many([_key(mailing), _asked_key(mailing)])
 
 
 def _key(mailing: Mailing) -> str:
     return f"breakdown:{mailing.pk}"
+
+
+def _asked_key(mailing: Mailing) -> str:
+    """Of what is there for as long as nobody is to ask for another reading."""
+    return f"breakdown-asked:{mailing.pk}"
+
+
+def _has_ended(mailing: Mailing) -> bool:
+    return mailing.state in (MailingState.FINISHED, MailingState.CANCELED)
+
+
+def _stamp(mailing: Mailing) -> tuple[Any, ...]:
+    """What it was read for: the rest of a canceled one is closed little by little, and one may end twice."""
+    return (mailing.state, *_counters(mailing)) if _has_ended(mailing) else (mailing.state,)
 
 
 def _counters(mailing: Mailing) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from django.db import connection
 from contacts import masking
 from contacts.models import Contact, FormerContact
 from contacts.registry import Person
-from delivery.models import Delivery, Event, InboxMessage, Mailing
+from delivery.models import Delivery, Event, InboxMessage, Mailing, Stray
 
 # Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
 # delivery_no_contact_idx for test messages and for what a deleted contact got.
@@ -33,13 +33,22 @@ UPDATE delivery_delivery d SET contact_id = %(kept)s
 MENTIONS: Final = {
     "delivery_mailing": ["state_reason", "handed_over"],
     "delivery_sendingaccount": ["stopped_reason", "test_said"],
+    "delivery_stray": ["said"],
 }
 
-FORGET_EVENTS: Final = "UPDATE delivery_event SET contact_id = NULL, url = '' WHERE contact_id = ANY(%(ids)s)"
-# Of a contact that was deleted before, what they did is nobody's; a link may still name them. By event_mailing_idx.
+FORGET_EVENTS: Final = """
+UPDATE delivery_event
+   SET contact_id = NULL, url = '',
+       said = CASE WHEN regexp_replace(said, %(found)s, '…', 'gi') ~* %(parts)s THEN ''
+              ELSE regexp_replace(said, %(found)s, '…', 'gi') END
+ WHERE contact_id = ANY(%(ids)s)
+"""
+# Of a contact that was deleted before, what they did is nobody's; a link or a server's words may still name them. By
+# event_mailing_idx.
 FORGET_LINKS: Final = """
-UPDATE delivery_event e SET url = ''
- WHERE e.contact_id IS NULL AND (e.url ~* %(found)s OR e.url ~* %(parts)s)
+UPDATE delivery_event e SET url = '', said = ''
+ WHERE e.contact_id IS NULL
+   AND (e.url ~* %(found)s OR e.url ~* %(parts)s OR e.said ~* %(found)s OR e.said ~* %(parts)s)
    AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
 """
 MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
@@ -66,6 +75,8 @@ def erase(person: Person) -> None:
         cursor.execute(FORGET_EVENTS, values)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
+    strays = Stray.objects.filter(workspace=person.workspace)
+    strays.extra(where=["lower(email) = ANY(%s)"], params=[person.emails]).delete()
     InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-Kind = Literal["text", "host", "port", "url", "choice", "boolean"]
+Kind = Literal["text", "host", "port", "url", "choice", "boolean", "return_path"]
 Choices = tuple[tuple[str, str], ...]
 # How an API takes many messages in one call: the body once with each recipient's values for its own placeholders
 # ("slots"), finished messages next to each other ("combined"), or not at all ("single").
@@ -141,6 +141,15 @@ SMTP = Provider(
         Field("port", "Port", kind="port", initial=587, guards=True),
         Field("user", "User name", "Empty: no sign-in.", required=False),
         Field("password", "Password", secret=True, required=False),
+        Field(
+            "return_path",
+            "Return path",
+            "Where bounces go: a domain whose mail reaches Volley, such as bounces.example.com, or a mailbox that takes "
+            "plus addresses, such as bounces@example.com. Every message then bears an address of its own, by which its "
+            "bounce is known. Empty: bounces go to the campaign's sender.",
+            kind="return_path",
+            required=False,
+        ),
     ),
     icon="server",
     is_esp=False,
@@ -155,7 +164,7 @@ _ESPS = (
             Field(
                 "access_key_id",
                 "Access key ID",
-                "IAM › Users › Security credentials, with ses:SendEmail and ses:SendRawEmail.",
+                "IAM › Users › Security credentials, with ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail.",
             ),
             _key("secret_access_key", "Secret access key", "Shown once, when the access key is made."),
             Field("configuration_set_name", "Configuration set", "If your sending uses one.", required=False),

@@ -20,6 +20,8 @@ ERROR_GROUPS = 10
 ERRORS_READ = 20_000  # rows; beyond, the groups are of the first ones
 LATE = timedelta(minutes=1)  # after which a mailing with something to do, of which nothing moves, is late
 
+DID = {"opened": "Opened", "clicked": "Clicked"}  # what people did, beside the states
+
 STANDS_STILL = (
     "Nothing of it has moved for more than a minute, although it is its turn. "
     "Are there enough sending workers? An admin sees what is at work under Operations."
@@ -188,9 +190,12 @@ def _standing_still(mailings: QuerySet[Mailing]) -> QuerySet[Mailing]:
 def deliveries(mailing: Mailing, *, state: str = "", code: str = "", search: str = "") -> QuerySet[Delivery]:
     """The ledger of a mailing, by number, with the contacts.
 
-    state: a DeliveryState. code: as an ErrorGroup has it. search: part of an address.
+    state: a DeliveryState, "opened" or "clicked" (by a person). code: as an ErrorGroup has it. search: part of an
+    address.
     """
     rows = Delivery.objects.filter(mailing=mailing).select_related("contact")
+    if state in DID:  # delivery_opened_idx; whoever clicked has opened it
+        rows = rows.filter(opened_at__isnull=False).filter(**{f"{state}_at__isnull": False})
     if state in DeliveryState.values:
         is_usual = state in (DeliveryState.PENDING, DeliveryState.ACCEPTED)
         rows = rows.filter(**{"state" if is_usual else "exception": state})

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.segments.condition import Condition, Operator, said
 from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Whole
-from delivery.models import Delivery, DeliveryState, Event, Mailing
+from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Sent:
 
 
 def mailings(vocabulary: Any) -> dict[int, Sent]:
-    """All but tests, the newest first; one query."""
+    """All campaigns, the newest first; one query. Tests and mails that ask to confirm are none."""
     return vocabulary.once(_mailings, "mailings")
 
 
 def _mailings(workspace: Any) -> dict[int, Sent]:
-    rows = Mailing.objects.of(workspace).filter(is_test=False).order_by("-pk")
+    rows = Mailing.objects.of(workspace).filter(is_test=False, confirms=None).order_by("-pk")
     columns = rows.values_list("pk", "name", "created_at", "progress_at")
     return {pk: Sent(name, began_at, moved_at) for pk, name, began_at, moved_at in columns}
 
@@ -82,7 +82,11 @@ class Activity(Condition):
     def _did(self, rows: QuerySet[Any], times: int, vocabulary: Any) -> Q:
         """The first time is looked for over everybody at once, further ones of whoever has one, by index alone."""
         found: Q = vocabulary.has(rows, **self.own(vocabulary))
-        return found & Q(Exists(rows[times - 1 :])) if times > 1 else found
+        return found & Q(Exists(self.counted(rows)[times - 1 :])) if times > 1 else found
+
+    def counted(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of the rows that are a time of their own."""
+        return rows
 
     def own(self, vocabulary: Any) -> dict[str, Any]:
         """What the contact implies of its rows, where they have a column for it."""
@@ -106,15 +110,19 @@ class WasSent(Activity):
 
 
 class Did(Activity):
-    """What people did, as far as it was no machine's doing."""
+    """What people did, as far as it was no machine's doing. Whoever clicked has opened it, pictures or not."""
 
     def rows(self, vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Any]:
-        rows = Event.objects.filter(kind=self.key, is_machine=False, contact=OuterRef("pk"))
+        kinds = [EventKind.OPENED, EventKind.CLICKED] if self.key == EventKind.OPENED else [self.key]
+        rows = Event.objects.filter(kind__in=kinds, is_machine=False, contact=OuterRef("pk"))
         if mailing is not None:
             rows = rows.filter(mailing=mailing)  # event_mailing_idx
         if days is not None:
             rows = rows.filter(at__gte=vocabulary.clock.since(days))  # event_lately_idx
         return rows
+
+    def counted(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(kind=self.key)
 
     def own(self, vocabulary: Any) -> dict[str, Any]:
         return {"workspace": vocabulary.workspace}

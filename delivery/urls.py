@@ -1,6 +1,16 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, operations, sending, unsubscribe, webhooks
+from delivery.views import (
+    confirm,
+    confirmations,
+    inbox,
+    mailboxes,
+    operations,
+    sending,
+    tracking,
+    unsubscribe,
+    webhooks,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -8,9 +18,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/", sending.sending_edit, name="sending_edit"),
     path("sending/<int:pk>/delete/", sending.sending_delete, name="sending_delete"),
     path("sending/<int:pk>/test/", sending.sending_test, name="sending_test"),
+    path("sending/<int:pk>/test-bounce/", sending.sending_test_bounce, name="sending_test_bounce"),
     path("sending/<int:pk>/default/", sending.sending_default, name="sending_default"),
     path("sending/<int:pk>/use/", sending.sending_use, name="sending_use"),
     path("sending/<int:pk>/set-aside/", sending.sending_set_aside, name="sending_set_aside"),
+    path("sending/mailboxes/", mailboxes.mailboxes, name="mailboxes"),
+    path("sending/mailboxes/new/", mailboxes.mailbox_new, name="mailbox_new"),
+    path("sending/mailboxes/<int:pk>/", mailboxes.mailbox_edit, name="mailbox_edit"),
+    path("sending/mailboxes/<int:pk>/test/", mailboxes.mailbox_test, name="mailbox_test"),
+    path("sending/mailboxes/<int:pk>/read/", mailboxes.mailbox_read, name="mailbox_read"),
+    path("sending/mailboxes/<int:pk>/delete/", mailboxes.mailbox_delete, name="mailbox_delete"),
+    path("settings/tracking/", tracking.tracking, name="tracking"),
+    path("settings/tracking/check/", tracking.tracking_check, name="tracking_check"),
     path("sending/<int:pk>/webhook/key/", webhooks.sending_hook_key, name="sending_hook_key"),
     path("sending/<int:pk>/webhook/renew/", webhooks.sending_hook_renew, name="sending_hook_renew"),
     path("sending/<int:pk>/webhook/confirm/", webhooks.sending_hook_confirm, name="sending_hook_confirm"),

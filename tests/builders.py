@@ -117,3 +117,14 @@ def a_campaign(
     campaign.excluded_lists.set(excluded_lists)
     campaign.excluded_segments.set(excluded_segments)
     return campaign
+
+
+def a_mailbox(workspace, name="Bounces", *, password="secret", **fields):
+    """A mailbox that bounces arrive in; at a port where nobody listens unless `port` says otherwise."""
+    from delivery.models import Mailbox
+    from delivery.secrets import seal
+
+    given = {"host": "127.0.0.1", "port": 9, "security": "none", "user": "bounces@acme.example", **fields}
+    return Mailbox.objects.create(
+        workspace=workspace, name=name, secrets=seal({"password": password}), **given
+    )

@@ -17,6 +17,7 @@ class ScriptedServer:
         self.answers = answers or {}
         self.offers: list[str] = []  # further extensions, as EHLO's answer has them
         self.messages: list[tuple[str, bytes]] = []
+        self.senders: list[str] = []  # what stood in each MAIL FROM
         self.connection_count = 0
         outer = self
 
@@ -62,6 +63,8 @@ class _Session:
         if verb == "EHLO":
             offers = ["test", *(["PIPELINING"] if self.server.pipelining else []), *self.server.offers]
             reply = "".join(f"250-{each}\r\n" for each in offers) + "250 8BITMIME"
+        if verb == "MAIL":
+            self.server.senders.append(line.partition("<")[2].partition(">")[0])
         if verb == "RCPT":  # of a refused one DATA is still answered by 354, as RFC 2920 allows
             self.recipient = line.partition("<")[2].partition(">")[0] if (reply or "").startswith("2") else ""
         if reply is None:

@@ -18,8 +18,10 @@ FEW = [
     ("late", "--seconds 0.2 --ms 10 --lanes 1 4 --hosts-lanes 2"),
     ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
+    ("esp", "--messages 300 --kb 2 --ms 5"),
     ("hooks", "--events 400 --calls 20"),
     ("million", "--few 100 --messages 300 --kb 2"),
+    ("tracking", "--hits 300 --connections 4"),
     ("contacts", "--contacts 300"),  # all its parts, a line each
 ]
 

@@ -4,6 +4,7 @@ A page that is missing from TABLE fails; so does a row of TABLE whose page is go
 """
 
 import re
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -24,7 +25,8 @@ from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from delivery.tracking.signing import Target, link_part, person_token
-from tests.builders import a_campaign, a_contact, a_field, a_list, a_segment, an_account
+from tests.builders import a_campaign, a_contact, a_field, a_list, a_mailbox, a_segment, an_account
+from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
 pytestmark = pytest.mark.django_db
@@ -143,6 +145,15 @@ TABLE = {
     "sending_default": (DEED, ADMIN),
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
+    "sending_test_bounce": (DEED, ADMIN),
+    "mailboxes": (PAGE, ADMIN),
+    "mailbox_new": (PAGE, ADMIN),
+    "mailbox_edit": (PAGE, ADMIN),
+    "mailbox_test": (DEED, ADMIN),
+    "mailbox_read": (DEED, ADMIN),
+    "mailbox_delete": (DEED, ADMIN),
+    "tracking": (PAGE, ADMIN),
+    "tracking_check": (DEED, ADMIN),
     "sending_hook_key": (DEED, ADMIN),
     "sending_hook_renew": (DEED, ADMIN),
     "sending_hook_confirm": (DEED, ADMIN),
@@ -254,6 +265,7 @@ def world(workspace, alice, bob, settings):
     tag = Tag.objects.create(workspace=workspace, name=f"{SECRET} tag")
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
+    mailbox = a_mailbox(workspace, f"{SECRET} bounces")
     left_out = a_segment(workspace, f"{SECRET} left out")
     tells = an_account(workspace, name=f"{SECRET} service", provider="amazon_ses")
     signs = an_account(workspace, name=f"{SECRET} other service", provider="mailgun")
@@ -354,6 +366,8 @@ def world(workspace, alice, bob, settings):
             "sending_hook_key": [signs.pk],
             "hook": ["amazon_ses", tells.hook_key],
             "sending_new": [],
+            "mailbox_*": [mailbox.pk],
+            "mailbox_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
             "opened": [f"{person_token(asks.pk, 1)}.gif"],
@@ -456,6 +470,20 @@ def test_a_get_changes_nothing_and_is_cheap(name, world, sign_in, alice):
             if not re.match(r"(RELEASE )?SAVEPOINT|SET LOCAL|RESET|SELECT set_config", each)
         ]
         assert len(asked) <= MOST_QUERIES, asked
+
+
+def test_what_people_type_is_text_on_every_page(request, monkeypatch, sign_in, alice):
+    monkeypatch.setattr(sys.modules[__name__], "SECRET", MARKUP)
+    world, client = request.getfixturevalue("world"), sign_in(alice)
+    shown = {}
+    for name in (name for name, (method, _) in TABLE.items() if method == PAGE):
+        answer = ask(client, "GET", world.url(name))
+        assert answer.status_code < 500, name
+        page = b"".join(answer).decode(errors="replace")
+        if answer["Content-Type"].startswith("text/html"):
+            assert not {"xss", "onx"} & elements_of(page), name
+            shown[name] = "&lt;xss" in page.lower()
+    assert sum(shown.values()) > 40, shown
 
 
 @pytest.mark.parametrize("name", sorted({name for name in TABLE if TABLE[name][0] == PAGE} - NEEDS_NO_TOKEN))

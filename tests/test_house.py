@@ -8,8 +8,10 @@ import threading
 import psycopg
 import psycopg.conninfo
 import pytest
+from django.apps import apps
 from django.db import connection
 
+from accounts.models import Workspace
 from config import worker
 from tests.volley import ROOT
 
@@ -82,3 +84,29 @@ def test_two_hosts_that_begin_at_once_prepare_the_database_one_after_the_other(a
     ]
     said = [each.communicate(timeout=120)[1] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
+
+
+# Of the installation, or of nobody: people, who may be members of several workspaces; the local inbox; and counts on
+# their way to a list's.
+OF_NO_WORKSPACE = {"accounts.User", "accounts.Installation", "delivery.InboxMessage", "contacts.ListChange"}
+
+
+def leads_to_workspace(model, seen=()):
+    """By columns that are never empty."""
+    if model is Workspace:
+        return True
+    owners = (
+        field.related_model for field in model._meta.concrete_fields if field.is_relation and not field.null
+    )
+    return any(leads_to_workspace(owner, (*seen, model)) for owner in owners if owner not in (*seen, model))
+
+
+def test_every_row_belongs_to_a_workspace():
+    rooms = ("accounts", "contacts", "delivery", "campaigns")
+    homeless = {
+        model._meta.label
+        for room in rooms
+        for model in apps.get_app_config(room).get_models()
+        if not leads_to_workspace(model)
+    }
+    assert homeless == OF_NO_WORKSPACE

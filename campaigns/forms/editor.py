@@ -9,7 +9,8 @@ from accounts.errors import Refusal
 from accounts.forms import NO_ADDRESS, ONE_LINE, Styled
 from accounts.ids import id_in
 from accounts.models import Workspace
-from campaigns.content import compile_content
+from campaigns.actions import editing
+from campaigns.content import compile_content, utm_tags
 from campaigns.forms.moments import NoSuchMoment, as_typed, moment
 from campaigns.models import Campaign, ContentKind
 from campaigns.queries import audience
@@ -192,6 +193,16 @@ class SenderForm(Step):
         empty_label="Choose a sending account",
         error_messages={"invalid_choice": "This sending account is no longer there; choose another one."},
     )
+    track_opens = forms.BooleanField(required=False, label="Count who opens it")
+    track_clicks = forms.BooleanField(required=False, label="Count who clicks which link")
+    utm = forms.BooleanField(
+        required=False,
+        label="Tag links for web analytics",
+        help_text="Adds utm_source, utm_medium and utm_campaign to web addresses that have no such tags of their own.",
+    )
+    utm_source = forms.CharField(max_length=100, required=False, validators=[ONE_LINE], label="Source")
+    utm_medium = forms.CharField(max_length=100, required=False, validators=[ONE_LINE], label="Medium")
+    utm_campaign = forms.CharField(max_length=100, required=False, validators=[ONE_LINE], label="Campaign")
 
     def __init__(self, data: Any, *, campaign: Campaign) -> None:
         super().__init__(data, campaign=campaign)
@@ -200,6 +211,15 @@ class SenderForm(Step):
         account.queryset = SendingAccount.objects.of(campaign.workspace)
         self.initial["account"] = campaign.account or account.queryset.filter(is_default=True).first()
         self.initial["from_name"] = campaign.from_name or campaign.workspace.name
+        for name, usual in utm_tags(campaign, usual=True).items():
+            self.fields[name].widget.attrs["placeholder"] = usual
+
+    def kept(self) -> dict[str, Any]:
+        """A box that is not ticked looks like one that was not shown: the card says that it was."""
+        kept = super().kept()
+        if "tracking" not in self.data:
+            kept |= {name: value for name, value in self.stored().items() if name in editing.TRACKING}
+        return kept
 
     def stored(self) -> dict[str, Any]:
         return {name: getattr(self.campaign, name) for name in self.base_fields}

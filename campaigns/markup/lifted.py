@@ -47,6 +47,11 @@ class Lifted:
                 self.tags.append(tag[0])
         return f"{self.mark}{len(self.tags) - 1}z"
 
+    def add(self, tag: str) -> str:
+        """A placeholder for a merge tag of Volley's own."""
+        self.tags.append(tag)
+        return f"{self.mark}{len(self.tags) - 1}z"
+
     def restore(self, text: str) -> str:
         """The HTML with its merge tags."""
         text = self.brace.sub("&#123;", text)

@@ -11,7 +11,7 @@ from campaigns.markup.lifted import Lifted
 from campaigns.markup.mjml import problem
 
 ELEMENT_LIMIT: Final = 5_000  # the parser recurses: ten thousand levels would end the process
-_PARTS: Final = re.compile(
+PARTS: Final = re.compile(
     r"<!--.*?(?:-->|\Z)"
     r"|<(style|script|title|textarea)\b.*?(?:</\1\s*>|\Z)"
     r"|<[/!?A-Za-z](?:[^>\"']++|\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+(?:>|\Z)",
@@ -57,7 +57,7 @@ def whole(html: str, lifted: Lifted) -> str:
 
 def _commented(html: str, lifted: Lifted) -> str:
     parts, at = [], 0
-    for part in _PARTS.finditer(html):
+    for part in PARTS.finditer(html):
         parts += [_as_comments(lifted, html[at : part.start()]), part[0]]
         at = part.end()
     parts.append(_as_comments(lifted, html[at:]))
@@ -94,7 +94,7 @@ def open_ended(html: str, lifted: Lifted) -> str:
 
 
 def _tags(html: str, start: str) -> list[re.Match[str]]:
-    return [part for part in _PARTS.finditer(html) if part[0].lower().startswith(start)]
+    return [part for part in PARTS.finditer(html) if part[0].lower().startswith(start)]
 
 
 def footer(*, unsubscribe: bool, address: bool) -> str:

@@ -1,6 +1,7 @@
 """The text part: what the HTML says, read from its start to its end so that merge tags keep their order."""
 
 import re
+from collections.abc import Mapping
 from html import unescape
 from html.parser import HTMLParser
 from typing import Final
@@ -21,9 +22,15 @@ _BRACE: Final = "{{ '{' }}"
 _FOR_HTML: Final = re.compile(r"\|\s*(?:newline_to_br|escape|escape_once)\b\s*")  # filters that make markup
 
 
-def to_text(html: str, lifted: Lifted) -> str:
-    """html and what is returned: with placeholders. Links become "text (address)"."""
-    reader = _Reader(lifted)
+NO_LINKS: Final[Mapping[str, str]] = {}
+
+
+def to_text(html: str, lifted: Lifted, links: Mapping[str, str] = NO_LINKS) -> str:
+    """html and what is returned: with placeholders. Links become "text (address)".
+
+    links: {placeholder: the address that it stands for}.
+    """
+    reader = _Reader(lifted, links)
     reader.feed(html)
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.parts).split("\n"))
@@ -51,9 +58,9 @@ def footer(*, unsubscribe: bool, address: bool) -> str:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, lifted: Lifted) -> None:
+    def __init__(self, lifted: Lifted, addresses: Mapping[str, str]) -> None:
         super().__init__(convert_charrefs=True)
-        self.lifted = lifted
+        self.lifted, self.addresses = lifted, addresses
         self.parts: list[str] = []
         self.hidden: list[str] = []  # open elements from the one that hides what it holds
         self.ended = 2  # line ends since the last word
@@ -114,6 +121,8 @@ class _Reader(HTMLParser):
         shown = address.removeprefix("mailto:").removeprefix("tel:")
         if not words:
             self._say(f"{shown} ")
+        elif self.addresses.get(shown) == words:
+            self.parts[start:] = [shown]
         elif shown and shown != words and not shown.startswith("#"):
             self.parts[start:] = [f"{''.join(self.parts[start:]).rstrip()} ({shown})"]
 

@@ -15,7 +15,10 @@ NAMES = {
     DeliveryState.IN_DOUBT: "In doubt in",
     DeliveryState.CANCELED: "Not sent",
     "unsubscribed": "Unsubscribed by",
+    "opened": "Opened",
+    "clicked": "Clicked",
     "unopened": "Did not open",
+    "unclicked": "Did not click",
 }
 
 
@@ -31,8 +34,12 @@ def _address(campaign: Campaign, key: str, name: str) -> str:
     match key:
         case DeliveryState.ACCEPTED:
             subject, operator = "sent", "did"
+        case "opened" | "clicked":
+            subject, operator = key, "did"
         case "unopened":
             subject, operator = "opened", "ignored"
+        case "unclicked":
+            subject, operator = "clicked", "ignored"
         case "unsubscribed":
             subject, operator = "outcome", "left"
         case _:

@@ -11,7 +11,8 @@ from campaigns.queries import campaigns as queries
 from campaigns.queries import segments
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
-from delivery.queries import progress
+from delivery.queries import DID, progress
+from delivery.tracking.report import watched
 
 
 def _campaign(request: WorkspaceRequest, pk: int) -> Campaign:
@@ -45,6 +46,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "segment": segments.addresses(campaign),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
+        "watched": watched(campaign.mailing) if campaign.mailing else None,
     }
     return render_part(request, "campaigns/report.html", "campaigns/_polled.html", context, target="progress")
 
@@ -59,5 +61,6 @@ def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     context = {"campaign": campaign, "page": page, "search": search, "state": state, "code": code}
     if not (search or code):  # which no segment could say
         context["segment_url"] = segments.addresses(campaign).get(state)
-    context["chips"] = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
+    states = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
+    context["chips"] = [*states, *DID.items()]
     return render(request, "campaigns/recipients.html", context)

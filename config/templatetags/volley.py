@@ -56,8 +56,10 @@ def clock(context: Any, moment: datetime.datetime) -> str:
 
 @register.filter
 def day(value: Any) -> Any:
-    """A date that is kept as "YYYY-MM-DD", as the house writes days; what is none stays as it is."""
+    """A date that is kept as "YYYY-MM-DD", or "--MM-DD", as the house writes days; what is none stays as it is."""
     try:
+        if str(value).startswith("--"):
+            return datetime.date.fromisoformat(f"2000{value[1:]}").strftime("%-d %b")
         return datetime.date.fromisoformat(value).strftime("%-d %b %Y")
     except (TypeError, ValueError):
         return value

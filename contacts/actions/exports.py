@@ -15,6 +15,8 @@ from contacts.queries.contacts import Finder
 
 JOB: Final = "contacts.jobs.run_export"
 KEEP_DAYS: Final = 7  # a file with people's data
+# For RQ to keep the job by: it cannot go on where it was ended, so it may take as long as rows come (`_Signs`).
+LONGEST_SECONDS: Final = 86_400
 OPEN: Final = (ExportState.QUEUED, ExportState.RUNNING)
 
 
@@ -51,7 +53,7 @@ def requeue_silent() -> int:
 
 
 def _queue(pk: int) -> None:
-    enqueue(JOB, queue="bulk", export_id=pk)
+    enqueue(JOB, queue="bulk", timeout=LONGEST_SECONDS, export_id=pk)
 
 
 def forget_old() -> int:
@@ -89,6 +91,8 @@ def in_words(finder: Finder) -> str:
     )
     if finder.tag:
         words += f", tagged “{finder.tag}”"
+    if finder.imported:
+        words += f", {finder.imported.words}"
     if finder.status:
         words += f", {finder.status}"
     return f"{words}, with “{finder.search}”" if finder.search else words

@@ -57,17 +57,20 @@ class NewField:
 class Plan:
     """What the person chose. columns: for each one a role as in `Import.mapping`, or the field it makes.
 
-    status: what new subscriptions begin as; tags: names, for everybody in the file.
+    header_mark: as `Import.header_mark`. adds_options: to choices that are here. status: what new subscriptions
+    begin as; tags: names, for everybody in the file.
     """
 
     reading: reader.Reading
     columns: Sequence[str | NewField]
     mode: str = ImportMode.FILL
+    adds_options: bool = False
     lists: Sequence[List] = ()
     new_list: str = ""
     status: str = SubscriptionStatus.SUBSCRIBED
     consent_note: str = ""
     tags: Sequence[str] = ()
+    header_mark: str = ""
 
 
 def upload(file: File, *, workspace: Workspace, by: User) -> Import:
@@ -120,7 +123,9 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
         task=ImportTask.CHECK,
         progress_at=timezone.now(),
         mapping=_mapping(run.workspace, plan.columns),
+        header_mark=plan.header_mark,
         mode=plan.mode,
+        adds_options=plan.adds_options,
         new_list=plan.new_list,
         list_count=len(plan.lists),
         status=plan.status,
@@ -140,7 +145,7 @@ def check(run: Import, plan: Plan, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def start(run: Import, *, by: User) -> None:
-    """Make the new fields and the new list, and queue the import as it was checked.
+    """Make the new fields, options and list, and queue the import as it was checked.
 
     Raises: WrongState: it was not checked, or started before. Refusal: a field or list was made or changed meanwhile.
     """
@@ -151,6 +156,7 @@ def start(run: Import, *, by: User) -> None:
     wishes.refuse_changed(run, CustomField.objects.filter(workspace=run.workspace_id))
     made = _new_list(run, by)
     run.lists.add(*made)
+    _add_options(run, by)
     Import.objects.filter(pk=run.pk).update(
         state=ImportState.QUEUED,
         task=ImportTask.IMPORT,
@@ -158,6 +164,7 @@ def start(run: Import, *, by: User) -> None:
         progress_at=now,
         started_at=now,
         mapping=_with_fields(run, by),
+        findings=run.findings,
         list_count=run.list_count + len(made),
         total_count=run.people_count,
         **dict.fromkeys(("done_count", *(f"{name}_count" for name in Counts._fields)), 0),
@@ -224,6 +231,19 @@ def _discard(run: Import) -> None:
 def requeue_silent() -> int:
     """Take up again what gave no sign of life for a minute. Returns how many."""
     return runs.requeue_silent(Import, _queue)
+
+
+def hold_unasked(why: str) -> None:
+    """End what would go on to bring people who are then asked to confirm; called by delivery in its transaction."""
+    asking = Import.objects.filter(
+        state__in=runs.OPEN, task=ImportTask.IMPORT, status=SubscriptionStatus.PENDING
+    )
+    asking.update(
+        state=ImportState.FAILED,
+        claim=None,
+        error=f"{why} Undo what was taken, or import the file again.",
+        finished_at=timezone.now(),
+    )
 
 
 def _queue(pk: int) -> None:
@@ -339,6 +359,16 @@ def _field(run: Import, new: dict[str, str], by: User) -> str:
     elif missing := _missing(options, field.options):
         CustomField.objects.filter(pk=field.pk).update(options=[*field.options, *missing])
     return f"attribute:{field.key}"
+
+
+def _add_options(run: Import, by: User) -> None:
+    """Give the choices that were here the options that the file has more; part of what must not go meanwhile."""
+    more = run.findings.get("more_options", {})
+    for field in CustomField.objects.of(run.workspace).filter(key__in=more).select_for_update():
+        field.options = [*field.options, *_missing(more[field.key], field.options)]
+        field.save(update_fields=["options"])
+        run.findings["fields"][field.key][2] = field.options
+        record(by, "field.changed", field)
 
 
 def _missing(options: list[str], held: list[str]) -> list[str]:

@@ -18,6 +18,12 @@ from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
 
 SNAPSHOT_JOB: Final = "contacts.jobs.take_snapshot"
+COUNT_JOB: Final = "contacts.jobs.count_segment"
+# Counting what nobody looks at takes little: one segment a tick of the clock, each so often at most, and a count that
+# takes longer is given up. Most take under a second of a million contacts.
+COUNT_EVERY: Final = timedelta(hours=2)
+COUNT_EVERY_WHILE_BUSY: Final = timedelta(hours=24)
+COUNT_SECONDS: Final = 5.0
 SILENCE: Final = timedelta(seconds=60)  # after which a snapshot whose job got lost is queued again
 # One statement, 3–4 s for a million; two index entries a row and no foreign key checks.
 MEMBERS: Final = "INSERT INTO contacts_segmentmember (segment_id, contact_id) {people}"
@@ -35,8 +41,12 @@ def create(workspace: Workspace, *, name: str, rules: Any, by: User) -> Segment:
     """
     with unique_name("segment", name), transaction.atomic(durable=True):
         stored = _checked(workspace, rules)
-        segment = Segment.objects.create(workspace=workspace, name=name, rules=stored)
+        asked_at = timezone.now()
+        segment = Segment.objects.create(
+            workspace=workspace, name=name, rules=stored, count_asked_at=asked_at
+        )
         record(by, "segment.created", segment)
+        _count_soon(segment.pk)
     return segment
 
 
@@ -47,12 +57,14 @@ def change(segment: Segment, *, name: str, rules: Any, by: User) -> None:
     """
     with unique_name("segment", name), transaction.atomic(durable=True):
         stored = _checked(segment.workspace, rules, segment)
+        now = timezone.now()
         changed = Segment.objects.filter(pk=segment.pk, kind=SegmentKind.RULES).update(
-            name=name, rules=stored, updated_at=timezone.now(), people_count=None, counted_at=None
+            name=name, rules=stored, updated_at=now, people_count=None, counted_at=None, count_asked_at=now
         )
         if not changed:
             raise WrongState("A snapshot has no rules; change the segment that it was taken from.")
         record(by, "segment.changed", segment)
+        _count_soon(segment.pk)
 
 
 def rename(segment: Segment, *, name: str, by: User) -> None:
@@ -72,8 +84,11 @@ def duplicate(segment: Segment, *, by: User) -> Segment:
         raise WrongState("A snapshot cannot be copied; copy the segment that it was taken from.")
     _one_at_a_time(segment.workspace)
     name = _free_name(segment.workspace, segment.name, "copy")
-    copy = Segment.objects.create(workspace=segment.workspace, name=name, rules=segment.rules)
+    copy = Segment.objects.create(
+        workspace=segment.workspace, name=name, rules=segment.rules, count_asked_at=timezone.now()
+    )
     record(by, "segment.created", copy)
+    _count_soon(copy.pk)
     return copy
 
 
@@ -117,7 +132,7 @@ def take(segment_id: int) -> int:
         cursor.execute("ANALYZE contacts_segmentmember")  # else the next plan takes it for empty
     now = timezone.now()
     Segment.objects.filter(pk=snapshot.pk).update(
-        taken_at=now, rules={}, people_count=people, counted_at=now, updated_at=now
+        taken_at=now, rules={}, people_count=people, counted_at=now, count_asked_at=now, updated_at=now
     )
     return people
 
@@ -140,9 +155,35 @@ def count(segment: Segment, *, seconds: float = queries.LIVE_SECONDS) -> queries
     """Count who is in it, and keep the figure where it is exact and the rules are still the same."""
     counted = queries.count(segments.within(segment), segment.workspace, seconds=seconds)
     if counted.matching and not counted.matching.about:
-        same = Segment.objects.filter(pk=segment.pk, rules=segment.rules)
-        same.update(people_count=counted.matching.people, counted_at=timezone.now())
+        _keep(segment, counted.matching.people)
     return counted
+
+
+def count_kept(segment_id: int) -> int | None:
+    """Count it for the list of segments. Returns: how many; None: that takes too long, or there is none."""
+    segment = Segment.objects.select_related("workspace").filter(pk=segment_id).first()
+    if segment is None or (segment.is_snapshot and segment.taken_at is None):
+        return None
+    people = queries.people_count(segment, seconds=COUNT_SECONDS)
+    if people is not None:
+        _keep(segment, people)
+    return people
+
+
+def count_next() -> int:
+    """Have the segment counted whose last count was asked for longest ago; for the clock. Returns how many: 0 or 1.
+
+    A job that got lost is asked for again when its turn comes next.
+    """
+    every = COUNT_EVERY_WHILE_BUSY if any(ask() for ask in registry.is_busy) else COUNT_EVERY
+    due = Segment.objects.filter(count_asked_at__lt=timezone.now() - every).order_by("count_asked_at")
+    with transaction.atomic():
+        segment = due.select_for_update(no_key=True, skip_locked=True).first()
+        if segment is None:
+            return 0
+        Segment.objects.filter(pk=segment.pk).update(count_asked_at=timezone.now())
+        _count_soon(segment.pk)
+    return 1
 
 
 @transaction.atomic(durable=True)
@@ -159,6 +200,16 @@ def delete(segment: Segment, *, by: User) -> None:
         raise InUse(f"{named}{more} still uses this segment. Take it out there first.")
     record(by, "segment.deleted", segment)
     segment.delete()
+
+
+def _count_soon(pk: int) -> None:
+    enqueue(COUNT_JOB, queue="bulk", segment_id=pk)
+
+
+def _keep(segment: Segment, people: int) -> None:
+    """Keep the figure for lists of segments, where the rules are still those that were counted."""
+    same = Segment.objects.filter(pk=segment.pk, rules=segment.rules)
+    same.update(people_count=people, counted_at=timezone.now())
 
 
 def _checked(workspace: Workspace, rules: Any, segment: Segment | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from contacts.bulk.forgetting import forget
 from contacts.bulk.statements import Counts, numbers
 from contacts.models import BulkChunk, BulkRun, Contact, ImportBefore
 
@@ -14,6 +15,7 @@ SELECT count(*) FROM (
 def delete(run: BulkRun, chunk: BulkChunk) -> Counts:
     """Whatever hangs on them goes, too, by Django's own knowledge of it; suppressions stay."""
     numbers(LOCK, run, chunk)
+    forget(run.workspace_id, chunk.contact_ids, [])
     ImportBefore.objects.filter(run__workspace=run.workspace_id, contact_id__in=chunk.contact_ids).delete()
     _, by_kind = Contact.objects.of(run.workspace).filter(pk__in=chunk.contact_ids).delete()
     return Counts(by_kind.get(Contact._meta.label, 0))

@@ -16,7 +16,7 @@ from rq.timeouts import JobTimeoutException
 
 from accounts.errors import Refusal
 from accounts.queue import enqueue, leaving
-from contacts import chosen, runs
+from contacts import chosen, runs, yielding
 from contacts.bulk.deeds import DEEDS
 from contacts.collisions import is_deadlock
 from contacts.importing.merge import analyze
@@ -76,7 +76,7 @@ def _carry_out(run: BulkRun) -> str:
     step = _undo_chunk if run.undoes else _do_chunk
     if not run.undoes and not run.frozen_at:
         _freeze(run)
-    victim_times = 0
+    victim_times, shift = 0, yielding.Shift()
     while not leaving.is_set():
         try:
             goes_on = _one_step(run, step)
@@ -91,6 +91,8 @@ def _carry_out(run: BulkRun) -> str:
             if run.changed_count >= ANALYZE_PEOPLE:
                 analyze()
             return "done"
+        if run.done_count < run.total_count:  # the last chunk, or the only one, is waited for
+            shift.rest()
     with transaction.atomic():  # this worker was told to stop; the next one goes on
         if runs.mine(run).update(state=BulkState.QUEUED):
             queue(run.pk)

@@ -51,7 +51,7 @@ def write_xlsx(statement: Statement, file: BinaryIO, told: Told) -> int:
 @contextmanager
 def _apart() -> Iterator[Any]:
     """A cursor of a connection of its own: the usual one says meanwhile how far it is."""
-    with closing(connection.copy()) as another, another.cursor() as cursor:
+    with closing(connection.copy()) as another, another.wrap_database_errors, another.cursor() as cursor:
         yield cursor
 
 

@@ -1,6 +1,7 @@
 """The rows of an export as one statement: every cell made by PostgreSQL, no formula among them."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
@@ -17,6 +18,7 @@ from contacts.models import (
     SuppressionReason,
     Tag,
 )
+from contacts.spreadsheet import defused, tag_cell
 
 
 def _in_words(column: str, choices: type[TextChoices]) -> str:
@@ -25,9 +27,8 @@ def _in_words(column: str, choices: type[TextChoices]) -> str:
     return f"CASE {column} {cases} END"
 
 
-# Spreadsheets run what begins with one of these, also behind blanks or a quotation mark (OWASP, CSV injection).
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-# The cell stands in it three times: what reads one column is quicker so than behind a sub-select.
+# As `contacts.spreadsheet.defused` does it. The cell stands in it three times: what reads one column is quicker so than
+# behind a sub-select.
 DEFUSED: Final = r"""
     CASE WHEN strpos(E'=+-@\t\r\n', left(ltrim({0}, ' "') || ' ', 1)) > 0 THEN chr(39) || {0} ELSE {0} END"""
 # Names by id, made harmless, are a constant: a join and a sort for each row would cost as much as all other cells.
@@ -93,28 +94,23 @@ def statement(
     )
 
 
-def defused(text: str) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would run it."""
-    return f"'{text}" if text.lstrip(' "').startswith(FORMULA) else text
-
-
 def _columns(fields: list[CustomField], workspace: Workspace) -> list[Column]:
     return [
         Column("E-mail", _text("c.email")),
         Column("First name", _text("c.first_name")),
         Column("Last name", _text("c.last_name")),
         *map(_attribute, fields),
-        Column("Lists", LISTS, (_names(List, workspace),)),
-        Column("Tags", TAGS, (_names(Tag, workspace),)),
+        Column("Lists", LISTS, (_names(List, workspace, defused),)),
+        Column("Tags", TAGS, (_names(Tag, workspace, tag_cell),)),
         _suppressed(workspace),
         Column("Added", _moment("c.created_at")),
     ]
 
 
-def _names(model: type[List] | type[Tag], workspace: Workspace) -> str:
-    """{id: name} as JSON."""
+def _names(model: type[List] | type[Tag], workspace: Workspace, written: Callable[[str], str]) -> str:
+    """{id: name as it is written} as JSON."""
     names = model.objects.of(workspace).order_by("name").values_list("pk", "name")
-    return json.dumps({pk: defused(name) for pk, name in names})
+    return json.dumps({pk: written(name) for pk, name in names})
 
 
 def _suppressed(workspace: Workspace) -> Column:

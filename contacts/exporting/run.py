@@ -1,17 +1,23 @@
 """Runs an export: claims it, writes its file, and can be killed at any moment: the file is whole or not there."""
 
+import contextlib
 import logging
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from django.core.files import File
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException
 
 from accounts.errors import Refusal
+from accounts.queue import comes_on
 from contacts import chosen, runs
 from contacts.exporting import files, rows
 from contacts.models import Export, ExportFormat, ExportState
@@ -19,6 +25,10 @@ from contacts.queries.fields import fields
 
 log = logging.getLogger(__name__)
 SIGN_SECONDS: Final = 1.0
+STILL_SECONDS: Final = 20  # between two signs while nothing comes; a run silent for longer is taken for dead
+STUCK: Final = (
+    "For a long time no more rows came, so it was ended. Export again; if it happens again, export fewer."
+)
 WRITERS: Final = {ExportFormat.CSV: files.write_csv, ExportFormat.XLSX: files.write_xlsx}
 
 
@@ -28,7 +38,8 @@ def work(export_id: int) -> dict[str, int | str]:
     if run is None:
         return {"export": export_id, "outcome": "not mine"}
     try:
-        _write(run)
+        with _seen_alive(run):
+            _write(run)
         outcome = "done"
     except runs.Stopped:
         outcome = "stopped"
@@ -37,6 +48,10 @@ def work(export_id: int) -> dict[str, int | str]:
     except OSError:
         log.exception("export.unwritable export=%s", run.pk)
         outcome = runs.fail(run, "The file could not be written. Is the disk full? Tell your administrator.")
+    except JobTimeoutException:
+        log.exception("export.stuck export=%s rows=%s", run.pk, run.done_count)
+        connection.close()  # it may be amid a statement
+        outcome = runs.fail(run, STUCK)
     except OperationalError:
         raise  # the database went away: the clock queues the run again
     except Exception:
@@ -44,6 +59,29 @@ def work(export_id: int) -> dict[str, int | str]:
         raise
     log.info("export.%s export=%s rows=%s", outcome, run.pk, run.done_count)
     return {"export": run.pk, "outcome": outcome, "rows": run.done_count}
+
+
+@contextmanager
+def _seen_alive(run: Export) -> Iterator[None]:
+    """Until it ends: PostgreSQL may look for the first rows, or the storage take the file, for minutes.
+
+    What never comes on is ended by RQ's alarm, see `accounts.queue.comes_on`.
+    """
+    ended = threading.Event()
+
+    def sign() -> None:
+        # What ends it, the writing notices, too.
+        with contextlib.suppress(runs.Stopped, DatabaseError), contextlib.closing(connection):
+            while not ended.wait(STILL_SECONDS):
+                runs.alive(run)
+
+    signing = threading.Thread(target=sign, daemon=True)
+    signing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signing.join()
 
 
 def _claim(export_id: int) -> Export | None:
@@ -66,6 +104,7 @@ def _name(run: Export) -> str:
 def _write(run: Export) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
     statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
+    comes_on()
     runs.alive(run, total_count=people.count())
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
         count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
@@ -83,7 +122,7 @@ def _write(run: Export) -> None:
 
 
 class _Signs:
-    """Say now and then how many rows are written. Raises: Stopped."""
+    """Say now and then how many rows are written, and have the time for the next ones. Raises: Stopped."""
 
     def __init__(self, run: Export) -> None:
         self._run, self._given_at = run, time.monotonic()
@@ -91,5 +130,6 @@ class _Signs:
     def __call__(self, count: int) -> None:
         if time.monotonic() >= self._given_at + SIGN_SECONDS:
             self._given_at = time.monotonic()
+            comes_on()
             runs.alive(self._run, done_count=count)
             self._run.done_count = count

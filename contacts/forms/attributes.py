@@ -5,8 +5,20 @@ from typing import Any
 
 from django import forms
 
-from contacts.importing.values import NUMBER_LIMIT, TEXT_LIMIT
+from contacts.importing.values import NUMBER_LIMIT, TEXT_LIMIT, YEARLESS, NotThat, parse
 from contacts.models import CustomField, FieldType
+
+
+class DateOrDay(forms.DateField):
+    """A date, or one without a year."""
+
+    default_error_messages = {"invalid": "Give the date as in 2024-12-31, or without a year as in --12-31."}
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return parse((value or "").strip(), FieldType.DATE, "us")
+        except NotThat:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 def attribute_field(custom: CustomField, value: Any) -> forms.Field:
@@ -23,6 +35,8 @@ def attribute_field(custom: CustomField, value: Any) -> forms.Field:
                 min_value=-NUMBER_LIMIT,
                 max_value=NUMBER_LIMIT,
             )
+        case FieldType.DATE if str(value or "").startswith(YEARLESS):  # a picker of dates would show none
+            return DateOrDay(label=label, required=False, initial=value, widget=forms.TextInput())
         case FieldType.DATE:
             date = forms.DateInput(
                 attrs={"type": "date", "min": "1900-01-01", "max": "2999-12-31"}, format="%Y-%m-%d"
@@ -58,7 +72,7 @@ def stored(custom: CustomField, value: Any) -> Any:
         case FieldType.NUMBER:
             return int(value) if math.isfinite(value) and float(value).is_integer() else value
         case FieldType.DATE:
-            return value.isoformat()
+            return value if isinstance(value, str) else value.isoformat()
         case FieldType.BOOLEAN:
             return value == "yes"
     return value

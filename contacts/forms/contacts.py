@@ -17,6 +17,7 @@ from contacts.forms.choices import ManyOptions
 from contacts.importing import addresses
 from contacts.models import Contact, CustomField, List, OptIn, Subscription, SubscriptionStatus, Tag
 from contacts.queries.contacts import SUPPRESSED, Finder, contact_at
+from contacts.queries.imported import Imported, imported, kinds
 from contacts.queries.lists import open_to
 
 DECLARE, ASK = "declare", "ask"  # how somebody is put on a list with double opt-in
@@ -68,6 +69,18 @@ class FindForm(Styled, forms.Form):
             del self.fields["list"]
         if not Tag.objects.of(workspace).exists():
             del self.fields["tag"]
+        self.imported = imported(workspace, data.get("import", ""))
+        if self.imported:
+            self._offer(kinds(self.imported.run))
+
+    def _offer(self, brought: Sequence[Imported]) -> None:
+        """Let those of one import be chosen from: there are too many imports for a menu, so each leads here itself."""
+        choices = [("", "Any import"), *((each.key, each.label) for each in brought)]
+        menu = forms.Select(attrs={"class": "form-select"})  # too late for `Styled`
+        self.fields["import"] = forms.ChoiceField(
+            label="Import", required=False, choices=choices, widget=menu
+        )
+        self.order_fields(["q", "import"])
 
     def finder(self) -> Finder:
         self.full_clean()
@@ -77,6 +90,7 @@ class FindForm(Styled, forms.Form):
             in_list=self.in_list or found.get("list"),
             status=found.get("status", ""),
             tag=found.get("tag"),
+            imported=self.imported if found.get("import") else None,
             sort=found.get("sort") or "newest",
         )
 

@@ -10,11 +10,10 @@ from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from contacts import fitting
 from contacts.actions.fields import Settings
-from contacts.importing.values import TEXT_LIMIT
+from contacts.fitting import OPTION_LENGTH, OPTIONS_LIMIT
+from contacts.importing.values import TEXT_LIMIT, YEARLESS
 from contacts.models import CustomField, FieldType
 
-OPTIONS_LIMIT: Final = 200
-OPTION_LENGTH: Final = 100  # characters
 SPARE_ROWS: Final = 3  # empty rows for options, for whoever has no script to add one
 # Which types each of the form's fields is for; the page hides it from the others.
 FOR_TYPES: Final[dict[str, tuple[str, ...]]] = {
@@ -178,10 +177,14 @@ class FieldForm(Styled, forms.Form):
 
     def _bound(self, name: str) -> Any:
         try:
-            return fitting.read(CustomField(type=self.kind), self.cleaned_data.get(name, ""))
+            bound = fitting.read(CustomField(type=self.kind), self.cleaned_data.get(name, ""))
         except fitting.Unfit as problem:
             self.add_error(name, str(problem))
             return None
+        if str(bound).startswith(YEARLESS):
+            self.add_error(name, "Give the year, too, as in 2024-12-31.")
+            return None
+        return bound
 
 
 def _initial(field: CustomField) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a person chooses to import a file: the file, how it reads, what each column is, for which lists."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from django import forms
@@ -12,13 +13,15 @@ from accounts.forms import ONE_LINE, Styled
 from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
+from contacts.forms import import_columns
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import TAG_LENGTH, split_tags
-from contacts.importing.columns import Column
+from contacts.importing.cells import OPTION_LIMIT, TAG_LENGTH
+from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
+from contacts.spreadsheet import quoted_tag, split_tags
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
@@ -31,6 +34,7 @@ ROLES: Final = (
     ("last_name", "Last name"),
     ("name", "Full name"),
     ("tags", "Tags"),
+    ("consent_at", "Consent date"),
 )
 MODES: Final = (
     (
@@ -55,6 +59,11 @@ STATUSES: Final = (
         SubscriptionStatus.PENDING,
         "Unconfirmed: ask them first",
         "Each gets one mail that asks to confirm. Until they do, no campaign goes to them.",
+    ),
+    (
+        SubscriptionStatus.UNSUBSCRIBED,
+        "Unsubscribed",
+        "Noted on these lists as having left, so that no later import subscribes them.",
     ),
 )
 
@@ -189,12 +198,21 @@ class MappingForm(Styled, forms.Form):
         widget=forms.RadioSelect,
         initial=ImportMode.FILL,
     )
+    adds_options = forms.BooleanField(
+        label="Add new options that the file has to fields of choices",
+        required=False,
+        help_text=(
+            f"Up to {OPTION_LIMIT} for each field. Otherwise a row with another option is refused, so that a "
+            "misspelled cell makes none."
+        ),
+    )
     tags = forms.CharField(
         label="Tags for everybody in the file",
         max_length=1000,
         required=False,
         validators=[ONE_LINE],
-        help_text="With a comma between two. Tags are only added; nobody loses one.",
+        help_text="With a comma between two; one that holds a comma in quotation marks. "
+        "Tags are only added; nobody loses one.",
         widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(
@@ -209,7 +227,10 @@ class MappingForm(Styled, forms.Form):
         label="Where and when they agreed",
         max_length=120,
         required=False,
-        help_text="Kept with each subscription, such as “Newsletter form on our web site, 2023”.",
+        help_text=(
+            "Kept with each subscription, such as “Newsletter form on our web site, 2023”. Its time is that of the "
+            "import, or of a column that is taken as Consent date."
+        ),
     )
 
     def __init__(
@@ -220,28 +241,43 @@ class MappingForm(Styled, forms.Form):
         columns: Sequence[Column],
         reading: Reading,
         chosen: Mapping[str, Any],
+        held: import_columns.Choices | None = None,
+        asked: Mapping[str, Any] | None = None,
+        like: Import | None = None,
     ) -> None:
-        """chosen: what earlier choices begin with, by field."""
-        self.columns, self.workspace, self.reading = columns, workspace, reading
+        """chosen: what earlier choices begin with, by field. held: what the columns are taken as until now.
+
+        asked: which columns to show; a form that was sent has those that it showed.
+        like: the import whose columns `chosen` was taken from.
+        """
+        self.columns, self.workspace, self.reading, self.like = columns, workspace, reading, like
         self.custom = list(CustomField.objects.of(workspace))
+        self.begin = import_columns.guessed(columns, chosen)
+        self.held = import_columns.sent(data, self.begin) if data else held or self.begin
+        self.window = import_columns.window(columns, data or asked or {})
+        self.shown = (
+            [each for each in columns if f"column_{each.index}" in data] if data else self.window.shown
+        )
         self.base_fields = {**type(self).base_fields, **self._column_fields()}  # type: ignore[misc]
-        super().__init__(data, use_required_attribute=False, initial=chosen)
+        mine = {name: value for name, value in chosen.items() if name in type(self).base_fields}
+        super().__init__(data, use_required_attribute=False, initial=mine)
         self.fields["lists"].queryset = List.objects.of(workspace).filter(archived_at=None)  # type: ignore[attr-defined]
 
     def _column_fields(self) -> dict[str, forms.Field]:
         choices = self._choices()
         fields: dict[str, forms.Field] = {}
-        for column in self.columns:
+        for column in self.shown:
+            held = self.held[column.index]
             fields[f"column_{column.index}"] = forms.ChoiceField(
                 label=f"Take “{column.label}” as",
                 choices=choices,
                 required=False,
-                initial=column.guess,
+                initial=held.role,
                 widget=QuickSelect,
             )
             fields[f"label_{column.index}"] = forms.CharField(
                 label=f"Name of the field made from “{column.label}”",
-                max_length=80, required=False, initial=column.label,
+                max_length=import_columns.LABEL_LENGTH, required=False, initial=held.label,
             )  # fmt: skip
         return fields
 
@@ -259,7 +295,7 @@ class MappingForm(Styled, forms.Form):
         return names
 
     def clean(self) -> dict[str, Any]:
-        roles = {column.index: self.cleaned_data.get(f"column_{column.index}", "") for column in self.columns}
+        roles = {column.index: self._taken_as(column).role for column in self.columns}
         self._check_roles(roles)
         self._check_labels(roles)
         self._check_lists()
@@ -270,8 +306,8 @@ class MappingForm(Styled, forms.Form):
         taken: set[str] = set()
         for index, role in roles.items():
             if role in taken:
-                self.add_error(
-                    f"column_{index}", f"Another column is “{names[role]}” already. Leave one of them out."
+                self._complain(
+                    "column", index, f"Another column is “{names[role]}” already. Leave one of them out."
                 )
             if role and not role.startswith("new:"):
                 taken.add(role)
@@ -283,20 +319,52 @@ class MappingForm(Styled, forms.Form):
         for index, role in roles.items():
             if not role.startswith("new:"):
                 continue
-            label = self.cleaned_data.get(f"label_{index}", "")
+            label = self._taken_as(self._by_index[index]).label
             if not label and f"label_{index}" not in self.errors:
-                self.add_error(f"label_{index}", "Name the new field, or leave the column out.")
+                self._complain("label", index, "Name the new field, or leave the column out.")
             elif label.casefold() in known:
-                self.add_error(
-                    f"label_{index}", f"A field “{label}” is there already. Choose it, or use another name."
+                self._complain(
+                    "label", index, f"A field “{label}” is there already. Choose it, or use another name."
                 )
             known.add(label.casefold())
+
+    def _taken_as(self, column: Column) -> import_columns.Choice:
+        """As was chosen; a role that there is not is an error of its field, and none where it was only kept."""
+        if f"column_{column.index}" in self.fields:
+            role, label = (
+                self.cleaned_data.get(f"{name}_{column.index}", "") for name in ("column", "label")
+            )
+            return import_columns.Choice(role, label)
+        held = self.held[column.index]
+        return held if held.role in self._roles else self.begin[column.index]
+
+    def _complain(self, kind: str, index: int, problem: str) -> None:
+        """Beside the column; where the page does not show it, above all of them and by its name."""
+        name = f"{kind}_{index}"
+        if name in self.fields:
+            self.add_error(name, problem)
+        else:
+            self.add_error(None, f"Column “{self._by_index[index].label}”: {problem}")
+
+    @cached_property
+    def _by_index(self) -> dict[int, Column]:
+        return {each.index: each for each in self.columns}
+
+    @cached_property
+    def _roles(self) -> set[str]:
+        groups = (each if isinstance(each, list) else [(value, each)] for value, each in self._choices())
+        return {value for group in groups for value, _label in group}
 
     def _check_lists(self) -> None:
         new_list = self.cleaned_data.get("new_list", "")
         if new_list and List.objects.of(self.workspace).filter(name__iexact=new_list).exists():
             self.add_error("new_list", f"A list “{new_list}” is there already. Tick it instead.")
+        is_leaving = self.cleaned_data.get("status") == SubscriptionStatus.UNSUBSCRIBED
         if not (new_list or self.cleaned_data.get("lists")):
+            if is_leaving:
+                self.add_error("lists", "Tick the lists that they left.")
+            return
+        if is_leaving:
             return
         if self.cleaned_data.get("status") == SubscriptionStatus.PENDING:
             self._check_opt_in()
@@ -326,18 +394,19 @@ class MappingForm(Styled, forms.Form):
             reading=self.reading,
             columns=[self._role(column) for column in self.columns],
             mode=data["mode"],
+            adds_options=data["adds_options"],
             lists=list(data["lists"]),
             new_list=data["new_list"],
             status=data["status"],
             consent_note=data["consent_note"],
             tags=data["tags"],
+            header_mark=mark_of(self.columns) if self.reading.has_header else "",
         )
 
     def _role(self, column: Column) -> str | NewField:
-        role: str = self.cleaned_data[f"column_{column.index}"]
-        if not role.startswith("new:"):
-            return role
-        return NewField(self.cleaned_data[f"label_{column.index}"], role.removeprefix("new:"))
+        taken = self._taken_as(column)
+        is_new = taken.role.startswith("new:")
+        return NewField(taken.label, taken.role.removeprefix("new:")) if is_new else taken.role
 
     def modes(self) -> list[tuple[Any, str]]:
         """Each way to treat people who are here, and what it means."""
@@ -351,12 +420,38 @@ class MappingForm(Styled, forms.Form):
         return list(Tag.objects.of(self.workspace).values_list("name", flat=True)[:TAGS_OFFERED])
 
     @property
+    def has_choices(self) -> bool:
+        """Whether the workspace has a field of choices, which could get more of them."""
+        return any(field.type == FieldType.CHOICE for field in self.custom)
+
+    @property
     def has_email_guess(self) -> bool:
-        return any(column.guess == "email" for column in self.columns)
+        guesses = (self.initial.get(f"column_{each.index}", each.guess) for each in self.columns)
+        return "email" in guesses
 
     def rows(self) -> list[tuple[Column, forms.BoundField, forms.BoundField]]:
         """(column, what it is, the new field's name) for the page."""
-        return [(each, self[f"column_{each.index}"], self[f"label_{each.index}"]) for each in self.columns]
+        return [(each, self[f"column_{each.index}"], self[f"label_{each.index}"]) for each in self.shown]
+
+    @property
+    def kept(self) -> str:
+        """The choices for the columns that are not shown."""
+        return import_columns.kept(self.held, self.begin, self.shown)
+
+    @property
+    def new_count(self) -> int:
+        """Fields that would be made."""
+        return sum(each.role.startswith("new:") for each in self.held.values())
+
+
+def as_there(like: Import | None, columns: Sequence[Column]) -> dict[str, str]:
+    """What each column was taken as in an import alike, where that is possible still."""
+    if like is None:
+        return {}
+    fields = CustomField.objects.of(like.workspace)
+    roles = {*dict(ROLES), *(f"attribute:{field.key}" for field in fields)}
+    taken_as = zip(columns, like.mapping, strict=False)
+    return {f"column_{column.index}": role for column, role in taken_as if role in roles and not column.unfit}
 
 
 def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
@@ -365,7 +460,8 @@ def earlier(run: Import, chosen_list: str = "") -> dict[str, Any]:
         ticked = [int(chosen_list)] if chosen_list.isdecimal() and len(chosen_list) < 19 else []
         return {"lists": ticked}
     begin = {
-        "mode": run.mode, "status": run.status, "new_list": run.new_list, "tags": ", ".join(run.tags),
+        "mode": run.mode, "adds_options": run.adds_options, "status": run.status, "new_list": run.new_list,
+        "tags": ", ".join(map(quoted_tag, run.tags)),
         "consent_note": run.consent_note, "consent": bool(run.consent_note),
         "lists": list(run.lists.values_list("pk", flat=True)),
     }  # fmt: skip

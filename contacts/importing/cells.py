@@ -1,7 +1,7 @@
 """What a column's cells become on their way to the database; each different cell is understood once."""
 
+import datetime
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -9,13 +9,15 @@ from typing import Any, Final
 from contacts import fitting
 from contacts.importing import values
 from contacts.models import CustomField, FieldType
+from contacts.spreadsheet import split_tags
 
 KNOWN_LIMIT: Final = 20_000  # cells remembered of a column: memory stays flat
-OPTION_LIMIT: Final = 50  # of a choice made by an import; more different texts are no choice
-OPTION_LENGTH: Final = 200  # characters
+OPTION_LIMIT: Final = 50  # new ones of a choice in an import; more different texts are no choice
 TAG_LENGTH: Final = 60  # characters
-_TAG: Final = re.compile(r'\s*"([^"]*)"\s*(?=[,;]|$)|([^,;]+)')  # "vip, gold" is one tag
 TAG_LIMIT: Final = 500  # different tags of a file; more are a sign that the column holds something else
+NO_TIME: Final = r"\N"  # NULL in COPY's text format
+# The file's clock may be of another zone: what is later by less is taken as now.
+ELSEWHERE: Final = datetime.timedelta(days=1)
 
 
 class Fault(str):
@@ -33,7 +35,7 @@ class TooMany(Exception):  # noqa: N818  (an answer, not a fault)
 
 
 class Fragments:
-    """A column's cells as pieces of COPY lines: `"city":"Paris"` of an attribute, `1,7` of tags."""
+    """A column's cells as pieces of COPY lines: `"city":"Paris"` of an attribute, `1,7` of tags, a time."""
 
     have_faults = False
 
@@ -95,21 +97,45 @@ class Attribute(Fragments):
 
 
 class Choice(Attribute):
-    """Values of a choice that is there: other texts are refused, another case takes the option's spelling."""
+    """Values of a choice that is there: another case takes the option's spelling.
 
-    def __init__(self, key: str, *, label: str, options: Iterable[str]) -> None:
+    grows: other texts become options, gathered in `more`; else they are refused.
+    """
+
+    def __init__(self, key: str, *, label: str, options: Iterable[str], grows: bool = False) -> None:
         super().__init__(key, label=label, kind=FieldType.CHOICE, notation="")
         self.options = {option.casefold(): option for option in options}
+        self.more: list[str] = []
+        self._grows = grows
 
     def value(self, cell: str) -> str | None:
         if not cell or cell.casefold() in self.options:
             return self.options.get(cell.casefold())
         if cell.lower() in values.NOTHING:
             return None
-        raise values.NotThat(f"“{cell[:60]}” is none of its choices ({self._some_options()})")
+        if not self._grows:
+            raise values.NotThat(
+                f"“{cell[:60]}” is none of its options ({self._some_options()}). "
+                "Add it to the field, or let the import add new options"
+            )
+        return self._grown(cell)
+
+    def _grown(self, cell: str) -> str:
+        if len(cell) > fitting.OPTION_LENGTH:
+            raise values.NotThat(
+                f"“{cell[:60]}…” is longer than the {fitting.OPTION_LENGTH} characters of an option"
+            )
+        if len(self.more) >= OPTION_LIMIT or len(self.options) >= fitting.OPTIONS_LIMIT:
+            raise values.NotThat(
+                f"“{cell[:60]}” would be one option too many: an import adds at most {OPTION_LIMIT} to a field, "
+                f"which has at most {fitting.OPTIONS_LIMIT}"
+            )
+        self.more.append(cell)
+        self.options[cell.casefold()] = cell
+        return cell
 
     def _some_options(self) -> str:
-        some = [option[:30] for option in self.options.values()][:5]
+        some = [option[:20] for option in self.options.values()][:3]
         more = len(self.options) - len(some)
         return ", ".join(some) + (f" and {more} more" if more else "")
 
@@ -127,9 +153,28 @@ class NewChoice(Choice):
         if not cell or cell.lower() in values.NOTHING:
             return None
         option = self.options.setdefault(cell.casefold(), cell)
-        if len(self.options) > OPTION_LIMIT or len(cell) > OPTION_LENGTH:
+        if len(self.options) > OPTION_LIMIT or len(cell) > fitting.OPTION_LENGTH:
             raise TooMany(self.key)
         return option
+
+
+class Moments(Fragments):
+    """Times of consent; those without an offset are of the zone, a date without a time is its midnight."""
+
+    def __init__(self, *, notation: str, zone: datetime.tzinfo, now: datetime.datetime) -> None:
+        super().__init__()
+        self._notation, self._zone, self._now = notation, zone, now
+
+    def understand(self, cell: str) -> str:
+        try:
+            found = values.moment(cell, self._notation, self._zone)
+        except values.NotThat as problem:
+            return self.fault(f"Consent date: {problem}.")
+        if found is None:
+            return NO_TIME
+        if found > self._now + ELSEWHERE:
+            return self.fault(f"Consent date: “{cell[:60]}” is in the future.")
+        return min(found, self._now).isoformat()
 
 
 class Tags(Fragments):
@@ -158,13 +203,10 @@ class Tags(Fragments):
         return place
 
 
-def split_tags(text: str) -> list[str]:
-    """The tags in a cell, each once whatever its case; without the quotation marks that Mailchimp puts around each."""
-    names: dict[str, str] = {}
-    for quoted, plain in _TAG.findall(text):
-        if name := " ".join((quoted or plain).split()):
-            names.setdefault(name.casefold(), name)
-    return list(names.values())
+def more_options_of(fragments: Mapping[int, Fragments]) -> dict[str, list[str]]:
+    """{key: new options by the alphabet} of the choices that were there before and grow."""
+    grown = (each for each in fragments.values() if isinstance(each, Choice) and each.more)
+    return {each.key: sorted(each.more, key=str.casefold) for each in grown}
 
 
 def options_of(fragments: Mapping[int, Fragments]) -> dict[str, list[str]]:

@@ -1,5 +1,7 @@
 """What each column of a file is, guessed from its header in several languages and from its values."""
 
+import datetime
+import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -49,6 +51,11 @@ WORDS: Final[dict[str, frozenset[str]]] = {
             tag tags label labels etiquetas etiquette etiquettes etichetta etichette schlagwort schlagworte
             schlagworter metki метки теги タグ 标签
         """,
+        "consent_at": """
+            confirmtime optintime consentdate consenttime consentat consentgiven dateofconsent optindate optinat
+            subscribedat subscribedon subscriptiondate signupdate einwilligungsdatum anmeldedatum
+            datedinscription fechadesuscripcion datadiconsenso
+        """,
     }.items()
 }
 # What other services add for themselves; left out unless the person wants it.
@@ -89,6 +96,9 @@ def guess_columns(
     labels = [header[index].strip() if index < len(header) else "" for index in range(width)]
     known = {_word(each): field for field in fields for each in (field.key, field.label)}
     named = [_by_header(label, known) for label in labels]
+    for index, role in enumerate(named):
+        if role == "consent_at" and not all(_is_moment(cell, notation) for cell in cells[index]):
+            named[index] = ""
     unfit = [
         str(role) if isinstance(role, CustomField) and not _fits(role, column, notation) else ""
         for role, column in zip(named, cells, strict=True)
@@ -107,6 +117,12 @@ def guess_columns(
     ]
 
 
+def mark_of(columns: Sequence[Column]) -> str:
+    """What files have in common that name the same columns in the same order, whatever the case."""
+    labels = "\0".join(column.label.casefold() for column in columns)
+    return hashlib.sha256(labels.encode()).hexdigest()
+
+
 def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notation: str) -> list[str]:
     guesses, words = list(named), list(map(_word, labels))
     left_out = TECHNICAL | EXPORTED if EXPORTED_ALWAYS.issubset(words) else TECHNICAL
@@ -114,6 +130,8 @@ def _guesses(labels: list[str], cells: list[list[str]], named: list[str], notati
         shares = [_address_share(column) for column in cells]
         if shares and max(shares) >= 0.5:
             guesses[shares.index(max(shares))] = "email"
+    if {"confirmtime", "optintime"}.issubset(words):  # Mailchimp's; the former is when they agreed to the end
+        guesses[words.index("optintime")] = ""
     if "first_name" in guesses and "last_name" not in guesses and "name" in guesses:
         guesses[guesses.index("name")] = "last_name"  # Vorname; Name
     for index, guess in enumerate(guesses):
@@ -134,6 +152,14 @@ def _fits(field: CustomField, cells: list[str], notation: str) -> bool:
     """Whether at most half of the filled cells would refuse their row."""
     held = [cell for cell in cells if cell.lower() not in values.NOTHING]
     return 2 * sum(_refuses(field, cell, notation) for cell in held) <= len(held)
+
+
+def _is_moment(cell: str, notation: str) -> bool:
+    try:
+        values.moment(cell, notation, datetime.UTC)
+    except values.NotThat:
+        return False
+    return True
 
 
 def _refuses(field: CustomField, cell: str, notation: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 
 from contacts.importing import stage
-from contacts.models import ImportMode
+from contacts.models import ImportMode, SubscriptionStatus
 
 # `found` looks each person up, `outcome` says what becomes of them; the check counts it and the merge writes it.
 # While a table grows faster than its statistics, the planner takes a new workspace or list for an empty one and would
@@ -16,9 +16,10 @@ from contacts.models import ImportMode
 # Cost: for each person one look by one_contact_per_address, one for the suppression, one for the lists.
 FOUND: Final = """
 found AS MATERIALIZED (
-    SELECT s.*, {{tags}} AS tag_ids, c.id, c.first_name AS old_first_name, c.last_name AS old_last_name,
+    SELECT s.*, {tags} AS tag_ids, c.id, c.first_name AS old_first_name, c.last_name AS old_last_name,
            c.attributes AS old_attributes, c.tag_ids AS old_tag_ids, c.updated_at AS old_updated_at,
-           {suppressed} AS suppressed, COALESCE(u.on_lists, 0) AS on_lists, COALESCE(u.has_left, false) AS has_left
+           COALESCE(x.suppressed, false) AS suppressed, COALESCE(u.on_lists, 0) AS on_lists,
+           COALESCE(u.has_left, false) AS has_left
       FROM (SELECT * FROM {stage} WHERE position >= %(first)s AND position < %(beyond)s ORDER BY key) s
       LEFT JOIN LATERAL (
         SELECT * FROM contacts_contact c
@@ -26,14 +27,14 @@ found AS MATERIALIZED (
          ORDER BY lower(c.email) LIMIT 1
       ) c ON true
       LEFT JOIN LATERAL (
+        SELECT true AS suppressed FROM contacts_suppression x
+         WHERE x.workspace_id = %(workspace)s AND x.email >= s.key AND x.email <= s.key ORDER BY x.email LIMIT 1
+      ) x ON true
+      LEFT JOIN LATERAL (
         SELECT count(*) AS on_lists, bool_or(status = 'unsubscribed') AS has_left FROM contacts_subscription u
          WHERE u.contact_id = c.id AND u.list_id + 0 = ANY(%(lists)s)
       ) u ON true
 )"""
-SUPPRESSED: Final = """COALESCE((
-    SELECT true FROM contacts_suppression x
-     WHERE x.workspace_id = %(workspace)s AND x.email >= s.key AND x.email <= s.key ORDER BY x.email LIMIT 1
-), false)"""
 TAGS: Final = "%(fixed_tags)s::int[] || ARRAY(SELECT (%(tags)s::int[])[place] FROM unnest(s.tags) AS place)"
 # The new values of somebody who is here already. Tags are only ever added.
 NEW: Final = {
@@ -63,8 +64,9 @@ outcome AS MATERIALIZED (
 COUNTS: Final = """
     count(*) FILTER (WHERE id IS NULL), count(*) FILTER (WHERE changed),
     count(*) FILTER (WHERE id IS NOT NULL AND NOT changed),
-    count(*) FILTER (WHERE %(list_count)s > 0 AND (suppressed OR has_left)),
-    COALESCE(sum(%(list_count)s - on_lists) FILTER (WHERE NOT suppressed), 0)
+    count(*) FILTER (WHERE %(list_count)s > 0 AND NOT %(is_leaving)s AND (suppressed OR has_left)),
+    COALESCE(sum(%(list_count)s - on_lists) FILTER (WHERE %(is_leaving)s OR NOT suppressed), 0),
+    count(*) FILTER (WHERE suppressed)
 """
 COUNT: Final = "WITH {found}, {outcome} SELECT {counts} FROM outcome"
 # The update asks for what was read, so that nothing is lost that somebody writes in the same moment: the count tells.
@@ -88,10 +90,13 @@ WITH {found}, {outcome}, created AS (
     RETURNING 1
 ), subscribed AS (
     INSERT INTO contacts_subscription (workspace_id, contact_id, list_id, status, consent_source, consent_at,
-        unsubscribe_source, created_at)
-    SELECT %(workspace)s, o.contact_id, chosen.id, %(status)s, %(source)s, %(consent_at)s, '', %(mark)s
+        unsubscribed_at, unsubscribe_source, created_at)
+    SELECT %(workspace)s, o.contact_id, chosen.id, %(status)s,
+           CASE WHEN %(is_leaving)s THEN '' ELSE %(source)s END,
+           CASE WHEN %(status)s = 'subscribed' THEN COALESCE(o.consent_at, %(mark)s) END,
+           CASE WHEN %(is_leaving)s THEN %(mark)s END, CASE WHEN %(is_leaving)s THEN %(source)s ELSE '' END, %(mark)s
       FROM outcome o CROSS JOIN unnest(%(lists)s::bigint[]) AS chosen(id)
-     WHERE NOT o.suppressed AND o.on_lists < %(list_count)s
+     WHERE (%(is_leaving)s OR NOT o.suppressed) AND o.on_lists < %(list_count)s
     ON CONFLICT (contact_id, list_id) DO NOTHING
     RETURNING 1
 ), done AS (
@@ -115,13 +120,14 @@ QUICK: Final = "SET LOCAL synchronous_commit = off"
 
 
 class Counts(NamedTuple):
-    """People: new, changed, here and as they were, not subscribed again; and subscriptions made."""
+    """People: new, changed, here and as they were, not subscribed again; subscriptions made; people suppressed."""
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     held: int = 0
     subscribed: int = 0
+    suppressed: int = 0
 
     def __add__(self, other: Any) -> "Counts":
         return Counts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
@@ -133,12 +139,16 @@ class ChangedMeanwhile(Exception):  # noqa: N818  (an answer, not a fault)
 
 @dataclass(frozen=True)
 class Wishes:
-    """What an import is to do. tags: ids of `Import.findings["tags"]`; fixed_tags: of everybody's; keys: of attributes."""
+    """What an import is to do. status: of new subscriptions; tags: ids of `Import.findings["tags"]`.
+
+    fixed_tags: of everybody's; keys: of attributes.
+    """
 
     run_id: int
     workspace_id: int
     mode: str
     roles: list[str]
+    status: str
     list_ids: list[int]
     fixed_tags: list[int]
     tags: list[int]
@@ -154,9 +164,8 @@ class Wishes:
             attributes=attributes,
             added=ADDED if tagging else "'{}'::int[]",
         )
-        found = FOUND.format(
-            stage=stage.table(self.run_id), suppressed=SUPPRESSED if self.list_ids else "false"
-        ).format(tags=TAGS if tagging else "'{}'::int[]")
+        tags = TAGS if tagging else "'{}'::int[]"
+        found = FOUND.format(stage=stage.table(self.run_id), tags=tags)
         return template.format(found=found, outcome=outcome, counts=COUNTS)
 
     def parameters(self, number: int) -> dict[str, Any]:
@@ -168,6 +177,8 @@ class Wishes:
             "beyond": (number + 1) * stage.SLICE_ROWS,
             "lists": self.list_ids,
             "list_count": len(self.list_ids),
+            "status": self.status,
+            "is_leaving": self.status == SubscriptionStatus.UNSUBSCRIBED,
             "fixed_tags": self.fixed_tags,
             "tags": self.tags,
             "first_name": bool({"first_name", "name"} & {*self.roles}),
@@ -187,7 +198,7 @@ def count(wishes: Wishes, number: int) -> Counts:
 def merge(wishes: Wishes, number: int, written: dict[str, Any]) -> Counts:
     """Write the slice, with what is needed to take it back. Call it inside a transaction.
 
-    written: status, source, consent_at, mark: what new subscriptions say; mark is the import's own time.
+    written: source and mark, what new subscriptions say; mark is the import's own time.
     Raises: ChangedMeanwhile.
     """
     with connection.cursor() as cursor:

@@ -1,11 +1,11 @@
 """Rows of a file as people, or the reasons why some are none; column by column, since that is quicker than row by row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from contacts.importing import addresses
-from contacts.importing.cells import Fault, Fragments
+from contacts.importing.cells import NO_TIME, Fault, Fragments
 from contacts.importing.reader import Record, is_unreadable, readable
 
 NAME_LIMIT: Final = 120  # characters, as the column
@@ -18,7 +18,10 @@ ERASED: Final = "The person asked to be erased, and is not taken in again."
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are. roles: one a column, "" for what is left out; fragments: of each attribute and the tags."""
+    """What the columns are. roles: one a column, "" for what is left out.
+
+    fragments: of each attribute, the tags and the time of consent.
+    """
 
     roles: Sequence[str]
     fragments: dict[int, Fragments]
@@ -50,11 +53,11 @@ def understand(
         gone = erased([email.lower() for email in emails])
         faults.update((at, ERASED) for at, email in enumerate(emails) if email.lower() in gone)
     names = _names(table, columns.roles, faults)
-    attributes, tags = _fragments(table, columns, faults, len(whole))
-    lines = zip([row.number for row in whole], emails, *names, attributes, tags, strict=True)
+    pieces = _fragments(table, columns, faults, len(whole))
+    lines = zip([row.number for row in whole], emails, *names, *pieces, strict=True)
     for at, line in enumerate(lines):
         if at not in faults:
-            chunk.lines.append("%d\t%s\t%s\t%s\t{%s}\t{%s}\n" % line)  # noqa: UP031  (twice as quick)
+            chunk.lines.append("%d\t%s\t%s\t%s\t%s\t{%s}\t{%s}\n" % line)  # noqa: UP031  (twice as quick)
     problems = {row.number: row.problem for row in rows if row.problem}
     problems |= {whole[at].number: reason for at, reason in faults.items()}
     if problems:
@@ -63,10 +66,20 @@ def understand(
 
 
 def _refusal(row: Record, problems: dict[int, str], columns: Columns) -> tuple[int, str, str]:
-    text = columns.delimiter.join(map(readable, row.cells))[:TEXT_SHOWN]
+    cells = list(map(readable, row.cells))
+    text = columns.delimiter.join(cells) if row.problem else as_line(cells, columns.delimiter)
+    text = text[:TEXT_SHOWN]
     if problems[row.number] == ERASED:
         text = ""  # nothing of them is kept again
     return row.number, text, readable(problems[row.number])[:300]
+
+
+def as_line(cells: Iterable[str], delimiter: str) -> str:
+    """The cells as a file would write them: in quotation marks where one holds what stands between two."""
+    marks = {delimiter, '"', "\n", "\r"}
+    return delimiter.join(
+        '"' + cell.replace('"', '""') + '"' if not marks.isdisjoint(cell) else cell for cell in cells
+    )
 
 
 def _table(chunk: Chunk, rows: list[Record], width: int) -> list[tuple[str, ...]]:
@@ -138,19 +151,18 @@ def _fill(names: list[str], found: Sequence[str]) -> None:
 
 def _fragments(
     table: list[tuple[str, ...]], columns: Columns, faults: dict[int, str], height: int
-) -> tuple[list[str], list[str]]:
-    """The insides of the attributes' JSON and of the tags' array, row by row."""
-    attributes, tags = [], [""] * height
+) -> tuple[list[str], list[str], list[str]]:
+    """The times of consent, the insides of the attributes' JSON and those of the tags' array, row by row."""
+    attributes, found_once = [], {"consent_at": [NO_TIME] * height, "tags": [""] * height}
     for index, fragments in columns.fragments.items():
         found = fragments.of(table[index])
         if fragments.have_faults:
             for at, each in enumerate(found):
                 if isinstance(each, Fault):
                     faults.setdefault(at, str(each))
-        if columns.roles[index] == "tags":
-            tags = found
+        if columns.roles[index] in found_once:
+            found_once[columns.roles[index]] = found
         else:
             attributes.append(found)
-    if not attributes:
-        return [""] * height, tags
-    return [",".join(filter(None, row)) for row in zip(*attributes, strict=True)], tags
+    inside = [",".join(filter(None, row)) for row in zip(*attributes, strict=True)] or [""] * height
+    return found_once["consent_at"], inside, found_once["tags"]

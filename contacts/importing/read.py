@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.errors import Refusal
 from contacts import runs, yielding
@@ -46,7 +47,7 @@ def read(run: Import) -> None:
 
 
 def _fragments(run: Import, became_text: list[str]) -> dict[int, cells.Fragments]:
-    """What each column with attributes or tags becomes, by its place."""
+    """What each column with attributes, tags or times becomes, by its place."""
     own = {field.key: field for field in CustomField.objects.filter(workspace=run.workspace_id)}
     fragments: dict[int, cells.Fragments] = {}
     for index, role in enumerate(run.mapping):
@@ -59,9 +60,12 @@ def _fragments(run: Import, became_text: list[str]) -> dict[int, cells.Fragments
             field = own.get(role.removeprefix("attribute:"))
             if field is None:
                 raise field_is_gone(role)
-            fragments[index] = _attribute(field, run.notation)
+            fragments[index] = _attribute(field, run.notation, grows=run.adds_options)
         elif role == "tags":
             fragments[index] = cells.Tags()
+        elif role == "consent_at":
+            now = run.started_at or timezone.now()  # read again, it gives the same
+            fragments[index] = cells.Moments(notation=run.notation, zone=run.workspace.zone, now=now)
     return fragments
 
 
@@ -71,11 +75,13 @@ def field_is_gone(role: str) -> Refusal:
     )
 
 
-def _attribute(field: CustomField, notation: str, *, is_new: bool = False) -> cells.Attribute:
+def _attribute(
+    field: CustomField, notation: str, *, is_new: bool = False, grows: bool = False
+) -> cells.Attribute:
     if field.type == FieldType.CHOICE and is_new:
         return cells.NewChoice(field.key, label=field.label)
     if field.type == FieldType.CHOICE:
-        return cells.Choice(field.key, label=field.label, options=field.options)
+        return cells.Choice(field.key, label=field.label, options=field.options, grows=grows)
     within = field if field.limits else None
     return cells.Attribute(field.key, label=field.label, kind=field.type, notation=notation, within=within)
 
@@ -151,6 +157,7 @@ def _findings(run: Import, fragments: dict[int, cells.Fragments], became_text: l
     return {
         "fields": _as_they_are(run),
         "options": cells.options_of(fragments),
+        "more_options": cells.more_options_of(fragments),
         "tags": tags,
         "became_text": [labels[key] for key in became_text],
     }

@@ -114,13 +114,7 @@ def _take(run: Import, number: int, tag_ids: dict[str, int]) -> None:
         raise runs.Stopped
     wanted = wishes.of_import(run, tag_ids)
     refused = erased.refuse(run, number)
-    written = {
-        "mark": run.started_at,
-        "status": run.status,
-        "source": run.consent_source,
-        "consent_at": run.started_at if run.status == "subscribed" else None,
-    }
-    counts = merge.merge(wanted, number, written)
+    counts = merge.merge(wanted, number, {"mark": run.started_at, "source": run.consent_source})
     done = counts.created + counts.updated + counts.unchanged
     runs.alive(
         run,

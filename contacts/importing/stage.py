@@ -11,13 +11,14 @@ from typing import Final
 from django.db import connection
 
 SLICE_ROWS: Final = 10_000  # rows of the file in one transaction: under a second, so that cancelling is quick
-COLUMNS: Final = "position, email, first_name, last_name, attributes, tags"
+COLUMNS: Final = "position, email, first_name, last_name, consent_at, attributes, tags"
 PREFIX: Final = "contacts_import_stage_"
 # position: the row's number in the file. tags: places in the names that were found, from 1.
 CREATE: Final = """
 CREATE UNLOGGED TABLE {stage} (
     position int NOT NULL, email text NOT NULL, first_name text NOT NULL, last_name text NOT NULL,
-    attributes jsonb NOT NULL, tags int[] NOT NULL, key text GENERATED ALWAYS AS (lower(email)) STORED
+    consent_at timestamptz, attributes jsonb NOT NULL, tags int[] NOT NULL,
+    key text GENERATED ALWAYS AS (lower(email)) STORED
 )
 """
 # Of the rows of one person the last filled cells count, at the place and with the address of the first.
@@ -35,11 +36,12 @@ WITH repeated AS MATERIALIZED (
 ), people AS (
     SELECT key, min(position) AS position, (array_agg(email ORDER BY position))[1] AS email,
            COALESCE((array_agg(first_name ORDER BY position DESC) FILTER (WHERE first_name <> ''))[1], '') AS first_name,
-           COALESCE((array_agg(last_name ORDER BY position DESC) FILTER (WHERE last_name <> ''))[1], '') AS last_name
+           COALESCE((array_agg(last_name ORDER BY position DESC) FILTER (WHERE last_name <> ''))[1], '') AS last_name,
+           (array_agg(consent_at ORDER BY position DESC) FILTER (WHERE consent_at IS NOT NULL))[1] AS consent_at
       FROM rows GROUP BY key
 )
-INSERT INTO {stage} (position, email, first_name, last_name, attributes, tags)
-SELECT p.position, p.email, p.first_name, p.last_name, COALESCE(c.attributes, '{{}}'), COALESCE(t.tags, '{{}}')
+INSERT INTO {stage} (position, email, first_name, last_name, consent_at, attributes, tags)
+SELECT p.position, p.email, p.first_name, p.last_name, p.consent_at, COALESCE(c.attributes, '{{}}'), COALESCE(t.tags, '{{}}')
   FROM people p LEFT JOIN cells c USING (key) LEFT JOIN tags t USING (key)
 """
 # Where a file overwrites, empty cells mean something, and the last row counts as it stands.
@@ -69,6 +71,7 @@ def drop(import_id: int) -> None:
 def add(import_id: int, lines: Iterable[str]) -> None:
     """Write people, each a line of `COLUMNS`. Call it inside a transaction that holds the import's row."""
     with (
+        connection.wrap_database_errors,  # a connection that is lost says so as any other statement does
         connection.cursor() as cursor,
         cursor.copy(f"COPY {table(import_id)} ({COLUMNS}) FROM STDIN") as copy,
     ):
@@ -86,10 +89,13 @@ def fold(import_id: int, *, to_last: bool) -> int:
 
 
 def size(import_id: int) -> int:
-    """How many people are in it; 0 when there is none, or a crash of the server emptied it."""
+    """How many people are in it; 0 when there is none, a crash of the server emptied it, or an earlier Volley made it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table(import_id)])
-        if not cursor.fetchone()[0]:
+        cursor.execute(
+            "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'consent_at'",
+            [table(import_id)],
+        )
+        if not cursor.rowcount:
             return 0
         cursor.execute(f"SELECT count(*) FROM {table(import_id)}")  # noqa: S608  (an integer)
         return int(cursor.fetchone()[0])

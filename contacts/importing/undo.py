@@ -13,12 +13,12 @@ from contacts.importing.signs import in_one_go, stay
 from contacts.models import Import, ImportSlice, ImportState, ImportTask
 from contacts.never_joined import NEVER_JOINED
 
-# What it subscribed, unless the person has left or confirmed since.
+# What it put on lists, unless the person has left, confirmed or agreed anew since: then their consent is later.
 UNSUBSCRIBE: Final = f"""
 WITH gone AS (
     DELETE FROM contacts_subscription
      WHERE contact_id = ANY(%(people)s) AND created_at = %(mark)s AND status = %(status)s
-       AND consent_at IS NOT DISTINCT FROM %(consent_at)s
+       AND COALESCE(consent_at, %(mark)s) <= %(mark)s
     RETURNING list_id, status, consent_at
 ), {NEVER_JOINED}
 SELECT count(*) FROM gone
@@ -95,12 +95,10 @@ def _take_back(run: Import, number: int) -> None:
 
 
 def _parameters(run: Import, done: ImportSlice) -> dict[str, Any]:
-    subscribed = run.status == "subscribed"
     return {
         "run": run.pk,
         "mark": run.started_at,
         "status": run.status,
-        "consent_at": run.started_at if subscribed else None,
         "people": [*done.created_ids, *done.found_ids],
         "found": done.found_ids,
         "created": done.created_ids,

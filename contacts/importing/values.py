@@ -53,6 +53,18 @@ _GROUPED = {
 }
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?", re.ASCII)
 _YEAR_LAST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:[T ].*)?", re.ASCII)
+# 12/31, as Mailchimp keeps birthdays; 31.12. as German has it; --12-31 as vCards and Volley do, defused or not.
+_DAY_AND_MONTH = re.compile(r"(\d{1,2})/(\d{1,2})", re.ASCII)
+_DAY_BEFORE_MONTH = re.compile(r"(\d{1,2})\. ?(\d{1,2})\.", re.ASCII)
+_NO_YEAR = re.compile(r"'?--(\d\d)-?(\d\d)", re.ASCII)
+YEARLESS: Final = "--"  # a date without a year begins so, "--MM-DD" (ISO 8601:2000, vCard)
+_ANY_LEAP_YEAR = 2000
+# A time of day behind a date: 2024-01-31T09:05:00Z, 1/31/2024 9:05 PM.
+_CLOCK = re.compile(
+    r"(?P<day>[^\sT]+)[T\s]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
+    r"(?:\s*(?P<half>[ap])\.?m\.?)?\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}:?\d{2})?",
+    re.ASCII | re.IGNORECASE,
+)
 Value = str | int | float | bool
 
 
@@ -108,7 +120,7 @@ def _date(text: str, notation: str) -> str | None:
         month, day = (first, second) if notation == "us" and mark != "." else (second, first)
         year += (2000 if year < 70 else 1900) if len(match[4]) == 2 else 0
     else:
-        raise NotThat(f"“{text[:60]}” is not a date")
+        return _date_without_year(text, notation)
     try:
         date = datetime.date(year, month, day)
     except ValueError:
@@ -116,6 +128,50 @@ def _date(text: str, notation: str) -> str | None:
     if date.year not in YEARS:
         raise NotThat(f"“{text[:60]}” is not a date between 1900 and 2999")
     return date.isoformat()
+
+
+def _date_without_year(text: str, notation: str) -> str:
+    """As "--MM-DD"; "12.31" without a point behind it is a number."""
+    if match := _NO_YEAR.fullmatch(text):
+        month, day = map(int, match.groups())
+    elif match := _DAY_AND_MONTH.fullmatch(text) or _DAY_BEFORE_MONTH.fullmatch(text):
+        first, second = map(int, match.groups())
+        month, day = (first, second) if notation == "us" and "/" in text else (second, first)
+    else:
+        raise NotThat(f"“{text[:60]}” is not a date")
+    try:
+        date = datetime.date(_ANY_LEAP_YEAR, month, day)
+    except ValueError:
+        raise NotThat(f"“{text[:60]}” is not a date in this notation") from None
+    return f"{YEARLESS}{date:%m-%d}"
+
+
+def moment(text: str, notation: str, zone: datetime.tzinfo) -> datetime.datetime | None:
+    """The date and time in the cell, None when it holds none. zone: where no offset stands; a lone date is midnight.
+
+    Raises: NotThat.
+    """
+    if text.lower() in NOTHING:
+        return None
+    match = _CLOCK.fullmatch(text)
+    day = _date(match["day"] if match else text, notation)
+    if day is None or day.startswith(YEARLESS):
+        raise NotThat(f"“{text[:60]}” is not a date with a year")
+    hour, minute, second = (
+        (int(match[name] or 0) for name in ("hour", "minute", "second")) if match else (0, 0, 0)
+    )
+    if match and match["half"]:
+        hour = hour % 12 + 12 * (match["half"].lower() == "p")
+    try:
+        found = datetime.datetime.fromisoformat(f"{day}T{hour:02}:{minute:02}:{second:02}{_offset(match)}")
+    except ValueError:
+        raise NotThat(f"“{text[:60]}” is not a date and time") from None
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def _offset(match: re.Match[str] | None) -> str:
+    offset = (match["offset"] or "") if match else ""
+    return "+00:00" if offset.upper() in ("Z", "UTC", "GMT") else offset
 
 
 def _boolean(text: str, _notation: str) -> bool | None:
@@ -148,12 +204,21 @@ def guess_type(cells: Iterable[str], notation: str) -> FieldType:
         return FieldType.TEXT
     if all(cell.lower() in TRUE | FALSE for cell in held):
         return FieldType.BOOLEAN
-    if all(_fits(cell, FieldType.DATE, notation) for cell in held):
+    if all(_fits(cell, FieldType.DATE, notation) for cell in held) and not _may_be_fractions(held):
         return FieldType.DATE
-    codes = any(re.match(r"0\d|\+", cell) or len(re.sub(r"\D", "", cell)) > 14 for cell in held)
-    if not codes and all(_fits(cell, FieldType.NUMBER, notation) for cell in held):
+    if all(_fits(cell, FieldType.NUMBER, notation) for cell in held) and not any(map(_is_code, held)):
         return FieldType.NUMBER
     return FieldType.CHOICE if _are_choices(held) else FieldType.TEXT
+
+
+def _is_code(cell: str) -> bool:
+    return bool(re.match(r"0\d|\+", cell)) or len(re.sub(r"\D", "", cell)) > 14
+
+
+def _may_be_fractions(cells: list[str]) -> bool:
+    """1/2, 3/4: where no number is above 12, days and months are no more likely."""
+    parts = [match.groups() for cell in cells if (match := _DAY_AND_MONTH.fullmatch(cell))]
+    return len(parts) == len(cells) and all(int(part) <= 12 for pair in parts for part in pair)
 
 
 def _are_choices(cells: list[str]) -> bool:

@@ -76,6 +76,7 @@ def _wishes(run: Import, tag_ids: dict[str, int]) -> Wishes:
         workspace_id=run.workspace_id,
         mode=run.mode,
         roles=[role if isinstance(role, str) else f"attribute:{role['key']}" for role in run.mapping],
+        status=run.status,
         list_ids=_list_ids(run),
         fixed_tags=[tag_ids[name.lower()] for name in run.tags],
         tags=[tag_ids[name.lower()] for name in run.findings["tags"]],

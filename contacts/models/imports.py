@@ -62,16 +62,19 @@ class Import(LongRun):
     has_header = models.BooleanField(default=True)
     sheet = models.CharField(max_length=100, blank=True, db_default="")  # of a workbook
     notation = models.CharField(max_length=2, default="us")  # a key of `contacts.importing.values.NOTATIONS`
-    # One entry a column: "" (left out), "email", "first_name", "last_name", "name", "tags", "attribute:KEY", or,
-    # until the import starts, the field it will make: {"key", "label", "type"}
+    # One entry a column: "" (left out), "email", "first_name", "last_name", "name", "tags", "consent_at",
+    # "attribute:KEY", or, until the import starts, the field it will make: {"key", "label", "type"}
     mapping: Any = models.JSONField(default=list)
+    # By which a file with the same columns is known; "" without a header.
+    header_mark = models.CharField(max_length=64, blank=True, db_default="")
     mode = models.CharField(
         max_length=9, choices=ImportMode.choices, default=ImportMode.FILL, db_default=ImportMode.FILL
     )
+    adds_options = models.BooleanField(default=False, db_default=False)  # to choices that are here already
     lists = models.ManyToManyField(List, blank=True, related_name="+")
     list_count = models.PositiveSmallIntegerField(default=0)  # as chosen; fewer left: one was deleted
     new_list = models.CharField(max_length=120, blank=True, default="", db_default="")  # made when it starts
-    # What new subscriptions begin as: subscribed, or pending.
+    # What new subscriptions begin as.
     status = models.CharField(
         max_length=12,
         choices=SubscriptionStatus.choices,
@@ -80,8 +83,8 @@ class Import(LongRun):
     )
     consent_note = models.CharField(max_length=200, blank=True)
     tags: Any = models.JSONField(default=list, db_default=[])  # names, of everybody in the file
-    # What reading it found: {"options": {key: [text]}, "tags": [name of each tag in cells], "new_tags": [name],
-    # "became_text": [label]}
+    # What reading it found: {"options": {key: [text]}, "more_options": the same of choices that were here,
+    # "tags": [name of each tag in cells], "new_tags": [name], "became_text": [label]}
     findings: Any = models.JSONField(default=dict, db_default={})
     # Counts of rows.
     row_count = models.PositiveIntegerField(default=0, db_default=0)
@@ -94,7 +97,10 @@ class Import(LongRun):
     updated_count = models.PositiveIntegerField(default=0)
     unchanged_count = models.PositiveIntegerField(default=0, db_default=0)
     held_count = models.PositiveIntegerField(default=0)  # people not subscribed again
-    subscribed_count = models.PositiveIntegerField(default=0, db_default=0)  # subscriptions made
+    subscribed_count = models.PositiveIntegerField(
+        default=0, db_default=0
+    )  # subscriptions made, of any status
+    suppressed_count = models.PositiveIntegerField(default=0, db_default=0)  # people who get no mail at all
     # After undoing or cancelling: people deleted, restored and kept, {reason: count}
     taken_back: Any = models.JSONField(default=dict, db_default={})
     forgotten_at = models.DateTimeField(null=True, blank=True)  # what undoing needs was deleted
@@ -123,6 +129,11 @@ class Import(LongRun):
         """None when there is nothing that could be undone."""
         ended = self.state in (ImportState.DONE, ImportState.FAILED) and self.started_at and self.row_count
         return self.finished_at + UNDO_TIME if ended and self.finished_at else None
+
+    @property
+    def was_taken_back(self) -> bool:
+        """What it counted is no more, or never came to be."""
+        return self.state in (ImportState.UNDONE, ImportState.CANCELED)
 
     @property
     def can_be_undone(self) -> bool:

@@ -1,6 +1,7 @@
 """Saved segments: by rules, or as a snapshot of who matched once."""
 
-from typing import Any
+import datetime
+from typing import Any, Final
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -8,6 +9,10 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from contacts.models.scoped import ScopedQuerySet
+
+NEVER: Final = datetime.datetime(
+    2000, 1, 1, tzinfo=datetime.UTC
+)  # a time that index and comparison take as any other
 
 
 class SegmentKind(models.TextChoices):
@@ -30,9 +35,11 @@ class Segment(models.Model):
     rules: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
-    # Who matched when it was last counted to the end: lists of segments count nothing. None: never, or changed since.
+    # Who matched when it was last counted to the end: lists of segments count nothing, a job does after each change and
+    # every few hours. None: never, or changed since.
     people_count = models.PositiveIntegerField(null=True, blank=True)
     counted_at = models.DateTimeField(null=True, blank=True)
+    count_asked_at = models.DateTimeField(default=NEVER)  # when a job was last asked to count it
     taken_at = models.DateTimeField(null=True, blank=True)
     taken_from = models.TextField(
         default="", db_default="", blank=True
@@ -43,6 +50,8 @@ class Segment(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint("workspace", Lower("name"), name="one_segment_per_name")]
+        # Whose turn it is to be counted, asked by the clock at each tick.
+        indexes = [models.Index(fields=["count_asked_at"], name="segment_to_count_idx")]
 
     def __str__(self) -> str:
         return self.name

@@ -31,6 +31,7 @@ from contacts.models import (
     Tag,
 )
 from contacts.queries import finding
+from contacts.queries.imported import UPDATED, Imported, changed, listed
 
 # Each has its index: contact_newest_idx, one_contact_per_address, contact_name_idx.
 SORTS: Final = {"newest": "-id", "oldest": "id", "email": "email_key", "name": "name_key"}
@@ -47,11 +48,12 @@ class Finder:
     in_list: List | None = None
     status: str = ""
     tag: Tag | None = None
+    imported: Imported | None = None
     sort: str = "newest"
 
     @property
     def is_on(self) -> bool:
-        return bool(self.search or self.in_list or self.status or self.tag)
+        return bool(self.search or self.in_list or self.status or self.tag or self.imported)
 
 
 def find(workspace: Workspace, finder: Finder) -> QuerySet[Contact]:
@@ -121,6 +123,10 @@ def _fits(
     if finder.tag:
         rows = rows.filter(HAS_TAGS, tag_ids__contains=[finder.tag.pk])  # contact_tags_idx
     held = _looked_up if looked_up else Exists
+    if finder.imported and finder.imported.which == UPDATED:
+        rows = rows.filter(held(changed(finder.imported.run)))
+    elif finder.imported:
+        rows = rows.filter(listed(finder.imported, looked_up=looked_up))
     if finder.status == SUPPRESSED:
         rows = rows.filter(held(_suppressed()))
     if finder.in_list or finder.status in SubscriptionStatus.values:
@@ -130,7 +136,7 @@ def _fits(
 
 def _looked_up(rows: QuerySet[Any]) -> IsNull:
     """EXISTS may be planned as reading everybody's rows first."""
-    return IsNull(Subquery(rows.values("pk")[:1]), False)  # noqa: FBT003  (its only way)
+    return IsNull(Subquery(rows.annotate(one=Value(1)).values("one")[:1]), False)  # noqa: FBT003  (its only way)
 
 
 def _subscribed(workspace: Workspace, finder: Finder, *, by_contact: bool) -> QuerySet[Subscription]:

@@ -9,11 +9,23 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Workspace
+from contacts import registry
 from contacts.importing import reader
 from contacts.importing.columns import Column, guess_columns
-from contacts.models import CustomField, FieldType, Import, ImportRefusal, ImportState, ImportTask, LongRun
+from contacts.models import (
+    CustomField,
+    FieldType,
+    Import,
+    ImportRefusal,
+    ImportState,
+    ImportTask,
+    List,
+    LongRun,
+    SubscriptionStatus,
+)
 
 OPTIONS_SHOWN: Final = 10
+LISTS_ASKED: Final = 5  # whose trouble with asking is shown; mostly all have the same
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class Outcome:
     new_fields: list[tuple[str, str]]
     new_tags: list[str]
     became_text: list[str]
+    more_options: list[tuple[str, str]]
+    changes_nothing: bool
     kept: list[tuple[int, str]]
 
 
@@ -58,7 +72,7 @@ KEPT: Final = {
 
 
 def outcome(run: Import) -> Outcome:
-    """Of its row alone; no query."""
+    """Of its row alone, and the names of fields that get more options."""
     new = [role for role in run.mapping if isinstance(role, dict)]
     options = run.findings.get("options", {})
     return Outcome(
@@ -66,8 +80,26 @@ def outcome(run: Import) -> Outcome:
         new_fields=[(role["label"], _kind(role["type"], options.get(role["key"], []))) for role in new],
         new_tags=run.findings.get("new_tags", []),
         became_text=run.findings.get("became_text", []),
+        more_options=_more_options(run),
+        changes_nothing=not (run.created_count or run.updated_count or run.subscribed_count),
         kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
     )
+
+
+def unasked(run: Import) -> list[tuple[List, registry.ListNote]]:
+    """What keeps the people from getting the mail that asks them to confirm. Cost: a list's notes, for few lists."""
+    if run.status != SubscriptionStatus.PENDING or run.state not in (ImportState.CHECKED, ImportState.DONE):
+        return []
+    lists = run.lists.order_by("pk")[:LISTS_ASKED]
+    notes = [(each, note) for each in lists for ask in registry.list_notes for note in ask(each)]
+    return [(each, note) for each, note in notes if note.tone == "warning"]
+
+
+def _more_options(run: Import) -> list[tuple[str, str]]:
+    """(field, its new options in words)"""
+    more = run.findings.get("more_options", {})
+    fields = CustomField.objects.of(run.workspace).filter(key__in=more) if more else ()
+    return [(field.label, _some(more[field.key])) for field in fields]
 
 
 def _kind(kind: str, options: list[str]) -> str:
@@ -75,8 +107,12 @@ def _kind(kind: str, options: list[str]) -> str:
     label = FieldType(kind).label
     if kind != FieldType.CHOICE:
         return label
+    return f"{label} of {_some(options)}"
+
+
+def _some(options: list[str]) -> str:
     more = f" and {len(options) - OPTIONS_SHOWN} more" if len(options) > OPTIONS_SHOWN else ""
-    return f"{label} of {', '.join(options[:OPTIONS_SHOWN])}{more}"
+    return ", ".join(options[:OPTIONS_SHOWN]) + more
 
 
 def refusals(run: Import) -> QuerySet[ImportRefusal]:
@@ -96,6 +132,13 @@ def columns(run: Import, reading: reader.Reading) -> list[Column]:
         header, sample = reader.header_and_sample(raw, reading)
     fields = CustomField.objects.of(run.workspace)
     return guess_columns(header, sample, fields, reading.notation)[: reader.COLUMN_LIMIT]
+
+
+def like(run: Import, header_mark: str) -> Import | None:
+    """The workspace's last import of a file with these columns, if one went through; by `import_newest_idx`."""
+    done = Import.objects.of(run.workspace).filter(state=ImportState.DONE, header_mark=header_mark)
+    found: Import | None = done.order_by("-pk").first()
+    return found
 
 
 def sheets(run: Import) -> list[str]:

@@ -78,6 +78,12 @@ def count(rules: Any, workspace: Workspace, *, seconds: float = LIVE_SECONDS) ->
     return Count(matching, _at_most_as_many(sendable, matching), [] if nobody else _examples(found))
 
 
+def people_count(segment: Segment, *, seconds: float) -> int | None:
+    """Exactly how many are in it; None: not known in so many seconds."""
+    figure = _exactly(segments.matching(segment, segment.workspace), seconds)
+    return figure.people if figure else None
+
+
 def page_of_people(segment: Segment, *, cursor: str) -> Page[Contact]:
     """A page of who matches, newest first.
 

@@ -118,7 +118,10 @@ class ChoiceField(FieldCondition):
 
 
 class DateField(FieldCondition):
-    """Dates are "YYYY-MM-DD" and compare as text; whatever else stands there is no date."""
+    """Dates are "YYYY-MM-DD" and compare as text; whatever else stands there is no date.
+
+    One without a year, "--MM-DD", has anniversaries, and is neither before nor after any other.
+    """
 
     DAY_: ClassVar = (Date(label="Date"),)
     DAYS: ClassVar = (Whole(label="Days"),)
@@ -135,14 +138,15 @@ class DateField(FieldCondition):
         **EMPTY,
     }
     SHAPE: ClassVar = "{0} ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'"
+    ANY_SHAPE: ClassVar = "{0} ~ '^([0-9]{{4}}|-)-[0-9]{{2}}-[0-9]{{2}}$'"
 
     def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
         today = vocabulary.clock.today
         match operator:
             case "empty":
-                return ~self._dated("TRUE")
+                return ~self._dated("TRUE", shape=self.ANY_SHAPE)
             case "not_empty":
-                return self._dated("TRUE")
+                return self._dated("TRUE", shape=self.ANY_SHAPE)
             case "on":
                 return self.is_exactly(str(value))
             case "before":
@@ -159,12 +163,12 @@ class DateField(FieldCondition):
                 return self._dated("{0} BETWEEN {1} AND {2}", today, _later(today, value))
         days = anniversaries(vocabulary.clock, value if operator == "anniversary_next" else 0)
         places = ", ".join(f"{{{place}}}" for place in range(1, len(days) + 1))
-        return self._dated(f"right({{0}}, 5) IN ({places})", *days)
+        return self._dated(f"right({{0}}, 5) IN ({places})", *days, shape=self.ANY_SHAPE)
 
-    def _dated(self, test: str, *values: Any) -> Q:
+    def _dated(self, test: str, *values: Any, shape: str = SHAPE) -> Q:
         """The quick comparison first, the shape of what passes after it."""
         text = Sql('{0} COLLATE "C"', self.plain(), output_field=TextField())
-        template = f"({test}) AND {self.SHAPE}" if values else self.SHAPE
+        template = f"({test}) AND {shape}" if values else shape
         return Q(Sql(f"({template})", text, *(Value(str(value)) for value in values)))
 
 

@@ -1,15 +1,22 @@
 """Conditions on the contact itself: its names and times, and whether it can be mailed."""
 
 import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.db.models import OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
 
 from accounts.models import Workspace
-from contacts.models import Subscription, SubscriptionStatus, Suppression, SuppressionReason
+from contacts.models import (
+    Import,
+    ImportState,
+    Subscription,
+    SubscriptionStatus,
+    Suppression,
+    SuppressionReason,
+)
 from contacts.segments.condition import Condition, Operator, said
-from contacts.segments.inputs import Date, Some, Whole
+from contacts.segments.inputs import Choices, Date, One, Some, Whole
 from contacts.segments.sql import DAY, Clock
 from contacts.segments.text import Email, TextCondition
 
@@ -90,6 +97,39 @@ class Mailable(Condition):
         return "can be mailed" if operator is self.operators["yes"] else "cannot be mailed"
 
 
+def _imports(vocabulary: Any) -> dict[int, Import]:
+    """Those that made contacts, the latest first."""
+
+    def load(workspace: Workspace) -> dict[int, Import]:
+        made_some = Import.objects.of(workspace).filter(created_count__gt=0, started_at__isnull=False)
+        return {each.pk: each for each in made_some.exclude(state=ImportState.UNDONE).order_by("-pk")}
+
+    held: dict[int, Import] = vocabulary.once(load, "imports")
+    return held
+
+
+def _import_names(vocabulary: Any) -> Choices:
+    zone = vocabulary.workspace.zone
+    return {
+        pk: f"{each.file_name}, {each.created_at.astimezone(zone):%-d %b %Y}"
+        for pk, each in _imports(vocabulary).items()
+    }
+
+
+class AddedBy(Condition):
+    """Made by an import; whom one only changed is not known for good."""
+
+    ONE: ClassVar = (One(label="Import", choices=_import_names, thing="import"),)
+    operators = {
+        "is": Operator("the import", ONE),
+        "is_not": Operator("other than the import", ONE),
+    }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        found = Q(created_at=_imports(vocabulary)[value].started_at)  # see contacts.queries.imported
+        return found if operator == "is" else ~found
+
+
 def mailable(vocabulary: Any) -> Q:
     """As `Contact.objects.sendable()`, within the one workspace."""
     subscribed = Subscription.objects.filter(contact=OuterRef("pk"), status=SubscriptionStatus.SUBSCRIBED)
@@ -108,6 +148,7 @@ def conditions(vocabulary: Any) -> list[Condition]:
         TextCondition("first_name", "First name"),
         TextCondition("last_name", "Last name"),
         Moment("created_at", "Added"),
+        AddedBy("added_by", "Added by"),
         Moment("updated_at", "Last changed"),
         Mailable("mailable", "Can be mailed"),
         Suppressed("suppressed", "Suppressed"),

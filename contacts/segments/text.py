@@ -11,7 +11,7 @@ from contacts.segments.inputs import Text, Texts
 from contacts.segments.sql import Sql
 
 TEXT: Final = (Text(),)
-TEXTS: Final = (Texts(label="Values, one a line"),)
+TEXTS: Final = (Texts(label="Values"),)
 EMPTY: Final = {"empty": Operator("has no value"), "not_empty": Operator("has a value")}
 
 

@@ -7,6 +7,7 @@ from accounts.access import WorkspaceRequest
 from accounts.ids import id_in
 from contacts.forms.contacts import FindForm
 from contacts.models import List, Segment, Tag
+from contacts.queries.imported import imported
 
 
 def asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
@@ -22,6 +23,8 @@ def asked_for(request: WorkspaceRequest) -> tuple[Segment | None, FindForm]:
         get_object_or_404(List.objects.of(request.workspace), pk=_number(asked))
     if asked := request.GET.get("tag"):
         get_object_or_404(Tag.objects.of(request.workspace), pk=_number(asked))
+    if (asked := request.GET.get("import")) and imported(request.workspace, asked) is None:
+        raise Http404
     find = FindForm(request.GET, workspace=request.workspace)
     if not find.is_valid():
         raise Http404

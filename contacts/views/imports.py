@@ -16,12 +16,16 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
-from contacts.exporting.rows import defused
-from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, earlier
+from contacts.forms.import_columns import guessed, sent, without_new
+from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, as_there, earlier
+from contacts.importing.columns import mark_of
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
+from contacts.queries.imported import kinds
+from contacts.spreadsheet import defused
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
+ENDED = (ImportState.DONE, ImportState.FAILED)
 MAPPABLE = (ImportState.MAPPING, ImportState.CHECKED)
 
 
@@ -66,12 +70,15 @@ def map_columns(request: WorkspaceRequest, pk: int) -> HttpResponse:
         return redirect("import", run.pk)
     reading_form = ReadingForm.of(run, request.POST if posted else request.GET)
     form = _mapping_form(request, run, reading_form)
-    if posted and form.is_valid():
+    is_deed = "deed" in request.POST  # other columns are to be shown, or all new ones left out
+    if posted and not is_deed and form.is_valid():
         actions.check(run, form.plan(), by=request.user)
         return redirect("import", run.pk)
     context = {"run": run, "reading": reading_form, "form": form}
     page, part = "contacts/import_map.html", "contacts/_import_columns.html"
-    return render_part(request, page, part, context, target="import-columns", status=422 if posted else 200)
+    return render_part(
+        request, page, part, context, target="import-columns", status=422 if posted and not is_deed else 200
+    )
 
 
 def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingForm) -> MappingForm:
@@ -79,7 +86,27 @@ def _mapping_form(request: WorkspaceRequest, run: Import, reading_form: ReadingF
     columns = queries.columns(run, reading) if run.state in MAPPABLE else []
     data = request.POST if request.method == "POST" else None
     chosen = earlier(run, request.GET.get("list", ""))
-    return MappingForm(data, workspace=request.workspace, columns=columns, reading=reading, chosen=chosen)
+    like = queries.like(run, mark_of(columns)) if reading.has_header and not run.mapping else None
+    chosen = as_there(like, columns) | chosen
+    about: dict[str, Any] = {
+        "workspace": request.workspace,
+        "columns": columns,
+        "reading": reading,
+        "like": like,
+    }
+    if data is None or "deed" not in data:
+        return MappingForm(data, **about, chosen=chosen)
+    held = sent(data, guessed(columns, chosen))
+    if data["deed"] == "leave-out":
+        held = without_new(held)
+    typed = {
+        **data.dict(),
+        "lists": data.getlist("lists"),
+        "consent": "consent" in data,
+        "adds_options": "adds_options" in data,
+    }
+    typed = {name: value for name, value in typed.items() if not name.startswith(("column_", "label_"))}
+    return MappingForm(None, **about, chosen=chosen | typed, held=held, asked=data)
 
 
 @needs(Role.VIEWER)
@@ -94,6 +121,9 @@ def show(request: WorkspaceRequest, pk: int) -> HttpResponse:
         refusals = queries.refusals(run)
         context["page"] = page_of(refusals, order="row_number", cursor=cursor, size=REFUSALS_SHOWN)
         context["outcome"] = queries.outcome(run)
+        context["unasked"] = queries.unasked(run)
+    if run.state in ENDED:
+        context["links"] = {each.which or "all": each for each in kinds(run)}
     return render_part(
         request, "contacts/import.html", "contacts/_import_run.html", context, target="import-run"
     )

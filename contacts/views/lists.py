@@ -94,6 +94,7 @@ def _shown(request: WorkspaceRequest, held: List) -> dict[str, Any]:
         "counts": counts,
         "growth": found,
         "chart": growth.chart(found),
+        "is_new": not (counts.total or found.joined or found.left),
         "spans": growth.SPANS,
         "notes": _asked(registry.list_notes, held),
         "links": _asked(registry.list_links, held),

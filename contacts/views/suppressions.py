@@ -25,6 +25,7 @@ def index(request: WorkspaceRequest) -> HttpResponse:
     found = queries.search(request.workspace, words, reason=reason)
     sort, sorts = sort_of(request, SORTS)
     page = page_of(found, order=SORTS[sort][1], cursor=request.GET.get("cursor", ""))
+    queries.give_contacts(request.workspace, page.rows)
     context = {"page": page, "search": words, "reason": reason, "reasons": SuppressionReason.choices}
     context |= {"sort": sort, "sorts": sorts, "erased_count": erasure.erased_count(request.workspace)}
     return render_part(

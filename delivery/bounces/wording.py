@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 from delivery.bounces.parts import Part
-from delivery.feedback.classes import explained
+from delivery.feedback.classes import explained, reply_of, status_of
 
 LONGEST: Final = 60_000  # characters of a text that are read
 MOST_LINES: Final = 1_500
@@ -119,6 +119,19 @@ n['’]a pas pu [eê]tre (remis|distribu)
 no se (pudo|ha podido) entregar
 n[aã]o (p[oô]de|foi poss[ií]vel)
 """)
+_SUCCESS: Final = _any(r"""
+\bsuccess
+^(delivered|relayed|expanded)\b
+delivery\b.{0,60}\bis complete
+(was|were|has been) (delivered|relayed)
+(erfolgreich|wurde) zugestellt
+""")
+_NOTICES: Final = _any(r"""
+quarantine
+digest
+(mailbox|quota|storage)\b.{0,30}\b(warning|almost|nearly|limit)
+(warning|notice):? (your )?(mailbox|quota|storage)
+""")
 _DELAYED: Final = _any(r"""
 \bdelay(ed)?\b
 not yet been delivered
@@ -160,15 +173,21 @@ _AWAY_HEADERS: Final = (
 )
 
 
-def is_mail_system(top: Part) -> bool:
-    """Whether a mail system wrote it, by its headers. Autoresponders have a null return path, too (RFC 3834 §3.3)."""
+def is_mail_system(top: Part, text: str) -> bool:
+    """Whether a mail system wrote it, by its headers; where they do not say so plainly, by its manner, too.
+
+    Autoresponders have a null return path as well (RFC 3834 §3.3).
+    """
     if top.headers.get("X-Failed-Recipients"):
         return True
     sender, is_reply = top.header("From"), top.header("Auto-Submitted").lower().startswith("auto-replied")
     if is_reply:
         return bool(re.search(r"mail\w*[-_. ]?daemon|mail deliver", sender, re.IGNORECASE))
     is_null = top.header("Return-Path") == "<>" or sender.strip() in ("", "<>")
-    return bool(_DAEMONS.search(sender)) or (is_null and not is_auto_reply(top))
+    if _DAEMONS.search(sender) or not is_null or is_auto_reply(top):
+        return bool(_DAEMONS.search(sender))
+    is_nobody = sender in ("", "<>") or re.search(r"no-?reply", sender, re.IGNORECASE)
+    return bool(is_nobody or _SUBJECTS.search(top.header("Subject")) or reply_of(text) or status_of(text))
 
 
 def is_circular(top: Part) -> bool:
@@ -193,6 +212,12 @@ def is_old_complaint(top: Part, original: Part | None) -> bool:
     return original is not None and top.header("Subject").strip().lower().startswith(
         "complaint about message from"
     )
+
+
+def is_success(subject: str, text: str) -> bool:
+    """It arrived; or a mailbox's or a filter's own notice, about no message that was sent."""
+    is_told = _SUCCESS.search(text[:LONGEST]) or _SUCCESS.search(subject)
+    return bool(_NOTICES.search(subject)) or (bool(is_told) and not _FAILED.search(text[:LONGEST]))
 
 
 def is_failure(subject: str, text: str) -> bool:

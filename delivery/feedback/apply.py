@@ -55,14 +55,16 @@ WITH written AS (
   RETURNING workspace_id, key)
 UPDATE fact f SET is_new = true FROM written w WHERE w.workspace_id = f.workspace_id AND w.key = f.key
 """
+# Whoever clicked has opened it, whether or not pictures were shown. Old events are left out: a later sign may have
+# taken them back from people meanwhile.
 # Locked in the ledger's order, as settlement locks. Of whoever was in doubt it is known now that the message arrived
 # at a server that says something about it.
 NOTE: Final = """
 WITH said AS (
   SELECT mailing_id, number, max(weight) AS weight,
          (array_agg(kind ORDER BY weight DESC, at))[1] AS kind, (array_agg(at ORDER BY weight DESC, at))[1] AS at,
-         min(at) FILTER (WHERE kind = 'opened' AND NOT is_machine) AS opened_at,
-         min(at) FILTER (WHERE kind = 'clicked' AND NOT is_machine) AS clicked_at
+         min(at) FILTER (WHERE kind IN ('opened', 'clicked') AND is_new AND NOT is_machine) AS opened_at,
+         min(at) FILTER (WHERE kind = 'clicked' AND is_new AND NOT is_machine) AS clicked_at
     FROM fact WHERE number IS NOT NULL GROUP BY mailing_id, number),
 held AS MATERIALIZED (
   SELECT d.mailing_id, d.number, d.feedback, d.state, d.opened_at, d.clicked_at,

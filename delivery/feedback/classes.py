@@ -66,7 +66,9 @@ helo (command )?rejected
 _FULL: Final = r"""
 (mail ?box|in ?box|mail ?folder|account|user|recipient|disk|storage|maildir)\b.{0,50}\bfull\b
 \b(over|out of|exceed\w*|insufficient|not enough)\b.{0,40}\b(quota|storage|disk|space|allocation)
-overquota
+over.?quota
+no space left
+file too large
 \bquota\b.{0,40}(exceed|full|reached|violat|limit)
 (mail ?box|account|in ?box)\b.{0,40}exceed
 exceptionshutoffquota
@@ -117,6 +119,8 @@ retry time
 deferred
 \bloop(s|ing)?\b
 hop count
+points? to local ?host
+listed as a best-preference
 too many hops
 connection (was )?(refused|reset|dropped|lost|closed)
 lost connection
@@ -164,7 +168,7 @@ recipient address rejected: access denied
 destinataire (invalide|inconnu)
 utilisateur inconnu
 adresse.{{0,20}}(invalide|inexistante|inconnue)
-(empf[aä]nger|benutzer|adresse|postfach).{{0,30}}(unbekannt|existiert nicht|nicht (gefunden|bekannt|vorhanden|g[uü]ltig))
+(empf(ä|ae|a)nger|benutzer|adresse|postfach).{{0,30}}(unbekannt|existiert nicht|nicht (gefunden|bekannt|vorhanden|g[uü]ltig))
 (usuario|cuenta|bu[zs][oó]n|direcci[oó]n).{{0,30}}(desconocid|no existe|inv[aá]lid)
 (usu[aá]rio|conta).{{0,30}}(n[aã]o existe|desconhecid)
 (utente|destinatario|casella).{{0,30}}(sconosciut|inesistente|non esiste)
@@ -172,7 +176,9 @@ adresse.{{0,20}}(invalide|inexistante|inconnue)
 (пользовател|адрес|ящик|получател)\w*.{{0,40}}(не (найден|существует)|неизвест|недоступ)
 \b(host|domain|mail exchanger|server)\b( or domain)?( names?)?\b[^;]{{0,40}}?(not found|\bunknown|not reachable)
 \b(host|domain)\b[^;]{{0,40}}?(n['’]t exist|not exist|invalid)
-\b(unknown|no such|illegal|bad|invalid) (host|domain)
+\b(unknown|no such|illegal|bad|invalid|non-?existent) (host|domain|mx)
+(indicate\w*|offers?) no smtp service
+several matches found
 nxdomain
 couldn['’]?t find (any|a)
 find a gateway

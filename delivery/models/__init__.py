@@ -5,7 +5,9 @@ from delivery.models.confirmations import Confirmation
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
+from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
+from delivery.models.tracking import HourTally, LinkTally, Tracking
 
 __all__ = [
     "MAILING_ALLOWED",
@@ -20,10 +22,15 @@ __all__ = [
     "Event",
     "EventKind",
     "Feedback",
+    "HourTally",
     "InboxMessage",
     "Incoming",
+    "LinkTally",
+    "Mailbox",
     "Mailing",
     "MailingState",
+    "Protocol",
     "SendingAccount",
     "Stray",
+    "Tracking",
 ]

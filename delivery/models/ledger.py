@@ -150,6 +150,12 @@ class Delivery(models.Model):
                 condition=models.Q(exception__isnull=False),
                 name="delivery_exception_idx",
             ),
+            # The report's lists of those who opened or clicked, who are among them.
+            models.Index(
+                fields=["mailing", "number"],
+                condition=models.Q(opened_at__isnull=False),
+                name="delivery_opened_idx",
+            ),
             # Erasing an address: rows without a contact, few, are found by it. Costs planning nothing.
             models.Index(
                 Lower("email"), condition=models.Q(contact__isnull=True), name="delivery_no_contact_idx"

@@ -113,6 +113,12 @@ class Mailing(models.Model):
         return self.is_test or (self.confirms_id is not None and self.total_count <= URGENT_MOST)
 
     @property
+    def delivered(self) -> int:
+        """Accepted by the next server, and not sent back since: what rates are of."""
+        returned = self.bounced_count + self.soft_bounced_count + self.blocked_count
+        return max(self.accepted_count - returned, 0)
+
+    @property
     def ways(self) -> list[dict[str, Any]]:
         """The accounts it was sent by in their order, each with what it had accepted and why the next took over.
 

@@ -82,6 +82,11 @@ def announce(calls: Sequence[Announced], *, account_id: int) -> set[uuid.UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
+def forget(ids: Sequence[uuid.UUID]) -> None:
+    """Of calls that ended and changed nothing."""
+    Call.objects.filter(pk__in=ids).delete()
+
+
 def left_of(mailing: Mailing, lease: Lease, loaded: Loaded, known: Iterable[int]) -> Left:
     """What earlier holders of the batch left on its way. known: numbers whose fate is known otherwise."""
     calls = list(Call.objects.filter(batch=lease.batch_id))

@@ -44,13 +44,19 @@ class ChunkTurns(Turns):
         seconds = max(CALL_SECONDS, 60 / self._calls if self._calls else 0.0)
         return max(1, min(self._most, int(slowest * seconds)))
 
-    def take_all(self, recipients: Sequence[Recipient]) -> Admitted:
-        """Take the turns of as many of them as may leave within LONGEST_PAUSE."""
+    def take_all(self, recipients: Sequence[Recipient], *, is_whole: bool = False) -> Admitted:
+        """Take the turns of as many of them as may leave within LONGEST_PAUSE.
+
+        is_whole: all or nobody, whatever their domains.
+        """
         if self._is_free and not self._calls:
             return Admitted(list(recipients), 0.0, [])
         today = self._take_of_day(len(recipients))
-        admitted, wait = self._admit(recipients[:today])
         left = list(recipients[today:])
+        if is_whole and left:
+            self.none_sent(recipients[:today])
+            return Admitted([], 0.0, list(recipients))
+        admitted, wait = (list(recipients), 0.0) if is_whole else self._admit(recipients[:today])
         if not admitted:
             return Admitted([], 0.0, left)
         try:
@@ -88,7 +94,7 @@ class ChunkTurns(Turns):
 
     def _reserve(self, count: int) -> float:
         """Seconds to wait for so many turns and one call; negative: too long, and none is taken."""
-        limits = self._limits("")[0]
+        limits = self._common_limits()
         seconds = pace.reserve(limits, longest_wait=LONGEST_PAUSE, count=count) if limits else 0.0
         if seconds < 0 or not self._calls:
             return seconds

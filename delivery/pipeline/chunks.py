@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
 from typing import cast
 
 import redis
@@ -17,7 +18,7 @@ from delivery.pipeline.chunk_turns import ChunkTurns
 from delivery.pipeline.lanes import FAILURES_ALLOWED, Lane
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.mold import Recipient
-from delivery.transports.base import Answer, BatchConnection, CannotConnect, Fate, Letter, Outcome
+from delivery.transports.base import Answer, BatchConnection, CannotConnect, Fate, Letter, Outcome, Skeleton
 
 # Letters refused one by one, and none taken, after which the rest of a refused call is not asked about any more.
 REFUSED_ALONE = 10
@@ -34,21 +35,19 @@ class ChunkLane(Lane):
             leaving = self._admitted(chunk)
             if leaving is None:
                 return
-            if leaving.recipients:
-                self._serve(leaving)
+            if leaving.recipients and not self._serve(leaving):
+                return
 
     def _admitted(self, chunk: Chunk) -> Chunk | None:
         """Those of them who may leave now; None: nobody may for longer, or the lanes are to stop."""
         try:
-            admitted, seconds, left = self._turns.take_all(chunk.recipients)
+            is_whole = chunk.replaces is not None
+            admitted, seconds, left = self._turns.take_all(chunk.recipients, is_whole=is_whole)
         except redis.RedisError:
             self._load.put_back_chunk(chunk)
             raise
-        if chunk.replaces and len(admitted) < len(chunk.recipients):
-            self._turns.none_sent(admitted)  # as it was or not at all
-            self._load.put_back_chunk(chunk)
-            return None
-        self._load.put_back(*left)
+        if left:
+            self._load.put_back_chunk(chunk._replace(recipients=left))
         if seconds > 0:
             self.doing = "waiting for its pace"
             if self._load.stop.wait(seconds):
@@ -56,28 +55,29 @@ class ChunkLane(Lane):
                 return None
         return None if left and not admitted else chunk._replace(recipients=admitted)
 
-    def _serve(self, chunk: Chunk) -> None:
-        """Note the call, and make it."""
+    def _serve(self, chunk: Chunk) -> bool:
+        """Note the call, and make it. False: this worker is to make no more calls."""
         waiting = {each.number: each for each in chunk.recipients}  # of whom nothing is known yet
         try:
-            connection = cast(BatchConnection, self._connected())
+            self._connected()
             letters = self._letters(waiting)
-            if chunk.replaces and len(letters) < len(chunk.recipients):
-                self._report([(each, UNKNOWN) for each in waiting.values()], waiting)
-                self._load.end_call(chunk.replaces)
-                return
+            if not letters or (chunk.replaces and len(letters) < len(chunk.recipients)):
+                return True
             call = Announced(uuid.uuid4(), chunk.lease, [letter.number for letter in letters])
-            if not letters or self._load.is_lost or not self._load.announce(call):
-                return
+            if self._load.is_lost or not self._load.announce(call):
+                return False
             self.doing = "sending"
             try:
-                self._make(connection, chunk.lease, letters, waiting)
+                self._make(chunk.lease, letters, waiting)
             finally:
                 self._load.end_call(call.id)
-                if chunk.replaces and not waiting:
-                    self._load.end_call(chunk.replaces)
+            return True
         finally:
-            if waiting:
+            is_changed = len(waiting) < len(chunk.recipients)
+            if chunk.replaces and is_changed:  # it cannot be repeated as it was any more
+                self._report([(each, UNKNOWN) for each in waiting.values()], waiting)
+                self._load.end_call(chunk.replaces)
+            elif waiting:
                 self._give_back(chunk._replace(recipients=list(waiting.values())))
 
     def _letters(self, waiting: dict[int, Recipient]) -> list[Letter]:
@@ -91,21 +91,22 @@ class ChunkLane(Lane):
         for recipient, _ in unfit:
             self._turns.not_sent(recipient)
         self._report(unfit, waiting)
-        return letters
+        # Those who get the same skeleton stand together, in an order that a repeated call has again.
+        return sorted(letters, key=lambda letter: self._mold.of(waiting[letter.number]) is not self._mold)
 
-    def _make(
-        self,
-        connection: BatchConnection,
-        lease: Lease,
-        letters: Sequence[Letter],
-        waiting: dict[int, Recipient],
-    ) -> None:
+    def _make(self, lease: Lease, letters: Sequence[Letter], waiting: dict[int, Recipient]) -> None:
         """The call, in as many parts as its size asks for, or one bad letter for whose sake it is refused."""
-        parts = deque(connection.cut(self._mold.skeleton, letters))
+        connection = cast(BatchConnection, self._connected())
+        parts = deque(
+            part
+            for skeleton, group in groupby(letters, lambda letter: self._skeleton(letter, waiting))
+            for part in connection.cut(skeleton, list(group))
+        )
         refused, is_any_taken = 0, False
         while parts and not (self._load.is_lost or self._load.stop.is_set()):
             part = parts.popleft()
-            answer = self._call(connection, lease, part)
+            connection = cast(BatchConnection, self._connected())  # another one, where it broke
+            answer = self._call(connection, lease, part, self._skeleton(part[0], waiting))
             if answer.is_refused and (is_any_taken or refused < REFUSED_ALONE):
                 middle = len(part) // 2
                 parts.extendleft((part[middle:], part[:middle]))
@@ -113,26 +114,26 @@ class ChunkLane(Lane):
             fates = {outcome.fate for outcome in answer.outcomes}
             is_any_taken |= Fate.ACCEPTED in fates
             refused += len(part) == 1 and Fate.REJECTED in fates
-            if not self._record(connection, part, answer, waiting):
+            if not self._record(part, answer, waiting):
                 return
 
-    def _call(self, connection: BatchConnection, lease: Lease, part: Sequence[Letter]) -> Answer:
+    def _skeleton(self, letter: Letter, waiting: dict[int, Recipient]) -> Skeleton:
+        """Whoever has not agreed to be watched gets another one."""
+        return self._mold.of(waiting[letter.number]).skeleton
+
+    def _call(
+        self, connection: BatchConnection, lease: Lease, part: Sequence[Letter], skeleton: Skeleton
+    ) -> Answer:
         key = key_of(lease, [letter.number for letter in part])
         try:
-            return connection.send_letters(self._mold.skeleton, part, key=key)
+            return connection.send_letters(skeleton, part, key=key)
         except Exception as error:  # whether it was made is not known
             log.exception("lane.call_failed mailing=%s account=%s", *self._ids)
             connection.close()
             words = f"The worker met an error of its own in the call: {type(error).__name__}: {error}"
             return Answer([Outcome(Fate.IN_DOUBT, "in doubt", words)] * len(part))
 
-    def _record(
-        self,
-        connection: BatchConnection,
-        part: Sequence[Letter],
-        answer: Answer,
-        waiting: dict[int, Recipient],
-    ) -> bool:
+    def _record(self, part: Sequence[Letter], answer: Answer, waiting: dict[int, Recipient]) -> bool:
         """Note and report what became of each; who was not sent to goes on waiting. False: make no more calls.
 
         Raises: CannotConnect: the ESP cannot be reached, or answers to nothing.
@@ -147,7 +148,7 @@ class ChunkLane(Lane):
         self._report([(to, each) for to, each in outcomes if not _is_unsent(each)], waiting)
         unsent = next((each for _, each in outcomes if _is_unsent(each)), None)
         if unsent is None:
-            self._count_failures(connection, taken, answer.outcomes[0])
+            self._count_failures(answer.outcomes)
             return True
         if unsent.fate is Fate.ACCOUNT_STOPPED:
             self._explain(unsent)
@@ -157,14 +158,14 @@ class ChunkLane(Lane):
             raise CannotConnect(unsent)
         return False
 
-    def _count_failures(self, connection: BatchConnection, taken: Sequence[object], outcome: Outcome) -> None:
+    def _count_failures(self, outcomes: Sequence[Outcome]) -> None:
         """Not these recipients: an ESP that fails twice in a row takes nobody right now."""
-        if taken or outcome.fate is Fate.REJECTED:
+        if any(each.fate in (Fate.ACCEPTED, Fate.REJECTED) for each in outcomes):
             self._broken_count = 0
             return
         self._broken_count += 1
         if self._broken_count >= FAILURES_ALLOWED:
-            raise CannotConnect(Outcome(Fate.DEFERRED, outcome.code, outcome.server_said))
+            raise CannotConnect(Outcome(Fate.DEFERRED, outcomes[0].code, outcomes[0].server_said))
 
     def _report(self, outcomes: Sequence[tuple[Recipient, Outcome]], waiting: dict[int, Recipient]) -> None:
         self._load.report_all(outcomes)

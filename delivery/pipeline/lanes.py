@@ -360,7 +360,8 @@ class MessageLane(Lane):
         except Exception as error:
             outcome = self._unfit(recipient, error)
         else:
-            return Ready(recipient, Message(self._mold.sender, to, pieces, has_no_dots=True))
+            sender = self._mold.envelope_sender(recipient)
+            return Ready(recipient, Message(sender, to, pieces, has_no_dots=True))
         self._turns.not_sent(recipient)
         self._load.report(recipient, outcome)
         return None

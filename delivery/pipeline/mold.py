@@ -5,7 +5,7 @@ What does not depend on the recipient is encoded when the mold is made; filling 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -14,10 +14,13 @@ from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
 
 from delivery import links, liquid
+from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
 from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
+from delivery.tracking.signing import person_token
+from delivery.tracking.writing import TOKEN, Links, Tracked, base_of, token_of, written
 from delivery.transports.base import Letter, Skeleton
 
 
@@ -31,9 +34,12 @@ class Frame:
     postal_address: str
     campaign_name: str
     is_test: bool = False
+    return_path: str = ""  # where bounces go; see delivery.bounces.addresses
+    leave_path: str = ""  # where mails to leave go
     list_name: str | None = None  # of the list that it asks to confirm
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Tracked | None = None
 
 
 class Recipient(NamedTuple):
@@ -136,6 +142,16 @@ class Mold:
     def __init__(self, content: Content, frame: Frame, *, is_plain: bool = False) -> None:
         self.frame = frame
         _body = _plain_body if is_plain else _encoded_body
+        tracked = frame.tracking
+        self._consent = tracked.consent if tracked else ""
+        # What those get who have not agreed: nothing in it is asked of us.
+        self.untracked = (
+            Mold(content, replace(frame, tracking=None), is_plain=is_plain) if self._consent else self
+        )
+        self._utm = content.utm
+        self._leads = "{% link " in content.html or "{% link " in content.text
+        self._token = token_of(tracked, frame.mailing_id) if tracked else ""
+        content = written(content, frame.mailing_id, tracked)
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
         self.text = _body(_closed(content.text), field="text", html=False)
@@ -144,6 +160,8 @@ class Mold:
         self.html_end = _body(content.html_end, field="content", html=True)
         self.attributes = _attributes_read(self.subject, self.text, self.text_end, self.html, self.html_end)
         self._defaults = _defaults_read(frame.defaults, self.attributes)
+        if self._consent and self.attributes is not None:
+            self.attributes = sorted({*self.attributes, self._consent})
         self._globals = {
             "workspace": {"name": frame.workspace_name, "postal_address": frame.postal_address},
             "campaign": {"name": frame.campaign_name},
@@ -166,8 +184,22 @@ class Mold:
         self._before_html = b"\r\n--" + boundary + b"\r\nContent-Type: text/html" + encoding
         self._end = b"\r\n--" + boundary + b"--\r\n"
         self._date: tuple[int, bytes] = (0, b"")
+        self._return = addresses.paths(frame.return_path)
+        self._leave = addresses.paths(frame.leave_path)
         if is_plain:
             self._lay_out(content, domain)
+
+    def envelope_sender(self, recipient: Recipient) -> str:
+        """Where its bounces go: an address of its own where the account has a return path."""
+        if self._return is None:
+            return self.sender
+        return self._return.bounces_of(self.frame.mailing_id, recipient.number)
+
+    def of(self, recipient: Recipient) -> "Mold":
+        """The one to fill in for the recipient: they may not have agreed to be watched."""
+        if not self._consent or (recipient.attributes or {}).get(self._consent) is True:
+            return self
+        return self.untracked
 
     def fill(self, recipient: Recipient) -> bytes:
         """The finished message for one recipient: CRLF line ends, no line over 998 octets (RFC 5322 §2.1.1).
@@ -178,10 +210,13 @@ class Mold:
 
     def pieces(self, recipient: Recipient) -> list[bytes]:
         """The same in pieces, so that what all messages have in common is never copied. Raises: TemplateProblem."""
+        if (mold := self.of(recipient)) is not self:
+            return mold.pieces(recipient)
         _check_address(recipient)
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
         unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
+        self._watch(context, recipient)
         subject = b"".join(self.subject.fill(context)).decode()
         name = self._name(recipient)
         head = (
@@ -194,7 +229,7 @@ class Mold:
                 tokens.message.encode(),
                 self._fixed,
             )
-        ) + _unsubscribe_headers(unsubscribe_url)
+        ) + _unsubscribe_headers(unsubscribe_url, self._leave_by_mail(recipient))
         text = [self._before_text, *self.text.fill(context), *self.text_end.fill(context)]
         html = [self._before_html, *self.html.fill(context), *self.html_end.fill(context)]
         return [head, *text, *html, self._end]
@@ -202,19 +237,25 @@ class Mold:
     # --- For an ESP's API -----------------------------------------------------------------------------
 
     def letter(self, recipient: Recipient) -> Letter:
-        """What is one recipient's own in the skeleton. Only of a plain mold. Raises: TemplateProblem."""
+        """What is one recipient's own in the skeleton of their mold (see `of`). Only of a plain one.
+
+        Raises: TemplateProblem.
+        """
+        if (mold := self.of(recipient)) is not self:
+            return mold.letter(recipient)
         _check_address(recipient)
         unsubscribe_url = links.unsubscribe_url(
             links.unsubscribe_token(self.frame.mailing_id, recipient.number)
         )
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
+        self._watch(context, recipient)
         slots = []
         if not self._has_static_subject:
             slots.append(_one_line(b"".join(self.subject.fill(context)).decode()))
         for part, places in self._own:
             filled = part.fill(context) if places else []
             slots += [filled[place].decode() for place in places]
-        headers = mime.unfolded(_unsubscribe_headers(unsubscribe_url))
+        headers = mime.unfolded(_unsubscribe_headers(unsubscribe_url, self._leave_by_mail(recipient)))
         own = {name: value for name, value in headers.items() if name not in self.skeleton.headers}
         to = mime.address(recipient.email)
         return Letter(recipient.number, to, _one_line(self._name(recipient)), tuple(slots), own)
@@ -266,6 +307,9 @@ class Mold:
             self.text.render(context) + self.text_end.render(context),
         )
 
+    def _leave_by_mail(self, recipient: Recipient) -> str:
+        return self._leave.leaves_of(self.frame.mailing_id, recipient.number) if self._leave else ""
+
     @property
     def _asks(self) -> bool:
         """Whether it asks to confirm: whoever typed the address may have typed a message for its name."""
@@ -288,6 +332,16 @@ class Mold:
         if self._asks:
             context |= {"list": {"name": self.frame.list_name}, "confirm_url": confirm_url}
         return context
+
+    def _watch(self, context: dict[str, Any], recipient: Recipient) -> None:
+        """Who opened and clicked, as the links say it, where anything is watched or tagged."""
+        token = self._token
+        if token == TOKEN:
+            token = context["recipient_token"] = person_token(self.frame.mailing_id, recipient.number)
+        if self._leads:
+            tracked = self.frame.tracking
+            watched = token if tracked and tracked.clicks else ""
+            context["links"] = Links(self.frame.mailing_id, base_of(tracked), watched, self._utm)
 
     def _now(self) -> bytes:
         """The Date header, worked out once a second."""
@@ -362,7 +416,8 @@ def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
     )
 
 
-def _unsubscribe_headers(unsubscribe_url: str) -> bytes:
-    """RFC 2369 and RFC 8058: a link that one POST acts on."""
+def _unsubscribe_headers(unsubscribe_url: str, address: str) -> bytes:
+    """RFC 2369 and RFC 8058: a link that one POST acts on, and behind it an address, for programs that know no other."""
     url = links.one_click_url(unsubscribe_url).encode()
-    return b"List-Unsubscribe:\r\n <" + url + b">\r\n" + ONE_CLICK
+    by_mail = b",\r\n <mailto:" + address.encode() + b"?subject=unsubscribe>" if address else b""
+    return b"List-Unsubscribe:\r\n <" + url + b">" + by_mail + b"\r\n" + ONE_CLICK

@@ -7,19 +7,25 @@ from accounts.models import Workspace
 from contacts.fitting import defaults
 from contacts.models import CustomField, List
 from delivery import providers
+from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
+from delivery.tracking.writing import Tracked
 
 MOLDS_KEPT = 8
 _molds: OrderedDict[tuple[int, bool], Mold] = OrderedDict()
 
 
 def mold_of(mailing: Mailing) -> Mold:
-    """The mailing's mold, compiled once in this process; a plain one where its account is an ESP's."""
+    """The mailing's mold, compiled once in this process, and again when bounces are to go elsewhere.
+
+    A plain one where its account is an ESP's.
+    """
     is_plain = providers.PROVIDERS[mailing.account.provider].is_esp
     key = mailing.pk, is_plain
-    if key not in _molds:
+    known = _molds.get(key)
+    if known is None or known.frame.return_path != addresses.return_path_of(mailing.account):
         _molds[key] = Mold(Content(**mailing.content), frame_of(mailing), is_plain=is_plain)
         while len(_molds) > MOLDS_KEPT:
             _molds.popitem(last=False)
@@ -37,8 +43,11 @@ def frame_of(mailing: Mailing) -> Frame:
         postal_address=said["postal_address"],
         campaign_name=mailing.name,
         is_test=mailing.is_test,
+        return_path=addresses.return_path_of(mailing.account),
+        leave_path=addresses.leave_path_of(mailing.account),
         list_name=said.get("list_name"),
         defaults=said.get("defaults", {}),
+        tracking=Tracked(**said["tracking"]) if said.get("tracking") else None,
     )
 
 

@@ -5,6 +5,7 @@ such a slot is rendered once for each set of values and remembered.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from io import StringIO
 from typing import Any, Final
 
@@ -46,7 +47,7 @@ class Slot:
         if self._plain is not None:
             value = _value(self._plain, context)
             if type(value) is str and len(value) < PLAIN_LENGTH:
-                return self._encode(printed(value, html=self._html))
+                return _plainly(value, self._html, self._encode)
         known = self._known
         if known is None:
             return self._encode(render(self.nodes, scope(), room))
@@ -68,6 +69,12 @@ class Slot:
             self._known = None  # nearly everybody has a value of their own
         else:
             known.clear()
+
+
+@lru_cache(maxsize=1_000)
+def _plainly(value: str, html: bool, encode: Encode) -> bytes:  # noqa: FBT001  (the cache tells names apart)
+    """A message names its recipient in each link, and many recipients share a name."""
+    return encode(printed(value, html=html))
 
 
 def render(nodes: Iterable[Node], scope: RenderContext, room: int) -> str:

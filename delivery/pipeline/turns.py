@@ -107,13 +107,17 @@ class Turns:
 
     def _limits(self, domain: str) -> tuple[list[pace.Limit], bool]:
         """What applies to a message to the domain, and whether the domain itself is limited."""
-        limits = list(self._fixed)
-        if "" in self._slowed and self._account_limit not in limits:
-            limits.append(self._account_limit)
+        limits = self._common_limits()
         is_by_domain = self._by_domain or domain in self._slowed
         if is_by_domain:
             limits.append(pace.domain_limit(self.account, domain))
         return limits, is_by_domain
+
+    def _common_limits(self) -> list[pace.Limit]:
+        """What applies to every message."""
+        if "" in self._slowed and self._account_limit not in self._fixed:
+            return [*self._fixed, self._account_limit]
+        return list(self._fixed)
 
     def _keep_block(self, count: int, seconds: float, limits: list[pace.Limit]) -> None:
         """The turns that were taken with the first one: each has its own time, else they would leave at once."""

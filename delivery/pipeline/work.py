@@ -293,7 +293,9 @@ class _Slice:
         """Results into the ledger, and release the batches that are through with them."""
         ended = shared.take_ended_calls()
         results = shared.take_results()
-        if not results and not ended:
+        if not results:
+            if ended:
+                calls.forget(ended)
             return Standing(Mailing.objects.values_list("state", flat=True).get(pk=self.mailing.pk))
         try:
             standing = settle(self.mailing, results, calls=ended)

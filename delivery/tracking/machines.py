@@ -21,6 +21,7 @@ PROMPT_PROXY: Final = 10.0
 WHY_PROMPT: Final = "Seconds after delivery"
 WHY_PREFETCH: Final = "Fetched ahead by a browser"
 WHY_APPLE: Final = "Apple Mail Privacy Protection"
+WHY_LISTED: Final = "On this installation’s list"
 WHY_BARE: Final = "No browser’s agent"
 
 
@@ -69,12 +70,11 @@ def lists() -> _Lists:
     """What is shipped, and before it what the operator has added; read once."""
     read = tomllib.loads(LISTS.read_text())
     networks: dict[tuple[int, int], dict[int, str]] = {}
-    own = {"name": "On this installation’s list", "ranges": settings.MACHINE_NETWORKS}
-    for each in [*read["network"], own]:
+    for each in [*read["network"], {"name": WHY_LISTED, "ranges": settings.MACHINE_NETWORKS}]:
         for text in each["ranges"]:
             network = ipaddress.ip_network(text.strip(), strict=False)
             bits = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
             networks.setdefault((network.version, network.prefixlen), {})[bits] = each["name"]
-    agents = [(word.strip().lower(), own["name"]) for word in settings.MACHINE_AGENTS]
+    agents = [(word.strip().lower(), WHY_LISTED) for word in settings.MACHINE_AGENTS]
     agents += [(word, each["name"]) for each in read["agent"] for word in each["words"]]
     return _Lists(networks, agents, read["proxy"]["words"])

@@ -4,10 +4,10 @@ One letter goes as a finished message by the ESP's plain call. Many go by its ba
 `esp_slots` and `esp_combined`.
 """
 
+import copy
 import email
 import email.policy
 import json
-import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ import botocore.exceptions
 import requests
 from anymail.exceptions import AnymailConfigurationError, AnymailError, AnymailRequestsAPIError
 from anymail.message import AnymailStatus
+from anymail.utils import EmailAddress
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from delivery.links import read_message_token
@@ -37,8 +38,10 @@ from delivery.transports.base import (
     Skeleton,
     nothing,
 )
-from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcome_of_status
+from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcomes_of_status
+from delivery.transports.esp_bulk import looked_up
 from delivery.transports.esp_combined import BODY, add_data, combine
+from delivery.transports.esp_form import multipart
 from delivery.transports.esp_replies import outcomes_of
 from delivery.transports.esp_slots import LITERALS, SYNTAXES, Form, form_of, size_of, texts_of
 from delivery.transports.hosts import refuse_metadata
@@ -56,7 +59,6 @@ IDLE_SECONDS = 3.0
 REPEATS = 2  # of a call without an answer, where its key makes that harmless
 REPEAT_AFTER_SECONDS = 1.0
 ENVELOPE_BYTES = 400  # of one recipient in a call beside its values: address, name, links, braces
-_PLAIN_ADDRESS = re.compile(r"[^\s<>(),:;\"\\\[\]@]+@[^\s<>(),:;\"\\\[\]@]+")
 
 
 def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str]) -> "Connection":
@@ -110,6 +112,7 @@ class Connection:
         self.announced: Message | None = None  # an API knows nothing of the kind
         self._provider, self._backend, self._own_headers = provider, backend, own_headers
         self._used_at = time.monotonic()
+        self._kinds: dict[bool, Any] = {}
         self._form: tuple[Skeleton, Form] | None = None  # of the mailing that was sent last
         self._static: tuple[Skeleton, int] | None = None
 
@@ -133,7 +136,7 @@ class Connection:
         for letter in letters:
             own = size_of(*letter.slots)
             size = own + each_static + ENVELOPE_BYTES
-            if own > provider.slot_bytes or size > provider.call_bytes - static or not _is_plain(letter):
+            if own > provider.slot_bytes or size > provider.call_bytes - static:
                 alone.append([letter])
                 continue
             address = letter.to.lower()
@@ -185,8 +188,9 @@ class Connection:
             mail.anymail_status.esp_response = response
             read = partial(_status, backend, response, payload, mail)
             if len(letters) == 1:
-                return Answer([outcome_of_status(name, read(), letters[0].to)])
-            return Answer(outcomes_of(name, response, letters, read))
+                return Answer(outcomes_of_status(name, read(), [letters[0].to]))
+            outcomes = outcomes_of(name, response, letters, read)
+            return Answer(looked_up(backend, response, outcomes) if name == "mailersend" else outcomes)
         except TROUBLE as error:
             return _for_all(outcome_of_error(name, error), letters)
         finally:
@@ -202,7 +206,7 @@ class Connection:
     def _payload(self, mail: Any, skeleton: Skeleton, letters: Sequence[Letter], key: uuid.UUID) -> Any:
         """Anymail's call, written out, with what it has no words for."""
         backend, provider = self._backend, self._provider
-        payload = backend.build_message_payload(mail, backend.send_defaults)
+        payload = self._kind_of(mail)(mail, backend.send_defaults, backend)
         if provider.name == "amazon_ses":
             payload.finalize_payload()
             payload.finalize_payload = lambda: None
@@ -215,8 +219,24 @@ class Connection:
             parameters["data"] = _completed(provider.name, parameters["data"], literals, letters[0], key)
         if provider.name == "resend":
             parameters["headers"]["Idempotency-Key"] = str(key)
+        if provider.name == "mailgun":
+            parameters["data"], parameters["headers"]["Content-Type"] = multipart(parameters["data"])
         payload.get_request_params = lambda api_url: parameters
         return payload
+
+    def _kind_of(self, mail: Any) -> Any:
+        """Anymail's class for such a call, that takes the recipients' addresses as they are.
+
+        It would write them into text and read them back, which takes half of a call's time.
+        """
+        is_batch = hasattr(mail, "merge_data") or hasattr(mail, "merge_metadata")
+        if is_batch not in self._kinds:
+            sample = copy.copy(mail)
+            sample.to = ["sample@volley.invalid"]
+            kind = type(self._backend.build_message_payload(sample, self._backend.send_defaults))
+            attributes = {"base_message_attrs": _as_they_are(kind.base_message_attrs)}
+            self._kinds[is_batch] = type(kind.__name__, (kind,), attributes)
+        return self._kinds[is_batch]
 
     # --- The message --------------------------------------------------------------------------------------
 
@@ -224,7 +244,7 @@ class Connection:
         """Django's message, from which anymail makes the API's."""
         mail: Any = EmailMultiAlternatives(
             from_email=_mailbox(skeleton.from_name, skeleton.sender),
-            to=[_mailbox(letter.name, letter.to) for letter in letters],
+            to=[_address(letter) for letter in letters],
             reply_to=[skeleton.reply_to] if skeleton.reply_to else None,
             headers=self._headers(skeleton.headers),
         )
@@ -330,9 +350,14 @@ def _completed(provider: str, written: str, literals: dict[str, str], letter: Le
     return json.dumps(data)
 
 
-def _is_plain(letter: Letter) -> bool:
-    """Whether the address is read as this one address wherever it stands in a list."""
-    return bool(_PLAIN_ADDRESS.fullmatch(letter.to))
+def _as_they_are(attributes: Any) -> Any:
+    """Anymail's table of what it reads of a message, with recipients that are not read from text."""
+    return tuple((name, combine, None if name == "to" else read) for name, combine, read in attributes)
+
+
+def _address(letter: Letter) -> EmailAddress:
+    user, _, domain = letter.to.rpartition("@")
+    return EmailAddress(letter.name, username=user, domain=domain)
 
 
 def _mailbox(name: str, address: str) -> str:

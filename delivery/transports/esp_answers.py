@@ -5,6 +5,7 @@ import email.utils
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import botocore.exceptions
@@ -49,26 +50,49 @@ ACCOUNT_WORDS = {
 # Retry-After first, then what SendGrid and Mailgun (a time), Brevo, Resend and MailerSend (seconds) write.
 RESETS = ("Retry-After", "x-sib-ratelimit-reset", "ratelimit-reset", "X-RateLimit-Reset")
 SINCE_1970 = 1e9  # a number from there on is a time
+# Answers about the message that come with another status than one of 4xx: Postal's always have 200, Mandrill's 500.
+MESSAGE_WORDS = {
+    "mandrill": r'"name":\s*"(ValidationError|Invalid_Template|Unknown_Template)"',
+    "postal": r'"status":\s*"(error|parameter-error)"(?!.*InternalError)',
+}
 NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.SSLError)
 NOT_CONNECTED = ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
 _NOT_OURS_TO_SEND = (AnymailInvalidAddress, AnymailUnsupportedFeature, AnymailSerializationError)
 
 
-def outcome_of_status(provider: str, status: AnymailStatus, to: str) -> Outcome:
-    """The fate of the one recipient of a call that succeeded."""
-    each = _of_recipient(status, to)
+def outcomes_of_status(provider: str, status: AnymailStatus, to: Sequence[str]) -> list[Outcome]:
+    """The fates of a call's recipients, in their order, as anymail reads the answer.
+
+    ESPs answer in their own case of an address, or spell an international domain their way.
+    """
+    by_address = {address.lower(): each for address, each in status.recipients.items()}
+    none = AnymailRecipientStatus(None, "unknown")
+    if len(to) == 1:
+        none = next(iter(by_address.values()), none)
+    known: dict[tuple[object, object], Outcome] = {}  # several ESPs say the same of all
+    outcomes = []
+    for address in to:
+        each = by_address.get(address.lower(), none)
+        key = each.status, each.message_id
+        if key not in known:
+            known[key] = _outcome_of_status(provider, each, status.esp_response)
+        outcomes.append(known[key])
+    return outcomes
+
+
+def _outcome_of_status(provider: str, each: AnymailRecipientStatus, response: Any) -> Outcome:
     provider_id = str(each.message_id or "")[:200]
     match each.status:
         case "sent" | "queued" | "unknown":  # unknown: it took the message and says more later
             return Outcome(Fate.ACCEPTED, provider_id=provider_id)
         case "invalid" | "rejected":
-            return Outcome(Fate.REJECTED, each.status, _answer(status.esp_response), provider_id)
-    said = _answer(status.esp_response)
-    http = _status_of(status.esp_response)
-    if _is_account(provider, http, _text(status.esp_response)):
+            return Outcome(Fate.REJECTED, each.status, _answer(response), provider_id)
+    said = _answer(response)
+    http = _status_of(response)
+    if _is_account(provider, http, _text(response)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http or ""), said)
     if http and (http in MOMENT_STATUSES or http >= 500):
-        return _later(http, said, status.esp_response)
+        return _later(http, said, response)
     return Outcome(Fate.REJECTED, "failed", said, provider_id)
 
 
@@ -108,6 +132,8 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
         return Outcome(Fate.ACCEPTED, server_said=said)
     if _is_account(provider, http, _text(answer)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
+    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, r"(?!)"), _text(answer)):
+        return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
     if http in MOMENT_STATUSES or http >= 500:
@@ -137,14 +163,6 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
 
 def _is_account(provider: str, http: int, text: str) -> bool:
     return http in ACCOUNT_STATUSES or bool(re.search(ACCOUNT_WORDS.get(provider, r"(?!)"), text))
-
-
-def _of_recipient(status: AnymailStatus, to: str) -> AnymailRecipientStatus:
-    """ESPs answer in their own case of the address, or spell an international domain their way."""
-    by_address = {address.lower(): each for address, each in status.recipients.items()}
-    return by_address.get(to.lower()) or next(
-        iter(by_address.values()), AnymailRecipientStatus(None, "unknown")
-    )
 
 
 def _status_of(answer: Any) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from delivery.transports.base import Fate, Letter, Outcome
-from delivery.transports.esp_answers import about_account, outcome_of_status, words_of
+from delivery.transports.esp_answers import about_account, outcomes_of_status, words_of
 
 # SES's statuses of one entry that are not the recipient's fault; any other one is.
 SES_ACCOUNT: Final = {
@@ -32,8 +32,7 @@ def outcomes_of(
     """
     listed = LISTS.get(provider)
     if listed is None:
-        status = read_status()
-        return [outcome_of_status(provider, status, letter.to) for letter in letters]
+        return outcomes_of_status(provider, read_status(), [letter.to for letter in letters])
     items = listed(response if isinstance(response, dict) else response.json())
     if len(items) != len(letters):
         raise UnreadableError(f"{len(items)} answers to {len(letters)} messages")

@@ -19,11 +19,10 @@ from delivery.transports.base import Letter, Skeleton
 
 NOTHING: Final = re.compile(r"(?!)")
 # Braces that open a tag, a backslash that escapes one, and what would join a tag's own braces from outside.
-BRACES: Final = re.compile(r"\\*\{\{+|[\\{]+\Z|\A\}+")
-
-
-# Mailgun's own, whole, and what would end one that ours began.
-PERCENTS: Final = re.compile(r"%[A-Za-z_][^%\s]*%?|\A[\w.]+%")
+BRACES: Final = re.compile(r"[\\{]*\{\{|[\\{]+\Z|\A\}+")
+# Mailgun's own, whole, and what would become one between the percent signs of ours.
+_JOINED: Final = r"(?:[^%\s]+%|(?:recipient[^%\s]*|[\w.]+)\Z)"
+PERCENTS: Final = re.compile(rf"%[A-Za-z_][^%\s]*%?{_JOINED}*|\A{_JOINED}+")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def texts_of(provider: str, skeleton: Skeleton, letter: Letter) -> tuple[str, st
         "".join(piece if isinstance(piece, str) else letter.slots[piece] for piece in pieces)
         for pieces in (skeleton.subject, skeleton.html, skeleton.text)
     )
-    if provider == "brevo" and not html:  # it takes no message without HTML
+    if provider == "brevo" and not html.strip():  # it takes no message without HTML
         html = f"<pre>{escape(text)}</pre>"
     if provider not in LITERALS:
         return subject, html, text, {}

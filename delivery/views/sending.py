@@ -10,6 +10,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.models import Role
 from accounts.pages import render_part
 from delivery import accounts, days, providers
+from delivery.bounces import trial
 from delivery.forms import AccountForm
 from delivery.hooks import standing
 from delivery.hooks.forms import KeyForm
@@ -102,6 +103,20 @@ def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
     return render_part(
         request, "delivery/sending.html", "delivery/_sending_test.html", context, target=f"test-{pk}"
     )
+
+
+@require_POST
+@needs(Role.ADMIN)
+def sending_test_bounce(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    account = _account(request, pk)
+    said = trial.send(account, by=request.user)
+    if said:
+        messages.error(request, said)
+    else:
+        messages.success(
+            request, "A test bounce is on its way. Once it is read, it stands here as the last bounce."
+        )
+    return redirect("sending")
 
 
 @require_POST

@@ -14,3 +14,4 @@ import "./rows.js";
 import "./search-menu.js";
 import "./suggest-many.js";
 import "./first-problem.js";
+import "./half-typed.js";

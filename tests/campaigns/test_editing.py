@@ -84,3 +84,15 @@ def test_only_a_draft_is_changed(workspace, bob, state, words):
             save()
     stored = Campaign.objects.get()
     assert (stored.content_kind, stored.lists.count()) == ("mjml", 0)
+
+
+def test_what_is_watched_changes_only_where_its_card_was_shown(sign_in, bob, workspace):
+    campaign = a_campaign(workspace)
+    address = f"/campaigns/{campaign.pk}/sender/"
+    sign_in(bob).post(address, {"subject": "New"})
+    campaign.refresh_from_db()
+    assert (campaign.track_opens, campaign.track_clicks, campaign.utm) == (True, True, True)
+    sign_in(bob).post(address, {"subject": "New", "tracking": "shown", "utm": "on", "utm_source": "paper"})
+    campaign.refresh_from_db()
+    assert (campaign.track_opens, campaign.track_clicks, campaign.utm) == (False, False, True)
+    assert campaign.utm_source == "paper"

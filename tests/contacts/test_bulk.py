@@ -11,7 +11,7 @@ from accounts.models import AuditEntry
 from accounts.queue import leaving
 from contacts import chosen
 from contacts.actions import bulk as actions
-from contacts.actions import subscriptions, suppression
+from contacts.actions import contacts, erasure, subscriptions, suppression
 from contacts.actions.bulk import Plan, Whom
 from contacts.actions.tags import named
 from contacts.bulk import run as running
@@ -361,6 +361,39 @@ def test_a_contact_or_a_tag_deleted_since_is_no_trouble(workspace, do, undo):
     assert counts(undo(off)) == (2, 0, 1)
     tom.refresh_from_db()
     assert tom.tag_ids == [blue.pk]
+
+
+@pytest.mark.parametrize("way", ["bulk", "by hand", "erased"])
+def test_what_undoing_keeps_of_somebody_goes_with_them_and_undoing_serves_the_others(
+    workspace, do, undo, ada, way
+):
+    news, field = a_list(workspace), a_field(workspace)
+    anna, tom = some(workspace, 2, city="Hidden place")
+    for person in (anna, tom):
+        Subscription.objects.create(
+            workspace=workspace, contact=person, list=news, status="unsubscribed",
+            consent_source=f"Form of person {person.pk}", unsubscribe_source="Taken off by hand by Bob",
+        )  # fmt: skip
+    moved = do("set_field", {"field": field.pk, "value": "Berlin"})
+    added = do("add_to_list", {"list": news.pk})
+    kept = lambda: str(list(BulkChunk.objects.values_list("earlier", flat=True)))  # noqa: E731
+    gone = f"Form of person {anna.pk}"
+    assert kept().count("Hidden place") == 2
+    assert gone in kept()
+    match way:
+        case "bulk":
+            do("delete", people=[anna])
+        case "by hand":
+            contacts.delete(anna, by=ada)
+        case "erased":
+            erasure.erase(anna, by=ada)
+    assert kept().count("Hidden place") == 1
+    assert gone not in kept()
+    assert counts(undo(moved)) == (1, 0, 1)
+    assert counts(undo(added)) == (1, 0, 1)
+    assert Contact.objects.get().attributes == {"city": "Hidden place"}
+    (back,) = Subscription.objects.values_list("contact", "status", "consent_source")
+    assert back == (tom.pk, "unsubscribed", f"Form of person {tom.pk}")
 
 
 def test_after_a_week_nothing_is_kept(workspace, do, bob):

@@ -165,6 +165,23 @@ def test_what_does_not_fit_its_type_any_more_can_be_mended(sign_in, bob, workspa
     assert sign_in(bob).get(reverse("contact", args=[anna.pk])).status_code == 200
 
 
+def test_a_birthday_without_a_year_is_shown_kept_and_changed(sign_in, bob, workspace, fields):
+    anna, client = a_contact(workspace, born="--03-14"), sign_in(bob)
+    assert "14 Mar" in client.get(reverse("contact", args=[anna.pk])).text
+    edit = reverse("contact_edit", args=[anna.pk])
+    form = client.get(edit).context["form"]
+    typed = {field.html_name: field.value() or "" for field in form} | {"first_name": "Anna"}
+    for born, kept in (
+        (typed["attribute_born"], "--03-14"), ("--12-31", "--12-31"), ("1983-02-01", "1983-02-01")
+    ):  # fmt: skip
+        assert client.post(edit, typed | {"attribute_born": born}).status_code == 302
+        anna.refresh_from_db()
+        assert anna.attributes == {"born": kept}
+    Contact.objects.filter(pk=anna.pk).update(attributes={"born": "--03-14"})
+    refused = client.post(edit, typed | {"attribute_born": "--02-30"})
+    assert "without a year as in --12-31" in refused.text
+
+
 def test_a_contact_is_deleted_for_good_after_asking(sign_in, bob, workspace):
     anna = a_contact(workspace, subscribed_to=[a_list(workspace)])
     workspace.suppressions.create(email="anna@example.com", reason="complaint")

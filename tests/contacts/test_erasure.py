@@ -27,7 +27,7 @@ from contacts.models import (
 )
 from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
-from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount
+from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount, Stray
 from delivery.queries import progress
 from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 from tests.people import a_workspace
@@ -111,6 +111,27 @@ def annabel(workspace):
             url=url,
             key=uuid.uuid5(uuid.NAMESPACE_URL, str(key)),
         )
+    for key, whose in enumerate((annabel, None)):
+        Event.objects.create(
+            workspace=workspace,
+            contact=whose,
+            mailing=mailing,
+            kind="bounced",
+            at=timezone.now(),
+            said=f"550 5.1.1 <{EMAIL}>: User unknown",
+            key=uuid.uuid5(uuid.NAMESPACE_URL, f"bounce-{key}"),
+        )
+    Stray.objects.create(
+        workspace=workspace,
+        kind="bounced",
+        at=timezone.now(),
+        key=uuid.uuid4(),
+        email=EMAIL,
+        said=f"550 {LAST}",
+    )
+    Stray.objects.create(
+        workspace=workspace, kind="bounced", at=timezone.now(), key=uuid.uuid4(), said=f"550 {EMAIL}"
+    )
     a_field(workspace, "Recommended by", key="by")
     a_contact(workspace, "friend@example.com", by=EMAIL, city="Bonn")
     a_campaign(workspace, state_reason=f"The account was refused: 550 {EMAIL}")
@@ -183,6 +204,7 @@ def test_the_scan_finds_what_is_there(annabel):
         "delivery_delivery.server_said", "contacts_importrefusal.text", "contacts_segment.rules",
         "contacts_export.chosen", "delivery_mailing.handed_over", "accounts_auditentry.subject",
         "delivery_inboxmessage.envelope_to", "contacts_suppression.note", "delivery_sendingaccount.stopped_reason",
+        "delivery_event.said", "delivery_stray.email", "delivery_stray.said",
     ):  # fmt: skip
         assert any(each.startswith(f"{column}:") for each in found), column
 
@@ -212,6 +234,29 @@ def test_the_numbers_stay_and_so_does_what_is_said_of_others(sign_in, ada, works
     assert AuditEntry.objects.get(verb="contact.created").subject == "Erased person"
     assert AuditEntry.objects.get(verb="contact.erased").user == ada
     assert SendingAccount.objects.get().stopped_reason == "550 erased person refused"
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ('Ann "Nan"', "Quist"),
+        ("Ann", "Quist\\Oslo"),
+        ("Zoë\u0001", "Ünal"),
+        ("Ann\tB", "O'Neil/é"),
+        ("李", '"明"'),
+    ],
+)
+def test_a_name_is_masked_in_json_whatever_signs_it_holds(workspace, ada, first, last):
+    person = a_contact(workspace, "quist@example.com", first_name=first, last_name=last)
+    rules = {"rules": [{"subject": "x", "value": ["before", f"of {first} {last}", f"{last}, {first}"]}]}
+    segment = Segment.objects.create(workspace=workspace, name="X", rules=rules)
+    other = {"rules": [{"value": 'Tom "Nan" Quist'}, 7, None, True, "a\\b"]}
+    untouched = Segment.objects.create(workspace=workspace, name="Y", rules=other)
+    actions.erase(person, by=ada)
+    segment.refresh_from_db()
+    untouched.refresh_from_db()
+    assert segment.rules["rules"][0]["value"] == ["before", "of erased person", "erased person"]
+    assert untouched.rules == other
 
 
 def test_another_address_that_holds_this_one_is_another_ones(workspace, ada):

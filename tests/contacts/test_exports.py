@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import threading
+import time
 import zipfile
 
 import pytest
@@ -14,16 +15,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
+from accounts import queue
 from contacts import runs
 from contacts.actions import exports as actions
+from contacts.actions.tags import named
 from contacts.exporting import files, rows, run
-from contacts.exporting.rows import FORMULA
 from contacts.jobs import run_export
-from contacts.models import Contact, Export, ExportFormat, Suppression
+from contacts.models import Contact, Export, ExportFormat, Suppression, Tag
 from contacts.queries.contacts import Finder
+from contacts.spreadsheet import FORMULA
 from contacts.views.exports import SALT
 from tests.builders import a_contact, a_field, a_list, a_segment
+from tests.contacts.importing import imported
 from tests.people import a_workspace
 
 # The rows are read through a connection of their own, which sees what is committed.
@@ -247,6 +252,80 @@ def test_a_canceled_export_stops_at_its_next_sign_and_leaves_no_file(workspace, 
     assert stored(settings) == []
 
 
+@pytest.fixture
+def slow_export(workspace, bob, monkeypatch):
+    """slow_export(seconds) writes six rows, so long between each two, in a job that may take a second."""
+
+    def ask(seconds) -> Export:
+        monkeypatch.setattr(queue, "JOB_TIMEOUT", 1)
+        monkeypatch.setattr(files, "FETCH_ROWS", 1)
+        monkeypatch.setattr(run, "SIGN_SECONDS", 0)
+        real = runs.alive
+
+        def slowly(running, **values):
+            real(running, **values)
+            time.sleep(seconds)
+
+        monkeypatch.setattr(runs, "alive", slowly)
+        for number in range(6):
+            a_contact(workspace, f"p{number}@example.com")
+        asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
+        with UnixSignalDeathPenalty(1, JobTimeoutException):
+            run_export(export_id=asked.pk)
+        asked.refresh_from_db()
+        return asked
+
+    return ask
+
+
+def test_an_export_may_take_longer_than_a_job_as_long_as_rows_come(slow_export):
+    exported = slow_export(0.3)
+    assert (exported.state, exported.error, len(read(exported))) == ("done", "", 6)
+
+
+def test_an_export_to_which_no_rows_come_any_more_ends_and_says_so(slow_export, settings):
+    stuck = slow_export(4)
+    assert stuck.state == "failed"
+    assert "no more rows came" in stuck.error
+    assert stored(settings) == []
+
+
+def test_an_export_whose_people_are_never_found_ends_and_says_so(slow_export, workspace, monkeypatch):
+    never = Contact.objects.of(workspace).extra(where=["pg_sleep(20) IS NOT NULL"])
+    monkeypatch.setattr(run.chosen, "people", lambda *_asked: (never, None))
+    began = time.monotonic()
+    stuck = slow_export(0)
+    assert stuck.state == "failed"
+    assert "no more rows came" in stuck.error
+    assert time.monotonic() - began < 10
+
+
+def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace, bob, monkeypatch, settings):
+    monkeypatch.setattr(runs, "SILENT_SECONDS", 1)
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
+    for number in range(10):
+        a_contact(workspace, f"p{number}@example.com")
+    slow = Contact.objects.of(workspace).extra(where=["pg_sleep(0.2) IS NOT NULL"])
+    monkeypatch.setattr(run.chosen, "people", lambda *_asked: (slow, None))
+    asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
+    outcomes = []
+
+    def work():
+        try:
+            outcomes.append(run_export(export_id=asked.pk)["outcome"])
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        time.sleep(0.3)
+        assert actions.requeue_silent() == 0
+    worker.join()
+    assert outcomes == ["done"]
+    assert len(stored(settings)) == 1
+
+
 def stored(settings) -> list[str]:
     from pathlib import Path
 
@@ -451,12 +530,50 @@ def test_the_list_asks_the_same_number_of_queries_for_three_and_thirty(sign_in, 
 def test_what_was_exported_can_be_imported_again(workspace, export, bob):
     from django.core.files.base import ContentFile
 
-    from contacts.importing import reader
+    from contacts.importing import reader, values
 
     a_field(workspace, "Points", type="number")
-    a_contact(workspace, "zoe@example.com", first_name="Zoë", points=1234.5)
+    a_field(workspace, "Born", type="date")
+    a_contact(workspace, "zoe@example.com", first_name="Zoë", points=1234.5, born="--03-14")
     exported = export()
+    assert values.parse(read(exported)[0]["Born"], "date", "us") == "--03-14"
     with exported.file.open("rb") as file:
         reading = reader.guess(ContentFile(file.read()))
     assert (reading.encoding, reading.delimiter, reading.has_header) == ("utf-8-sig", ",", True)
     assert Contact.objects.count() == 1
+
+
+TAGS = (
+    "vip", "Vienna, Austria", "a;b", 'the "best"', '"', '"a", b', "=1", "-x, y", "+;", "@home", "'=1", "''-\"2\"",
+    "'tis", '"=1"', "Zoë’s",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("file_format", ExportFormat)
+def test_tags_come_back_as_they_were_whatever_signs_they_hold(workspace, export, sign_in, bob, file_format):
+    held = {
+        "one@example.com": {"Vienna, Austria"},
+        "odd@example.com": {"-x, y"},
+        "all@example.com": {*TAGS},
+        "none@example.com": set(),
+    }
+    tags = {tag.name: tag.pk for tag in named(workspace, TAGS, by=bob)}
+    assert set(tags) == set(TAGS)
+    for email, names in held.items():
+        contact = a_contact(workspace, email)
+        Contact.objects.filter(pk=contact.pk).update(tag_ids=sorted(tags[name] for name in names))
+    exported = export(file_format=file_format)
+    if file_format == ExportFormat.CSV:
+        cells = [row["Tags"] for row in read(exported)]
+    else:
+        cells = [inside for row in sheets(exported)[0] for _, inside in row]
+    assert not any(cell.lstrip(' "').startswith(FORMULA) for cell in cells)
+    with exported.file.open("rb") as file:
+        content = file.read()
+    Contact.objects.of(workspace).delete()
+    Tag.objects.of(workspace).delete()
+    imported(sign_in(bob), content, f"people.{file_format}")
+    named_so = dict(Tag.objects.of(workspace).values_list("pk", "name"))
+    assert set(named_so.values()) == set(TAGS)
+    found = Contact.objects.of(workspace).values_list("email", "tag_ids")
+    assert {email: {named_so[pk] for pk in pks} for email, pks in found} == held

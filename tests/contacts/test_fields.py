@@ -230,6 +230,7 @@ def test_a_row_that_says_it_was_another_ones_option_makes_a_new_one(sign_in, ada
         ("number", {"minimum": "5", "maximum": "1"}, "", "This is below where the values begin."),
         ("number", {"maximum": "120"}, "121", "“121” is more than 120."),
         ("date", {"minimum": "2000-01-01"}, "1999-12-31", "“1999-12-31” is earlier than 2000-01-01."),
+        ("date", {"minimum": "--12-31"}, "", "Give the year, too"),
         ("date", {}, "tomorrow", "“tomorrow” is not a date."),
         ("text", {"length": "3"}, "four", "This has 4 characters; at most 3 are taken."),
         ("text", {"length": "0"}, "", "greater than or equal to 1"),

@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from psycopg.conninfo import make_conninfo
 
+from accounts.errors import WrongState
 from contacts.actions import imports as actions
 from contacts.importing import lanes, stage
 from contacts.jobs import run_import
 from contacts.models import Contact, Import, ImportState, Subscription
+from tests.at_once import AtOnce
 from tests.contacts.imports import carried_out, counts, everything
 from tests.volley import ROOT
 
@@ -88,6 +91,65 @@ def test_two_imports_of_the_same_file_at_once_both_end_and_double_nobody(an_impo
         assert run.created_count + run.updated_count + run.unchanged_count == PEOPLE
     assert Contact.objects.count() == PEOPLE == sum(run.created_count for run in both)
     assert Subscription.objects.count() == PEOPLE == sum(run.subscribed_count for run in both)
+
+
+def test_a_connection_that_is_lost_leaves_the_check_to_the_next_worker(an_import, monkeypatch):
+    run = an_import(a_file(), started=False)
+    Import.objects.filter(pk=run.pk).update(state=ImportState.QUEUED)
+    whole = stage.add
+
+    def cut_off(*args):
+        another = connection.copy()
+        with another.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+        another.close()
+        whole(*args)
+
+    monkeypatch.setattr(stage, "add", cut_off)
+    with pytest.raises(OperationalError):
+        run_import(import_id=run.pk)
+    monkeypatch.setattr(stage, "add", whole)
+    connection.close()
+    run.refresh_from_db()
+    assert (run.state, run.error) == (ImportState.RUNNING, ""), "silent, until the clock queues it again"
+    Import.objects.update(state=ImportState.QUEUED)
+    assert carried_out(run).state == ImportState.CHECKED
+
+
+@pytest.fixture
+def at_once():
+    both = AtOnce()
+    yield both
+    both.close()
+
+
+@pytest.mark.parametrize("deed", ["start", "cancel", "undo"])
+def test_of_two_who_press_the_same_button_at_once_one_is_refused(an_import, bob, at_once, deed):
+    run = an_import(a_file(people=130), started=deed == "undo")
+    if deed == "undo":
+        carried_out(run)
+    press = partial(getattr(actions, deed), run, by=bob)
+    answers = at_once(press, press)
+    assert sorted(type(each) for each in answers if each) == [WrongState]
+    run = carried_out(run)
+    assert run.state == {"start": "done", "cancel": "canceled", "undo": "undone"}[deed]
+    assert Contact.objects.count() == (130 if deed == "start" else 0)
+
+
+def test_an_import_that_is_canceled_at_any_moment_leaves_everything_as_it_was(
+    an_import, workspace, bob, news, at_once
+):
+    before = everything(workspace)
+    for _ in range(6):
+        run = an_import(a_file(people=250), lists=[news])
+        carried, canceled = at_once(partial(in_a_thread, run), partial(actions.cancel, run, by=bob))
+        run = carried_out(run)
+        if canceled:  # it had ended before
+            assert (carried, run.state) == ("done", ImportState.DONE)
+            actions.undo(run, by=bob)
+            run = carried_out(run)
+        assert run.state in (ImportState.CANCELED, ImportState.UNDONE)
+        assert everything(workspace) == before
 
 
 def test_lanes_give_every_number_to_one():

@@ -8,7 +8,8 @@ from contacts.actions.tags import named
 from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
 from contacts.models import Contact, CustomField, Import, ImportState, List
-from tests.builders import a_field, a_list
+from delivery.models import Confirmation
+from tests.builders import a_field, a_list, an_account
 from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
@@ -54,7 +55,7 @@ def test_mailchimps_own_columns_are_left_out(uploaded):
     assert guesses["First Name"] == "first_name"
     assert guesses["Last Name"] == "last_name"
     assert guesses["MEMBER_RATING"] == ""
-    assert guesses["Birthday"] == "new:text"
+    assert guesses["Birthday"] == "new:date"
 
 
 def test_what_volleys_own_exports_add_is_left_out(uploaded, workspace):
@@ -89,6 +90,11 @@ def test_a_column_of_another_tool_is_taken_whatever_volleys_exports_call_it(uplo
         ([f"Street {number}" for number in range(9)] * 20, "text"),
         (["yes", "no"] * 50, "boolean"),
         (["1", "2"] * 50, "number"),
+        (["12/31", "01/02", ""], "date"),
+        (["--12-31", "--0102", "'--02-03", "14.03.", "1980-02-14"], "date"),
+        (["1/2", "3/4", "2/3"], "text"),  # as likely fractions
+        (["13/32", "1/2"], "text"),
+        (["12.03", "1.5"], "number"),
         ([], "text"),
     ],
 )
@@ -105,8 +111,9 @@ def test_a_field_that_is_there_is_recognised(uploaded, workspace):
 @pytest.mark.parametrize(
     ("cells", "role"),
     [
-        (["01/01", "02/14"], ""),
-        (["01/01", "1980-02-14"], "attribute:birthday"),
+        (["soon", "later"], ""),
+        (["soon", "1980-02-14"], "attribute:birthday"),
+        (["01/01", "02/14"], "attribute:birthday"),
         (["", ""], "attribute:birthday"),
     ],
 )
@@ -291,3 +298,33 @@ def test_unconfirmed_people_come_to_lists_that_ask_them(uploaded, workspace):
     carried_out(run)
     client.post(reverse("import_start", args=[run.pk]))
     assert List.objects.get(name="Fair").opt_in == "double"
+
+
+def test_it_is_said_before_the_import_that_nobody_can_be_asked_to_confirm(uploaded, workspace):
+    """Without an address to ask from, the mail that the check speaks of would not leave."""
+    news = a_list(workspace, "Garden news", opt_in="double")
+    client, run = uploaded(b"email\nanna@example.com\n")
+    client.post(
+        reverse("import_map", args=[run.pk]),
+        chosen(client, run) | {"lists": [news.pk], "status": "pending"},
+    )
+    carried_out(run)
+    checked = client.get(reverse("import", args=[run.pk])).text
+    assert "“Garden news”: Nobody can be asked to confirm." in checked
+    assert reverse("list_confirmation", args=[news.pk]) in checked
+    an_account(workspace, is_default=True)
+    Confirmation.objects.create(
+        list=news, subject="Hi", body="{{ confirm_url }}", from_email="a@acme.example"
+    )
+    assert "Nobody can be asked" not in client.get(reverse("import", args=[run.pk])).text
+
+
+def test_a_file_of_which_no_row_is_taken_says_where_to_look(uploaded):
+    client, run = uploaded(b"name,email\nAnna,anna@example.com\n")
+    wrong = chosen(client, run) | {"column_0": "email", "column_1": ""}
+    client.post(reverse("import_map", args=[run.pk]), wrong)
+    carried_out(run)
+    checked = client.get(reverse("import", args=[run.pk])).text
+    assert "No row can be imported" in checked
+    assert "change what each is taken as" in checked
+    assert reverse("import_start", args=[run.pk]) not in checked

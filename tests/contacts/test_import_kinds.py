@@ -12,28 +12,7 @@ from django.urls import reverse
 
 from contacts.importing import unpacker
 from contacts.models import Contact, Import
-from tests.contacts.importing import imported, offered, refused, upload
-
-
-def a_workbook(*sheets):
-    """sheets: (name, rows); a cell that is a date is written as one."""
-    out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"default_date_format": "yyyy-mm-dd"})
-    for name, rows in sheets:
-        sheet = book.add_worksheet(name)
-        for number, row in enumerate(rows):
-            sheet.write_row(number, 0, row)
-    book.close()
-    return out.getvalue()
-
-
-def a_zip(files, method=zipfile.ZIP_DEFLATED):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
+from tests.contacts.importing import a_workbook, a_zip, imported, offered, refused, upload
 
 PEOPLE = ("People", [("email", "Vorname"), ("anna@example.com", "Anna"), ("bob@example.com", "Bob")])
 NOTES = ("Notes", [("Do not forget",), ("the milk",)])
@@ -193,7 +172,7 @@ def test_a_bomb_is_refused_and_costs_a_process_of_its_own_at_most(sign_in, bob, 
     assert response.status_code == 422
     assert response.context["form"].errors["file"]
     assert not Import.objects.exists()
-    assert not list(tmp_path.glob("*.unpacked"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_archive_that_understates_its_size_is_not_believed(sign_in, bob):

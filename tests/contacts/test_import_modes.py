@@ -5,8 +5,8 @@ import pytest
 from contacts.actions import imports as actions
 from contacts.actions.imports import NewField
 from contacts.actions.tags import named
-from contacts.importing.cells import split_tags
 from contacts.models import Contact, CustomField, ImportState, Subscription, Suppression, Tag
+from contacts.spreadsheet import split_tags
 from tests.builders import a_contact, a_field
 from tests.contacts.imports import carried_out, counts
 
@@ -97,6 +97,8 @@ def test_a_tag_that_is_too_long_refuses_its_row(an_import):
         ('"Vienna, Austria"; vip', ["Vienna, Austria", "vip"]),
         ('5" pipe, "open', ['5" pipe', '"open']),
         ('"",a', ["a"]),
+        ('"the ""best"" ones";b', ['the "best" ones', "b"]),
+        ("'=a; 'tis", ["=a", "'tis"]),
     ],
 )
 def test_a_cell_of_tags_is_split(cell, tags):
@@ -110,10 +112,61 @@ def test_a_cell_that_is_none_of_the_choices_refuses_its_row(an_import, workspace
     run = carried_out(
         an_import("email,plan\na@example.com,gold\nb@example.com,Bronze\nc@example.com,\nd@example.com,n/a\n")
     )
-    assert run.refusals.get().reason == "Plan: “Bronze” is none of its choices (Gold, Silver)."
+    assert (
+        run.refusals.get().reason
+        == "Plan: “Bronze” is none of its options (Gold, Silver). Add it to the field, or let the import add new options."
+    )
     assert dict(Contact.objects.values_list("email", "attributes")) == {
         "a@example.com": {"plan": "Gold"}, "c@example.com": {}, "d@example.com": {},
     }  # fmt: skip
+
+
+def test_a_choice_takes_the_options_of_the_file_where_that_is_asked_for(an_import, workspace):
+    field = CustomField.objects.create(
+        workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold", "Silver"]
+    )
+    rows = "email,plan\na@example.com,gold\nb@example.com,Bronze\nc@example.com,BRONZE\n"
+    run = an_import(rows, columns=["email", "attribute:plan"], adds_options=True, started=False)
+    assert run.findings["more_options"] == {"plan": ["Bronze"]}
+    field.refresh_from_db()
+    assert field.options == ["Gold", "Silver"], "a check changes nothing"
+    actions.start(run, by=run.created_by)
+    carried_out(run)
+    field.refresh_from_db()
+    assert field.options == ["Gold", "Silver", "Bronze"]
+    assert [each.attributes["plan"] for each in Contact.objects.order_by("email")] == [
+        "Gold",
+        "Bronze",
+        "Bronze",
+    ]
+
+
+def test_a_choice_grows_by_fifty_options_at_most(an_import, workspace):
+    CustomField.objects.create(workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold"])
+    rows = "".join(f"u{number}@example.com,Plan {number}\n" for number in range(52))
+    run = an_import(
+        f"email,plan\n{rows}z@example.com,{'long ' * 30}\n",
+        columns=["email", "attribute:plan"],
+        adds_options=True,
+        started=False,
+    )
+    assert len(run.findings["more_options"]["plan"]) == 50
+    assert sorted(run.refusals.values_list("row_number", "reason"))[0] == (
+        52,
+        "Plan: “Plan 50” would be one option too many: an import adds at most 50 to a field, which has at most 200.",
+    )
+    assert run.refused_count == 3
+
+
+def test_an_option_that_the_import_added_must_not_go_while_it_runs(an_import, workspace):
+    field = CustomField.objects.create(
+        workspace=workspace, key="plan", label="Plan", type="choice", options=["Gold"]
+    )
+    columns = ["email", "attribute:plan"]
+    run = an_import("email,plan\nb@example.com,Bronze\n", columns=columns, adds_options=True)
+    CustomField.objects.filter(pk=field.pk).update(options=["Gold"])
+    assert "was changed after the file was checked" in carried_out(run).error
+    assert not Contact.objects.exists()
 
 
 def test_a_new_choice_gathers_its_options_from_the_whole_file(an_import, workspace):
@@ -177,3 +230,31 @@ def test_a_second_import_of_such_a_file_uses_the_fields_of_the_first(an_import):
         actions.start(run, by=run.created_by)
         assert carried_out(run).state == ImportState.DONE
     assert [field.key for field in CustomField.objects.all()] == ["city"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "notation", "born"),
+    [
+        ("03/14", "us", "--03-14"),
+        ("14/03", "uk", "--03-14"),
+        ("14.03.", "us", "--03-14"),
+        ("14. 3.", "eu", "--03-14"),
+        ("--03-14", "eu", "--03-14"),
+        ("--0314", "us", "--03-14"),
+        ("'--03-14", "us", "--03-14"),  # as exports write it
+        ("02/29", "us", "--02-29"),
+        ("14/03", "us", None),
+        ("--02-30", "us", None),
+        ("14.03", "eu", None),
+        ("3-14", "us", None),
+    ],
+)
+def test_a_birthday_may_come_without_a_year(an_import, workspace, cell, notation, born):
+    limits = {"min": "1950-01-01", "max": "2020-01-01"}
+    CustomField.objects.create(workspace=workspace, key="born", label="Born", type="date", limits=limits)
+    content = f"email,born\na@example.com,{cell}\n"
+    run = carried_out(an_import(content, reading={"notation": notation}, columns=["email", "attribute:born"]))
+    if born:
+        assert Contact.objects.get().attributes == {"born": born}
+    else:
+        assert "is not a date" in run.refusals.get().reason

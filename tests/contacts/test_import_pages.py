@@ -9,8 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from contacts.models import Import, ImportRefusal, ImportState
-from tests.builders import a_list
+from contacts.models import Import, ImportRefusal, ImportState, Suppression
+from tests.builders import a_contact, a_field, a_list
+from tests.contacts.importing import imported, upload
 
 
 def an_import(workspace, **fields):
@@ -181,6 +182,63 @@ def test_a_checked_import_says_what_would_happen_and_changes_only_when_told(sign
     assert "Nothing is imported yet" in seen
     assert "Import 5 people" not in seen
     assert sign_in(carol).post(reverse("import_start", args=[run.pk])).status_code == 403
+
+
+def test_the_check_says_how_many_are_suppressed_whatever_lists_are_chosen(sign_in, bob, workspace):
+    Suppression.objects.create(workspace=workspace, email="anna@example.com", reason="complaint")
+    client = sign_in(bob)
+    run = imported(client, b"email\nanna@example.com\nben@example.com\n", checked_only=True)
+    page = client.get(reverse("import", args=[run.pk]))
+    assert run.suppressed_count == 1
+    assert "1 person is suppressed and gets no mail" in page.text
+    assert "Import 2 people" in page.text
+
+
+def test_a_file_that_changes_nothing_is_not_offered_to_be_imported(sign_in, bob, workspace):
+    a_contact(workspace, "anna@example.com", first_name="Anna")
+    client = sign_in(bob)
+    content = b"email,first name\nanna@example.com,Anna\n"
+    page = client.get(reverse("import", args=[imported(client, content, checked_only=True).pk]))
+    assert "Nothing would change" in page.text
+    assert "Import 1 person" not in page.text
+    tagged = imported(client, content, checked_only=True, tags="Fair")
+    page = client.get(reverse("import", args=[tagged.pk]))
+    assert "Nothing would change" not in page.text
+    assert "Import 1 person" in page.text
+
+
+@pytest.mark.parametrize("state", ["undone", "canceled"])
+def test_what_was_taken_back_shows_no_numbers_of_what_it_had_done(sign_in, bob, workspace, state):
+    run = a_finished(workspace, state=state, created_count=4321, taken_back={"people": 4321, "deleted": 4321})
+    client = sign_in(bob)
+    page = client.get(reverse("import", args=[run.pk])).text
+    assert "New contacts" not in page
+    assert "4,321 contacts that the import had made are deleted." in page
+    assert "4,321" not in client.get(reverse("imports")).text
+
+
+def test_refused_rows_are_shown_as_a_file_would_write_them(sign_in, bob):
+    client = sign_in(bob)
+    run = imported(client, b'email,name,city\nnobody,"Doe, Ann","a ""quiet"" town"\n', checked_only=True)
+    assert run.refusals.get().text == 'nobody,"Doe, Ann","a ""quiet"" town"'
+
+
+def test_new_options_are_offered_where_a_field_of_choices_is_there(sign_in, bob, workspace):
+    client, content = (
+        sign_in(bob),
+        b"email,plan\na@example.com,Gold\nb@example.com,Gold\nc@example.com,Bronze\n",
+    )
+    words = "Add new options that the file has"
+    upload(client, content)
+    assert words not in client.get(reverse("import_map", args=[Import.objects.latest("pk").pk])).text
+    a_field(workspace, "Plan", type="choice", options=["Gold"])
+    run = imported(client, content, checked_only=True)
+    assert not run.adds_options
+    assert run.refused_count == 1
+    assert words in client.get(reverse("import_map", args=[run.pk])).text
+    run = imported(client, content, checked_only=True, adds_options="on")
+    assert run.refused_count == 0
+    assert "New options of “Plan”: Bronze." in client.get(reverse("import", args=[run.pk])).text
 
 
 @pytest.mark.parametrize("state", ["checked", "running", "done"])

@@ -38,7 +38,7 @@ def test_mailchimps_export_is_taken_whole(an_import, news):
     assert counts(run) == {"row": 500, "people": 500, "created": 500}
     contact = Contact.objects.get(email="user0@example.com")
     assert (contact.first_name, contact.last_name) == ("李", "Müller")
-    assert contact.attributes["birthday"] == "01/01"
+    assert contact.attributes["birthday"] == "--01-01"
     subscription = contact.subscriptions.get()
     assert subscription.status == SubscriptionStatus.SUBSCRIBED
     assert subscription.consent_source == "Import of people.csv by Bob: web form"

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from contacts.models import List, Subscription
 from tests.builders import a_contact, a_list
@@ -146,6 +147,27 @@ def test_a_viewer_may_not_and_for_mallory_it_does_not_exist(sign_in, carol, mall
     assert sign_in(mallory).post(url).status_code == 404
     assert sign_in(carol).post(reverse("list_new")).status_code == 403
     assert sign_in(mallory).get(reverse("list", args=[news.pk])).status_code == 404
+
+
+def test_a_list_that_nobody_was_on_tells_what_to_do_and_shows_no_flat_chart(
+    sign_in, bob, carol, workspace, news
+):
+    page = sign_in(bob).get(reverse("list", args=[news.pk])).text
+    assert "Nobody is on this list yet" in page
+    assert f"{reverse('import_new')}?list={news.pk}" in page
+    assert "growth-title" not in page
+    assert 'role="search"' not in page
+    assert reverse("import_new") not in sign_in(carol).get(reverse("list", args=[news.pk])).text
+    a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    page = sign_in(bob).get(reverse("list", args=[news.pk])).text
+    assert "growth-title" in page
+    assert 'role="search"' in page
+
+
+def test_a_list_that_all_have_left_keeps_its_chart(sign_in, bob, workspace, news):
+    a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    Subscription.objects.update(status="unsubscribed", unsubscribed_at=timezone.now())
+    assert "growth-title" in sign_in(bob).get(reverse("list", args=[news.pk])).text
 
 
 def test_an_empty_page_teaches(sign_in, bob):

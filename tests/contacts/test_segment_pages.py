@@ -329,6 +329,7 @@ def test_a_new_segment_may_begin_with_rules_of_the_address(sign_in, bob):
     page = sign_in(bob).get(reverse("segment_new"), FORM | {"name": "From a link"})
     assert 'value="From a link"' in page.text
     assert "gmail.com</textarea>" in page.text
+    assert "One a line." in page.text
     hostile = {"rule.0.subject": "\0", "rule.0.value": "<script>", "name": "\0"}
     assert sign_in(bob).get(reverse("segment_new"), hostile).status_code == 200
 

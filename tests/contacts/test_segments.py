@@ -13,7 +13,7 @@ from contacts import segments
 from contacts.models import Contact, CustomField, List, Segment, SegmentMember, Subscription, Suppression, Tag
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
-from delivery.models import Delivery, Event, Mailing
+from delivery.models import Delivery, DeliveryState, Event, Mailing
 from tests.builders import a_contact, a_field, a_list, a_segment, an_account
 from tests.people import a_workspace
 
@@ -68,9 +68,11 @@ def people(workspace):
             workspace=workspace,
             email=f"U{number}@{('example.com', 'sub.example.com', 'Example.COM')[number % 3]}",
             first_name=TEXTS[number % len(TEXTS)],
+            last_name=TEXTS[number // 3 % len(TEXTS)],
             attributes=attributes,
             tag_ids=[tag.pk for bit, tag in enumerate(tags[:2]) if number >> bit & 1],
             created_at=NOW - number % 10 * DAY,
+            updated_at=NOW - number % 9 * DAY,
         )
         for step, each in enumerate(lists, start=1):
             if (number + step) % 4:
@@ -113,6 +115,7 @@ def _sent_and_read(workspace, contacts):
                 email=contact.email,
                 state="rejected" if number % 11 == 0 else "accepted",
                 settled_at=NOW - (5 + 10 * index) * DAY,
+                unsubscribed_at=None if number % 5 else NOW,
             )
             for times in range((number + index) % 4):
                 Event.objects.create(
@@ -134,9 +137,8 @@ class Known:
         self.contact = contact
         self.subscriptions = list(Subscription.objects.filter(contact=contact))
         self.suppressions = list(Suppression.objects.filter(email=contact.email.lower()))
-        self.deliveries = list(
-            Delivery.objects.filter(contact=contact, state="accepted", mailing__is_test=False)
-        )
+        self.outcomes = list(Delivery.objects.filter(contact=contact, mailing__is_test=False))
+        self.deliveries = [each for each in self.outcomes if each.state == "accepted"]
         self.events = list(Event.objects.filter(contact=contact, is_machine=False))
         self.snapshots = set(
             SegmentMember.objects.filter(contact=contact).values_list("segment_id", flat=True)
@@ -174,10 +176,15 @@ def reads(rules, known):
         case "mailable":
             subscribed = any(each.status == "subscribed" for each in known.subscriptions)
             return (subscribed and not known.suppressions) == (operator == "yes")
-        case "created_at":
-            return reads_date(operator, value, str(contact.created_at.date()))
+        case "created_at" | "updated_at":
+            return reads_date(operator, value, str(getattr(contact, subject).date()))
         case "sent" | "opened" | "clicked":
             return reads_activity(subject, operator, value, known)
+        case "outcome":
+            rows = [each for each in known.outcomes if each.mailing_id == value["mailing"]]
+            if operator == "left":
+                return any(each.unsubscribed_at for each in rows)
+            return any(each.state in value["states"] for each in rows)
         case "segment":
             segment = Segment.objects.get(pk=value)
             inside = value in known.snapshots if segment.is_snapshot else reads(segment.rules, known)
@@ -211,8 +218,9 @@ def reads_text(operator, value, held):
             return held in [each.upper() for each in value]
         case "none_of":
             return held not in [each.upper() for each in value]
-        case "domain":
-            return any(held.endswith("@" + each.upper()) for each in value)
+        case "domain" | "not_domain":
+            is_there = any(held.endswith("@" + each.upper()) for each in value)
+            return is_there == (operator == "domain")
     value = value.upper()
     return {
         "is": held == value,
@@ -322,7 +330,10 @@ def reads_list(operator, value, known):
 
 def reads_activity(subject, operator, value, known):
     sent = [(each.mailing_id, each.settled_at) for each in known.deliveries]
-    done = [(each.mailing_id, each.at) for each in known.events if each.kind == subject]
+    kinds = {subject}
+    if subject == "opened" and (operator != "did" or (value["times"] or 1) == 1):
+        kinds.add("clicked")  # whoever clicked has opened it; how often, only opens say
+    done = [(each.mailing_id, each.at) for each in known.events if each.kind in kinds]
 
     def within(pairs):
         since = TODAY - value["days"] * DAY if value["days"] not in (None, "") else datetime.date.min
@@ -340,10 +351,6 @@ def reads_activity(subject, operator, value, known):
 # --- Random rules -------------------------------------------------------------------------------------
 
 
-def _of(subjects, operators, values):
-    return st.builds(rule, st.sampled_from(subjects), st.sampled_from(operators), values)
-
-
 def _pick(*values):
     return st.sampled_from(values)
 
@@ -356,77 +363,102 @@ DAYS = _pick(0, 1, 4, 7, 30, 36_500)
 WORDS = [text for text in TEXTS if text] + ["er", "%", "_", "\\", "'; DROP TABLE x; --", "ü", "{0}", "%s"]
 
 
-def rules_of():
+def leaves():
+    """(subjects, operators, values) of every rule that there is."""
     news = [*List.objects.values_list("pk", flat=True), None]
     tags = list(Tag.objects.values_list("pk", flat=True))
     mailings = [*Mailing.objects.filter(is_test=False).values_list("pk", flat=True), None]
     inner = list(Segment.objects.values_list("pk", flat=True))
-    texts = ["first_name", "email", "attribute:city"]
+    texts = ["first_name", "last_name", "email", "attribute:city"]
     a_list_, a_mailing, a_date = st.sampled_from(news), st.sampled_from(mailings), st.sampled_from(DATES)
     some_days = DAYS | st.none()
     pair = st.tuples(st.sampled_from(NUMBERS), st.sampled_from(NUMBERS)).map(sorted)
+    moments = ["created_at", "updated_at"]
+    a_sent_one = st.sampled_from([pk for pk in mailings if pk])
     dates = st.tuples(a_date, a_date).map(sorted)
-    leaf = st.one_of(
-        _of(
+    return [
+        (
             texts,
             ["is", "is_not", "contains", "not_contains", "starts", "ends"],
             st.sampled_from(WORDS),
         ),
-        _of(texts, ["any_of", "none_of"], some(WORDS)),
-        _of(["first_name", "attribute:city"], ["empty", "not_empty"], st.none()),
-        _of(["email"], ["domain"], some(["example.com", "sub.example.com", "gmail.com"])),
-        _of(["attribute:age"], ["=", "!=", "<", "<=", ">", ">="], st.sampled_from([*NUMBERS, 7, 0.1])),
-        _of(["attribute:age"], ["between"], pair.map(lambda ends: {"from": ends[0], "to": ends[1]})),
-        _of(["attribute:born", "created_at"], ["on", "before", "after"], a_date),
-        _of(
-            ["attribute:born", "created_at"],
+        (texts, ["any_of", "none_of"], some(WORDS)),
+        (["first_name", "last_name", "attribute:city"], ["empty", "not_empty"], st.none()),
+        (["email"], ["domain", "not_domain"], some(["example.com", "sub.example.com", "gmail.com"])),
+        (["attribute:age"], ["=", "!=", "<", "<=", ">", ">="], st.sampled_from([*NUMBERS, 7, 0.1])),
+        (["attribute:age"], ["between"], pair.map(lambda ends: {"from": ends[0], "to": ends[1]})),
+        (["attribute:born", *moments], ["on", "before", "after"], a_date),
+        (
+            ["attribute:born", *moments],
             ["between"],
             dates.map(lambda ends: {"from": ends[0], "to": ends[1]}),
         ),
-        _of(["attribute:born", "created_at"], ["last", "ago"], DAYS),
-        _of(["attribute:born"], ["next", "anniversary_next"], DAYS),
-        _of(["attribute:born"], ["anniversary"], st.none()),
-        _of([f"attribute:{key}" for key in FIELDS], ["empty", "not_empty"], st.none()),
-        _of(["attribute:vip", "suppressed", "mailable"], ["yes", "no"], st.none()),
-        _of(["suppressed"], ["because"], some(["manual", "complaint", "hard_bounce"])),
-        _of(["attribute:plan"], ["any_of", "none_of"], some(PLANS)),
-        _of(["attribute:plan"], ["is", "is_not"], st.sampled_from(PLANS)),
-        _of(["tags"], ["any_of", "all_of", "none_of"], some(tags)),
-        _of(["list"], ["subscribed", "pending", "unsubscribed", "not_on"], a_list_),
-        _of(
+        (["attribute:born", *moments], ["last", "ago"], DAYS),
+        (["attribute:born"], ["next", "anniversary_next"], DAYS),
+        (["attribute:born"], ["anniversary"], st.none()),
+        ([f"attribute:{key}" for key in FIELDS], ["empty", "not_empty"], st.none()),
+        (["attribute:vip", "suppressed", "mailable"], ["yes", "no"], st.none()),
+        (["suppressed"], ["because"], some(["manual", "complaint", "hard_bounce"])),
+        (["attribute:plan"], ["any_of", "none_of"], some(PLANS)),
+        (["attribute:plan"], ["is", "is_not"], st.sampled_from(PLANS)),
+        (["tags"], ["any_of", "all_of", "none_of"], some(tags)),
+        (["list"], ["subscribed", "pending", "unsubscribed", "not_on"], a_list_),
+        (
             ["list"],
             ["joined_last", "left_last"],
             st.fixed_dictionaries({"list": a_list_, "days": DAYS}),
         ),
-        _of(
+        (
             ["list"],
             ["joined_before", "joined_after"],
             st.fixed_dictionaries({"list": a_list_, "date": a_date}),
         ),
-        _of(
-            ["list"], ["source"], st.fixed_dictionaries({"list": a_list_, "text": _pick("sho", "Form", "%")})
-        ),
-        _of(
+        (["list"], ["source"], st.fixed_dictionaries({"list": a_list_, "text": _pick("sho", "Form", "%")})),
+        (
             ["sent", "opened", "clicked"],
             ["did"],
             st.fixed_dictionaries({"mailing": a_mailing, "times": _pick(None, 1, 2, 3), "days": some_days}),
         ),
-        _of(
+        (
             ["sent", "opened", "clicked"],
             ["not"],
             st.fixed_dictionaries({"mailing": a_mailing, "days": some_days}),
         ),
-        _of(
+        (
             ["opened", "clicked"],
             ["ignored"],
             st.fixed_dictionaries({"mailing": a_mailing, "days": some_days}),
         ),
-        _of(["segment"], ["in", "not_in"], st.sampled_from(inner)),
+        (
+            ["outcome"],
+            ["is"],
+            st.fixed_dictionaries({"mailing": a_sent_one, "states": some(DeliveryState.values)}),
+        ),
+        (["outcome"], ["left"], st.fixed_dictionaries({"mailing": a_sent_one})),
+        (["segment"], ["in", "not_in"], st.sampled_from(inner)),
+    ]
+
+
+def rules_of():
+    leaf = st.one_of(
+        st.builds(rule, st.sampled_from(subjects), st.sampled_from(operators), values)
+        for subjects, operators, values in leaves()
     )
     join = st.sampled_from(["and", "or", "none"])
     group = st.fixed_dictionaries({"join": join, "rules": st.lists(leaf, max_size=3)})
     middle = st.fixed_dictionaries({"join": join, "rules": st.lists(leaf | group, max_size=3)})
     return st.fixed_dictionaries({"join": join, "rules": st.lists(leaf | middle, max_size=4)})
+
+
+def test_the_random_rules_ask_with_every_condition_and_operator(people, workspace):
+    asked = {
+        (subject, operator)
+        for subjects, operators, _ in leaves()
+        for subject in subjects
+        for operator in operators
+    }
+    there = Vocabulary(workspace).conditions.values()
+    assert asked == {(each.key, operator) for each in there for operator in each.operators}
 
 
 @pytest.mark.parametrize("is_large", [False, True])
@@ -457,23 +489,6 @@ JSON = st.recursive(
     ),
     max_leaves=20,
 )
-OPERATORS = sorted(
-    {"nonsense", "did", "not", "ignored", "in", "any_of", "all_of", "between", "joined_last", "source"}
-    | {
-        "is",
-        "=",
-        "<",
-        "on",
-        "before",
-        "after",
-        "last",
-        "next",
-        "anniversary_next",
-        "yes",
-        "subscribed",
-        "domain",
-    }
-)
 HOSTILE = [
     "1e400",
     "9" * 400,
@@ -491,15 +506,19 @@ HOSTILE = [
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_hostile_rules_match_nobody_or_somebody_but_never_fail(people, workspace, data):
-    subjects = [*Vocabulary(workspace).conditions, "nonsense"]
+    conditions = Vocabulary(workspace).conditions
+    subjects = [*conditions, "nonsense"]
+    operators = sorted(
+        {"nonsense", *(operator for each in conditions.values() for operator in each.operators)}
+    )
     built = st.builds(
         lambda *parts: all_of(rule(*parts)),
         st.sampled_from(subjects),
-        st.sampled_from(OPERATORS),
+        st.sampled_from(operators),
         JSON
         | st.sampled_from(HOSTILE)
         | st.dictionaries(
-            _pick("from", "to", "days", "list", "mailing", "times", "text", "date"),
+            _pick("from", "to", "days", "list", "mailing", "times", "text", "date", "states"),
             JSON | st.sampled_from(HOSTILE),
         ),
     )
@@ -571,6 +590,25 @@ def test_another_workspaces_things_are_none(people, workspace, mallory):
         assert "never existed" in Vocabulary(workspace).problem(all_of(each))
 
 
+def test_a_mail_that_asks_to_confirm_is_no_campaign(workspace):
+    news = a_list(workspace, "News")
+    anna = a_contact(workspace, "anna@example.com")
+    mailing = Mailing.objects.create(
+        workspace=workspace,
+        name="Please confirm: News",
+        account=an_account(workspace),
+        content={},
+        confirms=news,
+        progress_at=NOW,
+    )
+    Delivery.objects.create(
+        mailing=mailing, number=1, contact=anna, email=anna.email, state="accepted", settled_at=NOW
+    )
+    assert found(all_of(rule("sent", "did", {})), workspace) == set()
+    assert found(all_of(rule("opened", "ignored", {})), workspace) == set()
+    assert Vocabulary(workspace).problem(all_of(rule("sent", "did", {"mailing": mailing.pk})))
+
+
 def test_the_same_person_elsewhere_lends_nothing(workspace, mallory):
     """Subscriptions, suppressions and events of another workspace's contact of that address stay there."""
     elsewhere = mallory.workspaces.get()
@@ -600,6 +638,9 @@ def test_days_are_those_of_the_workspace(workspace):
         ("2023-02-28", "2000-02-29", True),
         ("2023-03-01", "2000-02-29", False),
         ("2023-12-31", "2000-01-01", False),
+        ("2024-02-28", "--02-28", True),
+        ("2024-02-28", "--02-29", False),
+        ("2023-02-28", "--02-29", True),
     ],
 )
 def test_who_was_born_on_29_february_has_it_on_the_28th(workspace, monkeypatch, today, birthday, has_it):
@@ -608,6 +649,24 @@ def test_who_was_born_on_29_february_has_it_on_the_28th(workspace, monkeypatch, 
     noon = datetime.datetime.fromisoformat(f"{today}T12:00+00:00")
     monkeypatch.setattr(timezone, "now", lambda: noon)
     assert bool(found(all_of(rule("attribute:born", "anniversary")), workspace)) == has_it
+
+
+def test_a_date_without_a_year_has_anniversaries_and_is_neither_before_nor_after_another(
+    workspace, monkeypatch
+):
+    a_field(workspace, "Born", type="date")
+    anna = a_contact(workspace, born="--03-14")
+    monkeypatch.setattr(timezone, "now", lambda: datetime.datetime(2024, 3, 12, 12, tzinfo=datetime.UTC))
+    finds = {
+        operator: bool(found(all_of(rule("attribute:born", operator, *value)), workspace))
+        for operator, *value in (
+            ("anniversary",), ("anniversary_next", 1), ("anniversary_next", 2), ("empty",), ("not_empty",),
+            ("before", "2999-01-01"), ("after", "1900-01-01"), ("ago", 1), ("next", 30), ("last", 400),
+        )
+    }  # fmt: skip
+    assert [operator for operator, is_found in finds.items() if is_found] == ["anniversary_next", "not_empty"]
+    assert not found(all_of(rule("attribute:born", "anniversary_next", 1)), workspace)
+    assert anna.attributes == {"born": "--03-14"}
 
 
 def test_an_anniversary_in_the_next_days_goes_over_the_end_of_the_year(workspace, monkeypatch):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -108,3 +110,32 @@ def test_an_address_comes_filled_in_from_the_contacts_page(sign_in, bob):
 
 def test_an_empty_page_teaches(sign_in, bob):
     assert "Nobody is suppressed" in sign_in(bob).get(reverse("suppressions")).text
+
+
+def test_an_address_that_is_a_contact_leads_to_it_and_the_contact_back_to_the_list(
+    sign_in, carol, workspace, suppressed, mallory
+):
+    anna = a_contact(workspace, "Anna@Example.com")
+    a_contact(mallory.memberships.get().workspace, "ben@example.com")
+    workspace.suppressions.create(email="ben@example.com", reason="manual")
+    client = sign_in(carol)
+    page = client.get(reverse("suppressions")).text
+    assert f'<a href="{reverse("contact", args=[anna.pk])}">anna@example.com</a>' in page
+    assert page.count('<a href="/contacts/') == 1  # another workspace's Ben is nobody here
+    contact = client.get(reverse("contact", args=[anna.pk])).text
+    assert "nothing is sent to this address" in contact
+    assert "Marked as spam" in contact
+    (back,) = re.findall(r'href="(/suppression/\?q=[^"]+)"', contact)
+    assert [row.email for row in client.get(back).context["page"].rows] == ["anna@example.com"]
+
+
+def test_the_list_asks_the_same_number_of_queries_for_three_and_thirty(sign_in, carol, workspace):
+    client, asked = sign_in(carol), []
+    for first, last in ((0, 3), (3, 30)):
+        for number in range(first, last):
+            a_contact(workspace, f"p{number}@example.com")
+            workspace.suppressions.create(email=f"p{number}@example.com", reason="manual")
+        with CaptureQueriesContext(connection) as queries:
+            client.get(reverse("suppressions"))
+        asked.append(len(queries))
+    assert asked[0] == asked[1] <= PAGE_QUERIES

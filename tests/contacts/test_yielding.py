@@ -2,9 +2,13 @@
 
 import pytest
 
-from contacts import registry, yielding
+from contacts import chosen, registry, yielding
+from contacts.actions import bulk
+from contacts.actions.bulk import Plan, Whom
 from contacts.importing import read
-from contacts.jobs import run_import
+from contacts.jobs import run_bulk, run_import
+from contacts.models import BulkAction, Contact
+from contacts.queries.contacts import Finder
 from delivery.models import Batch, BatchState, Mailing
 from tests.builders import an_account
 
@@ -59,4 +63,18 @@ def test_an_import_rests_after_each_block_that_it_reads_and_each_slice_that_it_m
     assert len(slept) == 3 + 1  # the check counts by slices, too
     run_import(import_id=run.pk)
     assert len(slept) == 5
+    assert min(slept) > 0
+
+
+def test_a_bulk_action_rests_after_each_chunk_but_the_last(workspace, slept, monkeypatch):
+    monkeypatch.setattr(registry, "is_busy", [lambda: True])
+    monkeypatch.setattr("contacts.bulk.run.CHUNK_PEOPLE", 2)
+    for n in range(5):
+        Contact.objects.create(workspace=workspace, email=f"p{n}@example.com")
+    plan = Plan(BulkAction.ADD_TAGS, "Tag", {}, new_tags=("Coffee",))
+    run = bulk.ask(workspace, plan, Whom(chosen.of_finder(Finder()), "Everybody"), by=None)
+    run_bulk(bulk_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.changed_count) == ("done", 5)
+    assert len(slept) == 2
     assert min(slept) > 0

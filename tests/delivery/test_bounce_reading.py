@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from delivery.bounces.read import What, read
+from delivery.bounces.letter import What
+from delivery.bounces.read import read
 from delivery.feedback.facts import Kind
 from tests.volley import ROOT
 
@@ -36,6 +37,12 @@ def rows_of(reading) -> list[str]:
         ("delayed", What.DELAY, ["anna@example.com soft 4.4.1"]),
         ("delivered", What.RECEIPT, []),
         ("read_receipt", What.RECEIPT, []),
+        ("success_in_words", What.RECEIPT, []),
+        ("relayed", What.RECEIPT, []),
+        ("quarantine", What.RECEIPT, []),
+        ("full_mailbox_of_ours", What.RECEIPT, []),
+        ("departed", What.OTHER, []),
+        ("retried", What.DELAY, ["anna@example.com soft -"]),
         ("out_of_office", What.AUTO_REPLY, []),
         ("no_longer_here", What.AUTO_REPLY, []),
         ("vacation_in_german", What.AUTO_REPLY, []),

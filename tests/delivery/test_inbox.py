@@ -117,20 +117,22 @@ def test_only_the_newest_are_kept(port, monkeypatch):
     assert list(InboxMessage.objects.order_by("pk").values_list("subject", flat=True)) == ["2", "3", "4"]
 
 
-@pytest.mark.parametrize("is_on", ["on", "off"])
-def test_the_command_runs_until_it_is_told_to_stop(is_on):
+@pytest.mark.parametrize("serves", ["INBOX_PORT", "BOUNCE_PORT", ""])
+def test_the_command_runs_until_it_is_told_to_stop(serves):
     port = a_free_port()
-    environment = {**os.environ, "VOLLEY_INBOX": is_on, "INBOX_PORT": str(port)}
+    environment = {**os.environ, "VOLLEY_INBOX": "on" if serves == "INBOX_PORT" else "off"}
+    if serves:
+        environment[serves] = str(port)
     command = [sys.executable, "manage.py", "inbox"]
     process = subprocess.Popen(
         command, cwd=Path(inbox.__file__).parent.parent, env=environment, stderr=subprocess.PIPE
     )
     try:
-        if is_on == "on":
+        if serves:
             _until_it_answers(port, process)
         else:
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(3)
+                process.wait(10)  # it is up by then
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0, process.stderr.read()
     finally:

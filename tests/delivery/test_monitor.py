@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from delivery import monitor
 from delivery.actions import retry
+from delivery.jobs import read_breakdown
 from delivery.models import Delivery, Mailing
 from delivery.monitor import breakdown
 from delivery.pipeline.settle import Result, settle
@@ -74,3 +76,25 @@ def test_one_that_ended_again_is_read_again(people, send_to_news):
     Delivery.objects.filter(number=1).update(state="in_doubt")
     mailing.refresh_from_db()
     assert breakdown(mailing).domains[0].other == 1
+
+
+def test_of_many_being_sent_a_job_reads_it_and_until_then_the_last_reading_stands(
+    people, send_to_news, monkeypatch
+):
+    monkeypatch.setattr(monitor, "MANY", 1)
+    monkeypatch.setattr(monitor, "REST", 10_000)
+    queued = []
+    monkeypatch.setattr(monitor, "enqueue", lambda job, **asked: queued.append((job, asked)))
+    people(2)
+    mailing = send_to_news()
+    assert not breakdown(mailing).domains
+    breakdown(mailing)
+    assert queued == [("delivery.jobs.read_breakdown", {"queue": "system", "mailing_id": mailing.pk})]
+    read_breakdown(mailing_id=mailing.pk)
+    assert breakdown(mailing).domains[0].pending == 2
+    settle(mailing, [Result(1, FULL)])
+    assert breakdown(mailing).domains[0].pending == 2
+    assert len(queued) == 1
+    Mailing.objects.update(state="finished")
+    mailing.refresh_from_db()
+    assert breakdown(mailing).domains[0].rejected == 1

@@ -43,7 +43,7 @@ def work_all(mailing) -> int:
 
 def make_due(mailing) -> None:
     """The time of the next try has come."""
-    past = timezone.now() - timedelta(seconds=1)
+    past = timezone.now() - timedelta(hours=1)  # the database's now is when the test began
     Delivery.objects.filter(mailing=mailing, state="deferred").update(due_at=past)
     Batch.objects.filter(mailing=mailing, state="ready").update(due_at=past)
     Mailing.objects.filter(pk=mailing.pk).update(due_at=None)

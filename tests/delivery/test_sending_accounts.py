@@ -31,6 +31,7 @@ POSTAL = {"name": "Postal", "api_url": "https://post.acme.example/api/v1", "api_
 def typed_for(provider) -> dict[str, str]:
     """Something valid in every field of a provider."""
     kinds = {"host": "smtp.acme.example", "port": "587", "url": "https://esp.acme.example/", "boolean": "on"}
+    kinds["return_path"] = "bounces.acme.example"
     typed = {
         field.name: kinds.get(field.kind) or str(field.initial or f"a-{field.name}")
         for field in provider.fields
@@ -70,7 +71,8 @@ def test_an_smtp_account_keeps_what_was_typed(ada, workspace, sign_in):
     account = SendingAccount.objects.get()
     assert (account.rate_per_second, account.lanes, account.is_default) == (12.5, 3, True)
     assert account.settings == {
-        "host": "smtp.acme.example", "security": "starttls", "port": 587, "user": "acme", "test_from": ""
+        "host": "smtp.acme.example", "security": "starttls", "port": 587, "user": "acme",
+        "return_path": "", "test_from": "",
     }  # fmt: skip
     assert unseal(account.secrets) == {"password": "hush hush"}
     assert b"hush" not in bytes(account.secrets)
@@ -173,6 +175,15 @@ def test_the_page_costs_the_same_for_three_and_for_thirty(
         an_account(workspace, name=f"Account {number}")
     with django_assert_max_num_queries(5):  # session, person, memberships, accounts, one to spare
         client.get(reverse("sending"))
+
+
+def test_how_an_esp_sends_is_said_before_and_after_it_is_chosen(ada, workspace, sign_in):
+    client = sign_in(ada)
+    assert "Up to 1,000 recipients a call" in client.get(new("mailgun")).content.decode()
+    assert "a call" not in client.get(new("smtp")).content.decode()
+    an_account(workspace, provider="brevo")
+    page = client.get(reverse("sending")).content.decode()
+    assert "repeated under the same key, which sends nothing twice" in page
 
 
 def test_an_empty_page_leads_to_the_first_account(ada, sign_in):

@@ -13,8 +13,10 @@ ada = a_person("ada.people@acme.example", name="Ada")
 ada.memberships.all().delete()
 a_person(ada.email, workspace=workspace, role=Role.ADMIN)
 a_field(workspace, "City")
+a_field(workspace, "Orders", type="number")
+a_field(workspace, "Born", type="date")
 a_list(workspace, "News")
-print(json.dumps({"pk": a_contact(workspace, first_name="Anna", city="Köln").pk}))
+print(json.dumps({"pk": a_contact(workspace, first_name="Anna", city="Köln", orders=18, born="1993-02-10").pk}))
 """
 
 MANY = """
@@ -69,6 +71,29 @@ def test_values_and_tags_are_changed_by_keyboard(page, contact):
     expect(page.get_by_label("Tag to add")).to_be_focused()
     page.get_by_role("button", name="Take off Met at the fair").press("Enter")
     expect(page.locator("#contact-tags")).to_contain_text("No tags.")
+
+
+def test_what_the_browser_cannot_read_wipes_nothing(page, contact):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto(contact)
+    page.get_by_role("link", name="Change Orders").click()
+    box = page.get_by_role("spinbutton", name="Orders")
+    box.press("Control+a")
+    page.keyboard.type("3e")
+    page.keyboard.press("Enter")
+    expect(box).to_be_focused()
+    page.goto(f"{contact}edit/")
+    born = page.get_by_label("Born")
+    born.focus()
+    page.keyboard.press("Delete")  # the month alone: the date is half a date now
+    page.get_by_role("button", name="Save").click()
+    expect(born).to_be_focused()
+    assert sent == []
+    born.fill("1993-03-10")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#value-attribute_born")).to_contain_text("10 Mar 1993")
+    expect(page.locator("#value-attribute_orders")).to_contain_text("18")
 
 
 def test_a_choice_is_made_renamed_and_put_in_order(page, contact):

@@ -65,7 +65,7 @@ from accounts.models import Invitation, Membership, User
 from datetime import timedelta
 from delivery.confirming import asking
 from delivery.links import confirm_token
-from delivery.models import Batch, Delivery, Mailing, SendingAccount
+from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
 first, second, third = Campaign.objects.filter(workspace=workspace, mailing__isnull=False).order_by("pk")
@@ -125,6 +125,10 @@ print(json.dumps({
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
+    "mailbox": Mailbox.objects.create(
+        workspace=workspace, name="Bounces", host="127.0.0.1", port=9, security="none", user="bounces@juniper.example",
+        trouble="127.0.0.1:9 refused the connection: nothing listens there.", due_at=timezone.now() + timedelta(days=1),
+        bounce_count=1204, other_count=3, read_at=timezone.now()).pk,
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
     "confirm": confirm_token(asks.pk, 1),
     **{provider: account.pk for provider, account in telling.items()},
@@ -192,10 +196,14 @@ def addresses(ids: dict) -> dict[str, str]:
         "sending_new-smtp": "/sending/new/?provider=smtp",
         "sending_new-esp": "/sending/new/?provider=mailgun",
         "sending_edit": f"/sending/{ids['sending']}/",
+        "mailboxes": "/sending/mailboxes/",
+        "mailbox_new": "/sending/mailboxes/new/",
+        "mailbox_edit": f"/sending/mailboxes/{ids['mailbox']}/",
         "sending_edit-ses": f"/sending/{ids['amazon_ses']}/",
         "sending_edit-mailgun": f"/sending/{ids['mailgun']}/",
         "sending_edit-sparkpost": f"/sending/{ids['sparkpost']}/",
         "people": "/settings/people/",
+        "tracking": "/settings/tracking/",
         "operations": "/operations/",
         "audit": "/settings/audit/",
         "workspace_new": "/workspaces/new/",

@@ -20,6 +20,4 @@ gc.set_threshold(200_000, 50, 50)  # thousands of small objects a call, none of 
 with FakeEsp(port=given.port, delay=given.delay, keeps=given.keep) as fake:
     print(f"http://127.0.0.1:{fake.port}/", flush=True)
     ended.wait()
-    print(
-        json.dumps({"calls": fake.call_count, "recipients": fake.recipient_count, "octets": fake.octet_count})
-    )
+    print(json.dumps(fake.counted()))

@@ -20,6 +20,8 @@ MEGABYTE = 1_000_000
 ADDRESS = re.compile(r"[!-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
 
+ONE_OF_LIST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
+
 
 class Answer(NamedTuple):
     """body: text or octets as they are, anything else as JSON."""
@@ -94,13 +96,15 @@ class Request:
 class Account:
     """key: any is right where None. domains: those verified to send from; all where None.
 
-    refused: {address: why not}. is_enterprise: on MailerSend's plan that allows headers. streams: Postmark's.
+    refused: {address: why not}. is_enterprise: on MailerSend's plan that allows headers; looks: at one of its bulk jobs
+    before it is done. streams: Postmark's.
     """
 
     key: str | None = None
     domains: set[str] | None = None
     refused: dict[str, Literal["invalid", "suppressed"]] = field(default_factory=dict)
     is_enterprise: bool = False
+    looks: int = 0
     streams: set[str] = field(default_factory=lambda: {"outbound", "broadcast"})
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
@@ -149,6 +153,9 @@ class Account:
 
 def mailbox(text: str) -> tuple[str, str]:
     """Name and address of `Name <address>`; the address is not checked."""
+    if '"' not in text and "=?" not in text and text.count("<") < 2:  # nearly all
+        name, _, address = text.rpartition("<")
+        return name.strip(), address.rstrip("> ").strip()
     found = MAILBOX.fullmatch(text)
     if not found:
         return "", text.strip()
@@ -158,7 +165,7 @@ def mailbox(text: str) -> tuple[str, str]:
 
 def mailboxes(text: str) -> list[tuple[str, str]]:
     """Those of a header, separated by commas outside quotes."""
-    return [mailbox(part) for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text) if part.strip()]
+    return [mailbox(part) for part in ONE_OF_LIST.findall(text) if part.strip()]
 
 
 def decoded(text: str) -> str:

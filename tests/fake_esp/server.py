@@ -5,7 +5,7 @@
         fake.plan(Plan(status=429, retry_after=3))  # for the next call, in that provider's own words
         fake.messages                             # as each recipient sees them
 
-Alone: python -m tests.fake_esp --port 8025
+Alone: python -m tests.fake_esp --port 8025; then GET / gives what it counted.
 """
 
 import asyncio
@@ -51,14 +51,15 @@ class Plan(NamedTuple):
 
     delay: seconds before the answer. status: refuse with it, in the provider's own words, and take nothing.
     retry_after: seconds, for a 429. answer: half of it and a reset, or none and the connection stays open until the
-    client gives up; what was taken stays taken. drop: the connection ends before the request is read, or in the
-    middle of its body, and nothing is taken.
+    client gives up; what was taken stays taken. says: this in place of its own answer. drop: the connection ends
+    before the request is read, or in the middle of its body, and nothing is taken.
     """
 
     delay: float = 0.0
     status: int = 0
     retry_after: int | None = None
     answer: Literal["whole", "half", "none"] = "whole"
+    says: Answer | None = None
     drop: Literal["", "before", "body"] = ""
 
 
@@ -93,10 +94,10 @@ class Call:
 
 
 class FakeEsp:
-    """keeps: False only counts, for benches of millions."""
+    """keeps: False only counts, for benches of millions. idle_seconds: until it closes a connection without a call."""
 
     def __init__(self, *, port: int = 0, delay: float = 0.0, keeps: bool = True) -> None:
-        self.delay, self.keeps = delay, keeps
+        self.delay, self.keeps, self.idle_seconds = delay, keeps, 0.0
         self.calls: list[Call] = []
         self.call_count = self.recipient_count = self.connection_count = self.octet_count = 0
         self.counts: Counter[str] = Counter()  # recipients by address, while it keeps
@@ -152,6 +153,15 @@ class FakeEsp:
         [message] = [each for each in self.messages if each.to.lower() == address.lower()]
         return message
 
+    def counted(self) -> dict[str, int]:
+        """What came so far; `GET /` asks for it from another process."""
+        return {
+            "calls": self.call_count,
+            "recipients": self.recipient_count,
+            "octets": self.octet_count,
+            "connections": self.connection_count,
+        }
+
     def clear(self) -> None:
         self.calls.clear()
         self.counts.clear()
@@ -171,7 +181,7 @@ class FakeEsp:
             server.close()
             for connection in list(self._connections):
                 connection.transport.abort()
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
     def next_plan(self, dialect: str) -> Plan:
@@ -184,7 +194,7 @@ class FakeEsp:
     def take(self, dialect: str, request: Request, plan: Plan, connection: int) -> Call:
         """Answer a request that was read whole, and keep what it brought."""
         module, account = DIALECTS[dialect], self.accounts[dialect]
-        self.call_count += 1
+        self.call_count += request.method != "GET"  # a look at something is none
         self.octet_count += len(request.body)
         call = Call(self.call_count, dialect, request, connection, time.monotonic())
         if plan.status:
@@ -193,8 +203,9 @@ class FakeEsp:
             )
         else:
             self._fill(call, module, account)
+            call.answer = plan.says or call.answer
         self.recipient_count += len(call.to)
-        if self.keeps:
+        if self.keeps and request.method != "GET":
             self.calls.append(call)
             self.counts.update(map(str.lower, call.to))
         return call
@@ -223,6 +234,7 @@ class _Connection(asyncio.Protocol):
         self.head: tuple[str, str, dict[str, str], int] | None = None
         self.plan = AS_USUAL
         self.is_busy = False
+        self.closing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -236,6 +248,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard += data
+        if self.closing:
+            self.closing.cancel()
         if not self.is_busy:
             self._go_on()
 
@@ -279,6 +293,8 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         dialect = _dialect_of(target)
+        if not dialect:
+            return self._say(Answer(200, self.fake.counted()))
         if dialect not in BEGINNINGS:
             return self._say(Answer(404, {"message": f"No provider is called “{dialect}”."}))
         path, _, query = target.partition("?")
@@ -313,6 +329,8 @@ class _Connection(asyncio.Protocol):
             return
         self.transport.write(octets)
         self.is_busy, self.plan = False, AS_USUAL
+        if self.fake.idle_seconds:
+            self.closing = asyncio.get_running_loop().call_later(self.fake.idle_seconds, self.transport.close)
         if self.heard:
             self._go_on()
 

@@ -1,15 +1,23 @@
 """The fake does what a provider does: it takes, refuses, delays and breaks down, each in its own words."""
 
+import base64
 import copy
 import json
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from tests.fake_esp import webhooks
 from tests.fake_esp.asking import EVE, HTML, KEYS, PATHS, TEXT, a_call, ask, basic
+from tests.fake_esp.batches import BATCHES
+from tests.fake_esp.messages import Message
 from tests.fake_esp.server import BEGINNINGS, Plan
 
 ALL = sorted(BEGINNINGS)
@@ -153,99 +161,6 @@ def test_sigv4_is_looked_at(fake_esp):
 TRICKY = '<b>&"{{name}}%recipient.x%'
 
 
-def of_two(dialect, html, subject, values):
-    """A call to two people with the template, and each one's values."""
-    addresses = list(values)
-    match dialect:
-        case "mailgun":
-            return "", a_call(dialect, to=addresses, html=html, subject=subject) | {
-                "to": addresses,
-                "recipient-variables": json.dumps(values),
-            }
-        case "sendgrid":
-            people = [
-                {
-                    "to": [{"email": each}],
-                    "substitutions": {f"-{name}-": value for name, value in own.items()},
-                }
-                for each, own in values.items()
-            ]
-            content = [{"type": "text/html", "value": html}]
-            return "", a_call(dialect, subject=subject, content=content, personalizations=people)
-        case "sparkpost":
-            people = [{"address": {"email": each}, "substitution_data": own} for each, own in values.items()]
-            content = {"from": "news@acme.example", "subject": subject, "html": html}
-            return "", {"content": content, "recipients": people}
-        case "postmark":
-            messages = [{"To": each, "TemplateModel": own} for each, own in values.items()]
-            call = a_call(dialect, HtmlBody=html, TextBody="", Subject=subject, Messages=messages)
-            return "email/bulk", {name: value for name, value in call.items() if name != "To"}
-        case "amazon_ses":
-            entries = [
-                {
-                    "Destination": {"ToAddresses": [each]},
-                    "ReplacementEmailContent": {
-                        "ReplacementTemplate": {"ReplacementTemplateData": json.dumps(own)}
-                    },
-                }
-                for each, own in values.items()
-            ]
-            content = {"Subject": subject, "Html": html}
-            template = {"Template": {"TemplateContent": content, "TemplateData": "{}"}}
-            call = {
-                "FromEmailAddress": "news@acme.example",
-                "DefaultContent": template,
-                "BulkEmailEntries": entries,
-            }
-            return "v2/email/outbound-bulk-emails", call
-        case "mandrill":
-            merge = [
-                {"rcpt": each, "vars": [{"name": name, "content": value} for name, value in own.items()]}
-                for each, own in values.items()
-            ]
-            message = {
-                "from_email": "news@acme.example",
-                "to": [{"email": each} for each in values],
-                "subject": subject,
-                "html": html,
-                "merge_vars": merge,
-                "preserve_recipients": False,
-            }
-            return "", {"key": "k", "message": message}
-        case "mailjet":
-            shared = {
-                "From": {"Email": "news@acme.example"},
-                "Subject": subject,
-                "HTMLPart": html,
-                "TemplateLanguage": True,
-            }
-            messages = [{"To": [{"Email": each}], "Variables": own} for each, own in values.items()]
-            return "", {"Globals": shared, "Messages": messages}
-        case "mailersend":
-            return "bulk-email", [
-                a_call(
-                    dialect,
-                    to=each,
-                    html=html,
-                    subject=subject,
-                    personalization=[{"email": each, "data": own}],
-                )
-                for each, own in values.items()
-            ]
-        case "brevo":
-            versions = [{"to": [{"email": each}], "params": own} for each, own in values.items()]
-            call = a_call(dialect, htmlContent=html, subject=subject, messageVersions=versions)
-            return "", {name: value for name, value in call.items() if name != "to"}
-    people = [{"email": each, "substitutions": own} for each, own in values.items()]
-    message = {
-        "from_email": "news@acme.example",
-        "recipients": people,
-        "subject": subject,
-        "body": {"html": html},
-    }
-    return "", {"message": message}
-
-
 ESCAPED = "&lt;b&gt;&amp;&quot;{{name}}%recipient.x%"
 # dialect, what stands for x in HTML, what in the subject, what becomes of TRICKY in HTML
 PLACEHOLDERS = [
@@ -269,7 +184,7 @@ PLACEHOLDERS = [
 @pytest.mark.parametrize(("dialect", "in_html", "in_subject", "expected"), PLACEHOLDERS)
 def test_placeholders_are_filled_in_as_the_provider_does(fake_esp, dialect, in_html, in_subject, expected):
     values = {"eve@example.com": {"x": TRICKY}, "mia@example.com": {"x": "Mia"}}
-    path, call = of_two(dialect, f"<p>Dear {in_html}!</p>", f"Hi {in_subject}", values)
+    path, call = BATCHES[dialect](f"<p>Dear {in_html}!</p>", f"Hi {in_subject}", values)
     answer = ask(fake_esp, dialect, call, path)
     assert answer.ok, answer.text
     eve, mia = fake_esp.messages
@@ -284,7 +199,7 @@ def test_placeholders_are_filled_in_as_the_provider_does(fake_esp, dialect, in_h
 )
 def test_a_placeholder_that_somebody_has_no_value_for_is_noticed(fake_esp, dialect, template):
     values = {"eve@example.com": {"x": "Eve"}, "mia@example.com": {"y": "Mia"}}
-    ask(fake_esp, dialect, *reversed(of_two(dialect, template, "Hi", values)))
+    ask(fake_esp, dialect, *reversed(BATCHES[dialect](template, "Hi", values)))
     assert {each.lower() for each in fake_esp.unfilled} == {"x"}
     fake_esp.unfilled.clear()
 
@@ -292,14 +207,14 @@ def test_a_placeholder_that_somebody_has_no_value_for_is_noticed(fake_esp, diale
 @pytest.mark.parametrize("dialect", ["sparkpost", "amazon_ses", "postmark"])
 def test_braces_that_nobody_escaped_are_refused(fake_esp, dialect):
     values = {"eve@example.com": {"x": "Eve"}}
-    answer = ask(fake_esp, dialect, *reversed(of_two(dialect, "<p>{{ user name }}</p>", "Hi", values)))
+    answer = ask(fake_esp, dialect, *reversed(BATCHES[dialect]("<p>{{ user name }}</p>", "Hi", values)))
     assert answer.status_code in (400, 422)
 
 
 def test_sparkpost_has_macros_for_braces(fake_esp):
     literal = "{{opening_double_curly()}}name{{ closing_double_curly() }}"
     values = {"eve@example.com": {"x": "Eve"}}
-    ask(fake_esp, "sparkpost", *reversed(of_two("sparkpost", literal + "{{x}}", "Hi", values)))
+    ask(fake_esp, "sparkpost", *reversed(BATCHES["sparkpost"](literal + "{{x}}", "Hi", values)))
     assert fake_esp.message_to(EVE).html == "{{name}}Eve"
 
 
@@ -346,7 +261,7 @@ def test_mailjet_sends_the_good_ones_of_a_400(fake_esp):
 def test_ses_answers_for_each_entry_of_a_bulk(fake_esp):
     fake_esp.account("amazon_ses").refused[EVE] = "suppressed"
     values = {EVE: {"x": "Eve"}, "nobody": {"x": "N"}, "mia@example.com": {"x": "Mia"}}
-    answer = ask(fake_esp, "amazon_ses", *reversed(of_two("amazon_ses", "{{x}}", "Hi", values)))
+    answer = ask(fake_esp, "amazon_ses", *reversed(BATCHES["amazon_ses"]("{{x}}", "Hi", values)))
     told = [each["Status"] for each in answer.json()["BulkEmailEntryResults"]]
     assert told == ["MESSAGE_REJECTED", "INVALID_PARAMETER", "SUCCESS"]
     assert [each.html for each in fake_esp.messages] == ["Mia"]
@@ -488,6 +403,26 @@ def test_many_connections_at_once_are_answered_side_by_side(fake_esp):
     assert fake_esp.recipient_count == 10
 
 
+def test_it_counts_and_another_process_may_ask(fake_esp):
+    fake_esp.keeps = False
+    ask(fake_esp, "postmark", a_call("postmark"))
+    told = requests.get(f"http://127.0.0.1:{fake_esp.port}/", timeout=5).json()
+    assert (told["calls"], told["recipients"], fake_esp.calls) == (1, 1, [])
+
+
+def test_it_runs_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "tests.fake_esp", "--delay", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().strip()
+        answer = requests.post(
+            url + "postmark/email", json=a_call("postmark"), headers=KEYS["postmark"], timeout=5
+        )
+        process.terminate()
+        counted = json.loads(process.stdout.readline())
+    assert answer.ok
+    assert counted["recipients"] == 1
+
+
 # ---- Webhooks --------------------------------------------------------------------------------------------------
 
 
@@ -530,3 +465,17 @@ def test_events_go_to_an_address(fake_esp):
     ask(fake_esp, "postmark", a_call("postmark"))
     fake_esp.tell("postmark", "bounced")
     assert teller.statuses == [401], "whatever is there"
+
+
+def test_sns_certificate_is_served(fake_esp):
+    key = webhooks.new_key("amazon_ses")
+    answer = requests.get(fake_esp.url("amazon_ses") + "SimpleNotificationService-fake.pem", timeout=5)
+    assert answer.content == key.certificate
+    certificate = x509.load_pem_x509_certificate(answer.content)
+    [post] = webhooks.posts("amazon_ses", [webhooks.event("opened", Message("amazon_ses", "m-1", EVE))], key)
+    told = json.loads(post.body)
+    names = ("Message", "MessageId", "Timestamp", "TopicArn", "Type")
+    signed = "".join(f"{name}\n{told[name]}\n" for name in names).encode()
+    certificate.public_key().verify(
+        base64.b64decode(told["Signature"]), signed, padding.PKCS1v15(), hashes.SHA1()
+    )

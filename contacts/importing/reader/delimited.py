@@ -14,6 +14,7 @@ from contacts.importing.reader.lines import LINE_LIMIT
 from contacts.importing.reader.shapes import Record
 
 ROW_LIMIT: Final = 16_000_000  # characters that a quotation mark may wait for the one that closes it
+LINES_LIMIT: Final = 1_000_000  # and lines: however short, each takes some 60 bytes
 SHOWN: Final = 500  # characters kept of what cannot be read
 _END: Final = "\0end of line\0"  # as a further line, it is swallowed by a quotation mark that is open
 
@@ -90,6 +91,8 @@ class _Parser:
     def _is_open(self) -> bool:
         """Whether the row may go on: its quotation mark is not closed, nor hopeless."""
         if not self.held_quotes & 1 or self.held_size > ROW_LIMIT or len(self.held[-1]) > LINE_LIMIT:
+            return False
+        if len(self.held) > LINES_LIMIT:
             return False
         return len(self.held) > 1 or self._opens(self.held[0])
 

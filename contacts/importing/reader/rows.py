@@ -3,6 +3,7 @@
 import codecs
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -88,11 +89,13 @@ def _width(found: Iterable[list[str]]) -> int:
 def _told_apart(header: Iterable[str]) -> list[str]:
     """The names, those met before with a number behind."""
     taken: set[str] = set()
+    numbers: Counter[str] = Counter()  # the last one behind each name: thousands may be called alike
     names = []
     for name in map(str.strip, header):
-        apart, number = name, 2
+        apart = name
         while apart and apart.casefold() in taken:
-            apart, number = f"{name} {number}", number + 1
+            numbers[name] += 1
+            apart = f"{name} {numbers[name] + 1}"
         taken.add(apart.casefold())
         names.append(apart)
     return names

@@ -1,5 +1,6 @@
 """Has zipped and spreadsheet files unpacked by a process of its own, which has limits that no file gets over."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,9 @@ def unpacked(file: File) -> Iterator[File]:
     if not head.startswith((ZIP, OLE)):
         yield file
         return
-    with _on_disk(file) as packed, tempfile.NamedTemporaryFile(suffix=".unpacked") as result:
-        _unpack(packed.name, result)
+    with _on_disk(file) as packed, tempfile.TemporaryFile() as result:
+        with tempfile.TemporaryDirectory() as room:  # what a killed process leaves goes with it
+            _unpack(packed.name, result, room)
         yield File(result, name=file.name)
 
 
@@ -50,12 +52,13 @@ def _on_disk(file: File) -> Iterator[IO[Any]]:
         yield copy
 
 
-def _unpack(path: str, result: IO[bytes]) -> None:
+def _unpack(path: str, result: IO[bytes], room: str) -> None:
     command = [sys.executable, "-m", "contacts.importing.unpacker", path]
     try:
         done = subprocess.run(
             command,
             cwd=settings.BASE_DIR,
+            env={**os.environ, "TMPDIR": room},
             stdin=subprocess.DEVNULL,
             stdout=result,
             stderr=subprocess.PIPE,

@@ -20,6 +20,7 @@ from tests.fake_esp.core import (
     named,
     words,
 )
+from tests.fake_esp.happenings import certified_key
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import BadTemplate, curly, curly_names, unfilled
 
@@ -52,6 +53,8 @@ def broken(status: int) -> Answer:
 
 
 def handle(request: Request, account: Account) -> Reply:
+    if request.method == "GET" and request.path.endswith(".pem"):  # SNS's, which anybody may read
+        return Reply(Answer(200, certified_key().certificate))
     _check_signature(request, account)
     route = ROUTES.get((request.method, request.path.rstrip("/")))
     if not route:
@@ -144,7 +147,7 @@ def _send(request: Request, account: Account) -> Reply:
         headers = dict(fields.pop("headers"))
         return Message(
             "amazon_ses", name, to, to_name=to_name or made.get("to_name", ""), sender=sender, sender_name=sender_name,
-            headers=headers, metadata=_metadata(headers), options={"to": people}, **fields,
+            headers=headers, metadata=_metadata(headers), options={"to": [mailbox(each)[1] for each in people]}, **fields,
         )  # fmt: skip
 
     addresses = [mailbox(each)[1] for each in taken]
@@ -169,11 +172,11 @@ def _raw(raw: dict) -> dict:
     return {
         "sender": str(parsed["From"]),
         "to_name": mailbox(str(parsed["To"] or ""))[0],
-        "subject": str(parsed["Subject"] or ""),
+        "subject": str(parsed["Subject"] or "").strip(),
         "reply_to": str(parsed["Reply-To"] or ""),
         "html": text["html"],
         "text": text["plain"],
-        "headers": {each: str(value) for each, value in parsed.items()},
+        "headers": {each: str(value).strip() for each, value in parsed.items()},
         "tags": tuple(parsed.get_all("X-Tag") or ()),
     }
 
@@ -316,7 +319,10 @@ def _message(data: dict, content: dict, entry: dict, name: str, values: dict) ->
         text=fill("Text"),
         headers=headers,
         metadata=_metadata(headers),
-        options={"to": entry["Destination"]["ToAddresses"], "missing": missing},
+        options={
+            "to": [mailbox(each)[1] for each in entry["Destination"]["ToAddresses"]],
+            "missing": missing,
+        },
     )
 
 

@@ -96,6 +96,7 @@ def _bulk(data: list, account: Account) -> Reply:
     account.jobs[job] = {
         "id": job,
         "state": "completed",
+        "looks": account.looks,
         "total_recipients_count": sum(len(each.get("to", ())) for each in data),
         "suppressed_recipients_count": len(refused),
         "suppressed_recipients": sorted(refused),
@@ -116,7 +117,11 @@ def _bulk(data: list, account: Account) -> Reply:
 def _status(job: str, account: Account) -> Reply:
     if job not in account.jobs:
         raise Refused(404, {"message": "Resource not found."})
-    return Reply(Answer(200, {"data": account.jobs[job]}))
+    data = account.jobs[job]
+    if data["looks"]:
+        data["looks"] -= 1
+        return Reply(Answer(200, {"data": {"id": job, "state": "processing", "validation_errors": None}}))
+    return Reply(Answer(200, {"data": data}))
 
 
 def _check(data: dict, account: Account) -> None:

@@ -96,7 +96,7 @@ def _take(form: dict[str, list[str]], fields: dict[str, str], account: Account, 
     variables = _variables(fields)
     taken = [address for address in by_address if address not in refused]
     message_id = f"<{int(time.time())}.{account.number():x}.{id(form):x}@{domain}>"
-    templates = tuple(value for name, value in fields.items() if name != "recipient-variables")
+    templates = tuple(value for name, value in fields.items() if name not in ("recipient-variables", "to"))
     every = [variables.get(address, {}) for address in taken]
 
     def render(index: int) -> Message:

@@ -35,6 +35,9 @@ def handle(request: Request, account: Account) -> Reply:
         data = request.json
     except ValueError:
         raise _refused("The body is not valid JSON") from None
+    sender = ((data.get("base") or data).get("from") or {}).get("email", "")
+    if sender and not account.may_send_from(sender):
+        raise Refused(403, {"success": False, "errors": ["Sending from this domain is not allowed"]})
     return _batch(data, account, sandbox) if verb == "batch" else _single(data, account, sandbox)
 
 
@@ -81,8 +84,8 @@ def _errors(data: dict, account: Account) -> list[str]:
     errors = [f"'{name}' is required" for name in ("from", "to", "subject") if not data.get(name)]
     if errors:
         return errors
-    if account.refusal(sender) == "invalid" or not account.may_send_from(sender):
-        errors.append("'from' address is not verified")
+    if account.refusal(sender) == "invalid":
+        errors.append("'from' address is invalid")
     if not (data.get("text") or data.get("html")):
         errors.append("must specify either text or html body")
     if len(people) > RECIPIENTS:

@@ -8,6 +8,7 @@ from tests.fake_esp.core import (
     Reply,
     Request,
     mailbox,
+    mailboxes,
     named,
     words,
 )
@@ -149,7 +150,9 @@ def _take(data: dict, account: Account) -> Reply:
 
 
 def _unfilled(content: dict, every: list[dict]) -> list[str]:
+    sender = content["from"]
     texts = [content.get(each) for each in ("subject", "html", "text", "reply_to")]
+    texts += [sender.get("name") if isinstance(sender, dict) else sender]
     templates = tuple(each for each in [*texts, *(content.get("headers") or {}).values()] if each)
     try:
         return unfilled(curly_names, templates, every)
@@ -185,7 +188,7 @@ def _message(data: dict, person: dict, values: dict, name: str) -> Message:
         tags=(data["campaign_id"],) if data.get("campaign_id") else (),
         options={
             **(data.get("options") or {}),
-            "to": [mailbox(each)[1] for each in address.get("header_to", address["email"]).split(",")],
+            "to": [each[1] for each in mailboxes(address.get("header_to", address["email"]))],
             "missing": missing,
         },
     )

@@ -11,6 +11,7 @@ from tests.fake_esp.core import (
     Reply,
     Request,
     mailbox,
+    mailboxes,
     named,
     words,
 )
@@ -78,10 +79,11 @@ def _check(message: dict, account: Account) -> None:
         raise _refused(107, "The body is empty.")
     if not message.get("subject"):
         raise _refused(108, "The 'subject' is empty.")
-    if account.refusal(message.get("from_email", "")) == "invalid" or not account.may_send_from(
-        message["from_email"]
-    ):
-        raise _refused(203, f"The domain of '{message.get('from_email')}' is not confirmed.")
+    sender = message.get("from_email", "")
+    if account.refusal(sender) == "invalid":
+        raise _refused(113, "'from_email' is not an email address.")
+    if not account.may_send_from(sender):
+        raise Refused(403, _error(203, f"The domain of '{sender}' is not confirmed."))
     if message.get("template_engine", "simple") not in ENGINES:
         raise _refused(109, "'template_engine' is not known.")
     if len(message.get("headers", {})) > HEADERS:
@@ -183,7 +185,7 @@ def _message(message: dict, person: dict, job: str) -> Message:
         tags=tuple(message.get("tags", ())),
         options={
             "job_id": job,
-            "to": [mailbox(each)[1] for each in shown.split(",")],
+            "to": [each[1] for each in mailboxes(shown)],
             "track_links": message.get("track_links"),
             "track_read": message.get("track_read"),
         },

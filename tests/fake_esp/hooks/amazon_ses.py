@@ -28,6 +28,7 @@ BOUNCES = {
     What.BLOCKED: ("Transient", "ContentRejected"),
 }
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:volley"
+# The fake serves it, too, below its own address of the API.
 CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-fake.pem"
 # What is signed, in this order. https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 SIGNED = {

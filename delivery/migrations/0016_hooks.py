@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("delivery", "0013_calls"),
+        ("delivery", "0015_tracking"),
     ]
 
     operations = [

@@ -1,0 +1,129 @@
+"""The report of opens and clicks: people with rates of the delivered, machines apart, links, hours, lists of who."""
+
+import datetime
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact, Kind, key_of
+from delivery.models import Delivery, Mailing
+from tests.builders import a_campaign, a_contact, an_account
+
+NOW = timezone.now()
+SHOP, BLOG = "https://shop.example/", "https://blog.example/<b>"
+
+
+@pytest.fixture
+def spring(workspace):
+    """A sent campaign to Anna, Ben and Cleo, of whom one message came back."""
+    account = an_account(workspace)
+    mailing = Mailing.objects.create(
+        workspace=workspace,
+        name="Spring roast",
+        account=account,
+        content={},
+        frame={"tracking": {"opens": True, "clicks": True}},
+        state="finished",
+        finished_at=NOW,
+        created_at=NOW - datetime.timedelta(hours=3),
+        total_count=3,
+        accepted_count=3,
+        bounced_count=1,
+    )
+    for number, name in enumerate(("anna", "ben", "cleo"), start=1):
+        contact = a_contact(workspace, f"{name}@example.com")
+        Delivery.objects.create(
+            mailing=mailing, number=number, contact=contact, email=contact.email, state="accepted"
+        )
+    return a_campaign(workspace, state="sent", mailing=mailing, account=account)
+
+
+def did(campaign, kind, number, *, url="", minutes=0, why=""):
+    at = NOW - datetime.timedelta(minutes=minutes)
+    mailing = campaign.mailing
+    key = key_of(at, kind, number, url, minutes)
+    fact = Fact(mailing.workspace_id, Kind(kind), at, key, mailing.pk, number, url=url)
+    apply([fact._replace(is_machine=bool(why), why_machine=why, is_nameless=number is None)])
+
+
+def report(client, campaign, name="campaign_report", query=""):
+    return " ".join(client.get(reverse(name, args=[campaign.pk]) + query).content.decode().split())
+
+
+def test_people_are_counted_of_the_delivered_and_machines_apart(sign_in, carol, spring):
+    did(spring, "opened", 1)
+    did(spring, "opened", 1, minutes=5)
+    did(spring, "clicked", 2, url=SHOP)
+    did(spring, "opened", 3, why="Apple Mail Privacy Protection")
+    page = report(sign_in(carol), spring)
+    assert '100.0 % <span class="text-nowrap">of 2</span>' in page  # Anna opened, and Ben by his click
+    assert '50.0 % <span class="text-nowrap">of 2</span>' in page
+    assert "2 opens, 1 click by people" in page
+    assert "1 open and 0 clicks, by mail programs" in page
+
+
+def test_links_and_hours_stand_in_the_report(sign_in, carol, spring):
+    for number, minutes in ((1, 1), (1, 65), (2, 70)):
+        did(spring, "clicked", number, url=SHOP, minutes=minutes)
+    did(spring, "clicked", 1, url=BLOG, minutes=90)
+    page = report(sign_in(carol), spring)
+    assert page.index("shop.example") < page.index("blog.example/&lt;b&gt;")
+    assert '<td data-label="Clicks" class="text-end">3</td>' in page
+    assert "The first two days by hour" in page
+
+
+def test_who_opened_and_who_clicked_are_lists_that_make_segments(sign_in, bob, spring):
+    did(spring, "opened", 1)
+    did(spring, "clicked", 2, url=SHOP)
+    opened = report(sign_in(bob), spring, "campaign_recipients", "?state=opened")
+    assert ("anna@" in opened, "ben@" in opened, "cleo@" in opened) == (True, True, False)
+    assert "Make a segment of these" in opened
+    clicked = report(sign_in(bob), spring, "campaign_recipients", "?state=clicked")
+    assert ("anna@" in clicked, "ben@" in clicked) == (False, True)
+
+
+def test_the_list_of_campaigns_and_home_show_the_rates(sign_in, carol, spring):
+    did(spring, "clicked", 2, url=SHOP)
+    for name in ("campaigns", "home"):
+        page = " ".join(sign_in(carol).get(reverse(name)).content.decode().split())
+        assert "50.0 % opened" in page
+        assert "50.0 % clicked" in page
+
+
+def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
+    Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "is_nameless": True}})
+    did(spring, "clicked", None, url=SHOP)
+    page = report(sign_in(carol), spring)
+    assert "privacy mode" in page
+    assert "?state=clicked" not in page
+    assert '<td data-label="Clicks" class="text-end">1</td>' in page
+
+
+def test_one_that_is_not_watched_says_so(sign_in, carol, spring):
+    Mailing.objects.update(frame={})
+    assert "Opens and clicks of this campaign are not counted." in report(sign_in(carol), spring)
+
+
+def test_it_costs_the_same_whatever_was_clicked(sign_in, carol, spring):
+    client = sign_in(carol)
+    report(client, spring)  # what a process asks once
+    counts = []
+    for wave in (1, 2):
+        for number in (1, 2, 3):
+            for letter in "abcdef":
+                did(
+                    spring,
+                    "clicked",
+                    number,
+                    url=f"https://{letter}.example/{wave}",
+                    minutes=10 * number * wave,
+                )
+        with CaptureQueriesContext(connection) as queries:
+            report(client, spring)
+        counts.append(len(queries))
+        assert not [each for each in queries if "delivery_event" in each["sql"]], "no event is counted for it"
+    assert counts[0] == counts[1]
