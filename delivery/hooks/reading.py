@@ -37,6 +37,7 @@ KINDS: Final = {
 # Times of events outside of these, seen from when the call came, are nobody's: that of the call is taken.
 LONGEST_AGO, FARTHEST_AHEAD = timedelta(days=366), timedelta(days=1)
 WHY_MACHINE: Final = "Said by the provider"
+UNSAID_URL: Final = "?"  # a click without an address is that of a hidden link: see delivery.tracking.suspicion
 SHOWN: Final = 500  # characters
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         email=email,
         is_machine=bool(why_machine),
         why_machine=why_machine,
-        url=str(event.click_url or "") if kind is Kind.CLICKED else "",
+        url=str(event.click_url or UNSAID_URL) if kind is Kind.CLICKED else "",
         code=_code(told) if told else "",
         said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,
