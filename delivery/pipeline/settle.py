@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from contacts.collisions import again_when_ended
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
 from delivery.pipeline.load import NEVER, Tried
@@ -75,6 +76,7 @@ class Standing(NamedTuple):
     is_refused_too_often: bool = False
 
 
+@again_when_ended  # what comes back locks the same rows, and more
 def settle(
     mailing: Mailing,
     results: Sequence[Result],
