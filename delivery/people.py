@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.db import connection
 
@@ -54,6 +55,12 @@ UPDATE delivery_event e
    AND (e.url ~* %(found)s OR e.url ~* %(parts)s OR e.said ~* %(found)s OR e.said ~* %(parts)s)
    AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
 """
+# A link that was another one for each recipient, where the ESP told of the click, has a row of its own.
+FORGET_TALLIES: Final = """
+UPDATE delivery_linktally t SET url = regexp_replace(t.url, %(quoted)s, '…', 'gi')
+ WHERE t.url ~* %(quoted)s
+   AND t.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
+"""
 MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
 
 
@@ -70,10 +77,12 @@ def erase(person: Person) -> None:
         "workspace": person.workspace.pk,
         "found": person.pattern,
         "parts": masking.pattern(_parts(person)),
+        "quoted": masking.pattern([*person.spellings, *map(quote, person.spellings)]),
     }
     with connection.cursor() as cursor:
         cursor.execute(FORGET_LINKS.format(whose=BY_ADDRESS), values)
         for whose in (BY_CONTACT, BY_ADDRESS):
+            cursor.execute(FORGET_TALLIES.format(whose=whose), values)
             cursor.execute(FORGET.format(whose=whose), values)
         cursor.execute(FORGET_EVENTS, values)
         cursor.execute(FORGET_STRAYS, values)
@@ -107,6 +116,11 @@ def events_of(contact: Contact) -> Any:
     return Event.objects.filter(contact=contact).select_related("mailing")
 
 
+def strays_of(contact: Contact) -> Any:
+    """What came back from the person's address and names no message."""
+    return Stray.objects.filter(workspace=contact.workspace, email__iexact=contact.email)
+
+
 def message_count(contact: Contact) -> int:
     return int(messages_of(contact).count())
 
@@ -115,6 +129,7 @@ def person_file(contact: Contact) -> dict[str, Iterable[dict[str, Any]]]:
     return {
         "messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator()),
         "events": (_event(each) for each in events_of(contact).order_by("at").iterator()),
+        "strays": (_stray(each) for each in strays_of(contact).order_by("at").iterator()),
     }
 
 
@@ -128,6 +143,10 @@ def _event(event: Event) -> dict[str, Any]:
         "taken_back_at": event.undone_at,
         "by_a_machine": event.why_machine or event.is_machine,
     }
+
+
+def _stray(stray: Stray) -> dict[str, Any]:
+    return {"at": stray.at, "event": stray.kind, "to": stray.email, "answer": stray.said}
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

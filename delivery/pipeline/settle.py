@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from contacts.collisions import again_when_ended
 from delivery.hygiene import refusals
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
@@ -76,6 +77,7 @@ class Standing(NamedTuple):
     is_refused_too_often: bool = False
 
 
+@again_when_ended  # what comes back locks the same rows, and more
 def settle(
     mailing: Mailing,
     results: Sequence[Result],
