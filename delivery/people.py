@@ -9,7 +9,7 @@ from django.db import connection
 from contacts import masking
 from contacts.models import Contact, FormerContact
 from contacts.registry import Person
-from delivery.models import Delivery, Event, InboxMessage, Mailing
+from delivery.models import Delivery, Event, InboxMessage, Mailing, Stray
 
 # Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
 # delivery_no_contact_idx for test messages and for what a deleted contact got.
