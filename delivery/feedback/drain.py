@@ -18,8 +18,9 @@ from delivery.models import Incoming
 
 QUEUE: Final = "events"
 JOB: Final = "delivery.jobs.drain"
-AT_ONCE: Final = 1_000  # entries; a webhook's may hold many facts
+AT_ONCE: Final = 100  # entries; one may be a call of megabytes with hundreds of facts
 FACTS_AT_ONCE: Final = 2_000
+ENTRIES_AT_ONCE: Final = 2_000  # that are held; most are of one fact, some of none
 SECONDS: Final = 20.0  # of one job; what is left is for the next
 PER_WORKER: Final = 5_000  # entries waiting, from which on another worker helps
 MOST_WORKERS: Final = 8
@@ -33,13 +34,27 @@ def drain(name: str) -> int:
     """Work until the stream is empty, or for a while. Returns: facts applied. Safe to run twice at once."""
     until, count = time.monotonic() + SECONDS, 0
     stream.refill(name)
-    while time.monotonic() < until and (entries := stream.take(name, AT_ONCE)):
-        facts = [fact for each in readers[name](entries) for fact in each]
+    while time.monotonic() < until:
+        entries, facts = _take(name)
+        if not entries:
+            break
         for start in range(0, len(facts), FACTS_AT_ONCE):
             _apply(facts[start : start + FACTS_AT_ONCE])
         stream.done(name, entries)
         count += len(facts)
     return count
+
+
+def _take(name: str) -> tuple[list[Entry], list[Fact]]:
+    """Enough entries for a good set of facts, or all there are; without what stood in them."""
+    held, facts = dict[bytes | int, Entry](), list[Fact]()
+    while len(facts) < FACTS_AT_ONCE and len(held) < ENTRIES_AT_ONCE:
+        taken = [entry for entry in stream.take(name, AT_ONCE) if entry.id not in held]
+        if not taken:
+            break
+        facts += [fact for each in readers[name](taken) for fact in each]
+        held |= {entry.id: entry._replace(data=b"") for entry in taken}
+    return list(held.values()), facts
 
 
 def _apply(facts: list[Fact]) -> None:

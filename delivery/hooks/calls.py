@@ -31,7 +31,7 @@ WORDS: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be kept just now. Come again.",
 }
 log = logging.getLogger(__name__)
-_PATH: Final = re.compile(r"/hooks/([a-z_]{1,30})/([A-Za-z0-9_-]{22})/", re.ASCII)
+_PATH: Final = re.compile(r"/hooks/([a-z_]{1,30})/([A-Za-z0-9_-]{22})/?", re.ASCII)
 _OK: Final = said(HTTPStatus.OK, "OK")
 
 

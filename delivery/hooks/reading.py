@@ -37,6 +37,9 @@ KINDS: Final = {
 # Times of events outside of these, seen from when the call came, are nobody's: that of the call is taken.
 LONGEST_AGO, FARTHEST_AHEAD = timedelta(days=366), timedelta(days=1)
 WHY_MACHINE: Final = "Said by the provider"
+UNSAID_URL: Final = (
+    "?"  # a click without an address is that of a hidden link: see delivery.tracking.suspicion
+)
 SHOWN: Final = 500  # characters
 log = logging.getLogger(__name__)
 
@@ -59,15 +62,18 @@ def read(entries: Sequence[Entry]) -> list[list[Fact]]:
 
 
 def _measured_by_us(mailing_ids: set[int]) -> set[tuple[int | None, Kind]]:
-    """The opens and clicks that our own links count: the provider's would count the same ones again."""
+    """The opens and clicks that our own links count: the provider's would count the same ones again.
+
+    And all where the workspace watches nobody without consent, or nobody by name: the provider knows of neither.
+    """
     if not mailing_ids:
         return set()
-    tracked = Mailing.objects.filter(pk__in=mailing_ids, frame__tracking__isnull=False)
+    rules = "frame__tracking", "workspace__tracking__needs_consent", "workspace__tracking__is_nameless"
     return {
         (pk, kind)
-        for pk, rules in tracked.values_list("pk", "frame__tracking")
+        for pk, ours, *forbid in Mailing.objects.filter(pk__in=mailing_ids).values_list("pk", *rules)
         for kind, name in MEASURED.items()
-        if rules and rules.get(name)
+        if any(forbid) or (ours and ours.get(name))
     }
 
 
@@ -174,7 +180,7 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         email=email,
         is_machine=bool(why_machine),
         why_machine=why_machine,
-        url=str(event.click_url or "") if kind is Kind.CLICKED else "",
+        url=str(event.click_url or UNSAID_URL) if kind is Kind.CLICKED else "",
         code=_code(told) if told else "",
         said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,

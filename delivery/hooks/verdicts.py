@@ -121,7 +121,12 @@ def _brevo(failure: Failure) -> Verdict:
 
 
 def _mailersend(failure: Failure) -> Verdict:
-    return _soft(failure) if _part(failure.raw, "data").get("type") == "soft_bounced" else _hard(failure)
+    match _part(failure.raw, "data").get("type"):
+        case "hard_bounced":
+            return _hard(failure)
+        case "soft_bounced":
+            return _soft(failure)
+    return class_of(failure.status, failure.said)
 
 
 _MAILGUN: Final[Mapping[str, Kind]] = {
@@ -136,16 +141,13 @@ _MAILGUN_LEGACY_CODES: Final = {"605": BOUNCED, "606": UNSUBSCRIBED, "607": COMP
 
 def _mailgun(failure: Failure) -> Verdict:
     data = _part(failure.raw, "event-data") or failure.raw
+    reason = _text(data.get("reason"))
+    code = str(_part(data, "delivery-status").get("code") or data.get("code") or "")
+    if listed := _MAILGUN.get(reason) or _MAILGUN_LEGACY_CODES.get(code):
+        return listed
     if failure.type == "rejected":
         return BLOCKED
-    reason, code = (
-        _text(data.get("reason")),
-        str(_part(data, "delivery-status").get("code") or data.get("code") or ""),
-    )
-    listed = _MAILGUN.get(reason) or _MAILGUN_LEGACY_CODES.get(code)
-    return listed or (
-        _hard(failure) if reason in ("bounce", "hardfail") else class_of(failure.status, failure.said)
-    )
+    return _hard(failure) if reason in ("bounce", "hardfail") else class_of(failure.status, failure.said)
 
 
 # https://dev.mailjet.com/email/guides/webhooks/#possible-values-for-errors

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import redis
 
+from delivery.domains.signing import Signer
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import connections
 from delivery.pipeline.exchange import Load
@@ -107,8 +108,9 @@ class Lane(threading.Thread):
 class MessageLane(Lane):
     """One message after the other, the next one announced along with it where the server takes that."""
 
-    def __init__(self, load: Load, mold: Mold) -> None:
+    def __init__(self, load: Load, mold: Mold, signer: Signer | None = None) -> None:
         super().__init__(load, mold)
+        self._signer = signer
         self._prepared: Ready | None = None
 
     def _work(self) -> None:
@@ -152,6 +154,8 @@ class MessageLane(Lane):
         """The finished message; None: it cannot be made, which concerns this recipient alone and is reported."""
         try:
             pieces = self._mold.pieces(recipient)
+            if self._signer:
+                pieces = [self._signer.sign(pieces), *pieces]
             to = address(recipient.email)
         except Exception as error:
             outcome = self._unfit(recipient, error)

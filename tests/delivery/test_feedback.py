@@ -50,7 +50,8 @@ def sent(spring):
 def fact(mailing, number, kind="opened", seconds=0, **fields):
     at = NOW + datetime.timedelta(seconds=seconds)
     key = fields.pop("key", None) or key_of(at, mailing.pk, number, kind)
-    given = {"mailing_id": mailing.pk, "number": number} | fields
+    url = "https://acme.example/spring" if kind == "clicked" else ""
+    given = {"mailing_id": mailing.pk, "number": number, "url": url} | fields
     return Fact(mailing.workspace_id, Kind(kind), at, key, **given)
 
 

@@ -30,7 +30,7 @@ WORKER = """
 import sys
 import django; django.setup()
 from delivery.feedback import drain, stream
-drain.AT_ONCE = 5
+drain.AT_ONCE = drain.ENTRIES_AT_ONCE = 5
 {slowly}
 print("ready", flush=True)
 drain.drain("hook")
