@@ -21,13 +21,20 @@ class DnsServer:
 
     def __init__(self):
         self.zone, self.silent, self.failing, self.asked = {}, set(), set(), []
-        self._udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), self._handler(is_tcp=False))
-        port = self._udp.server_address[1]
-        self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", port), self._handler(is_tcp=True))
+        self._udp, self._tcp = self._pair()
         self._tcp.daemon_threads = self._udp.daemon_threads = True
         for each in (self._udp, self._tcp):
             threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{self._udp.server_address[1]}"
+
+    def _pair(self):
+        """Both at one port; another one where TCP's is taken."""
+        while True:
+            udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), self._handler(is_tcp=False))
+            try:
+                return udp, socketserver.ThreadingTCPServer(udp.server_address, self._handler(is_tcp=True))
+            except OSError:
+                udp.server_close()
 
     def set(self, name, kind, *values, ttl=300):
         self.zone[name.lower(), kind] = (ttl, values)

@@ -19,7 +19,10 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Blocklist:
-    """codes: {answer: what it says}; refused: answers that mean "not to you". bits: the last octet is a sum of codes."""
+    """codes: {answer: what it says}; refused: answers that mean "not to you". bits: the last octet is a sum of codes.
+
+    probe: what is always listed (RFC 5782 §5), so that a name server which hides the list is told from a good answer.
+    """
 
     zone: str
     label: str
@@ -28,6 +31,7 @@ class Blocklist:
     codes: dict[str, str]
     refused: tuple[str, ...] = ()
     bits: tuple[tuple[int, str], ...] = ()
+    probe: str = "127.0.0.2"
 
 
 _LISTED = {"127.0.0.2": "it sent spam lately"}
@@ -80,6 +84,7 @@ BLOCKLISTS = (
             "127.0.1.106": "a good domain abused by a botnet",
         },
         refused=("127.0.1.255",),
+        probe="dbltest.com",
     ),
     Blocklist(
         "multi.surbl.org",
@@ -88,6 +93,7 @@ BLOCKLISTS = (
         way_out="https://surbl.org/surbl-analysis",
         codes={},
         refused=("127.0.0.1",),
+        probe="test.surbl.org",
         bits=((8, "phishing"), (16, "malware"), (64, "linked to in spam"), (128, "a cracked site")),
     ),
     Blocklist(
@@ -97,6 +103,7 @@ BLOCKLISTS = (
         way_out="https://admin.uribl.com",
         codes={},
         refused=("127.0.0.1",),
+        probe="test.uribl.com",
         bits=((2, "black: linked to in spam"), (4, "grey: unasked mail"), (8, "red: new and suspect")),
     ),
 )
@@ -141,6 +148,8 @@ def _check(blocklist: Blocklist, what: str, dns: Dns) -> Finding:
             finding.mark(
                 "wrong", f"Listed: {_meaning(blocklist, code)}. Ask to be taken off at {blocklist.way_out}."
             )
+    if not finding.said and not dns.ask(name_asked(blocklist.probe, blocklist.zone), "A").records:
+        finding.mark("unknown", f"{blocklist.label} cannot be asked from here: its test entry is not found.")
     if not finding.said:
         finding.mark("good", "Not listed.")
     return finding

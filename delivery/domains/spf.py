@@ -67,7 +67,8 @@ def check(domain: str, terms: dict[str, list[str]], dns: Dns, *, label: str = "S
     if not missing:
         finding.wanted = merged(found, [])
     _judge(finding, walk, missing)
-    if not finding.said:
+    if finding.state == "good":
+        finding.wanted = found[0]  # as it is spelled there
         finding.mark("good", "It allows what your accounts send through.")
     return finding
 

@@ -17,6 +17,13 @@ PUBLIC = "11.22.33.44"
 
 
 @pytest.fixture
+def open_lists(name_server):
+    """Blocklists that answer: each lists its test entry."""
+    for each in blocklists.BLOCKLISTS:
+        name_server.set(blocklists.name_asked(each.probe, each.zone), "A", "127.0.0.2")
+
+
+@pytest.fixture
 def relay(workspace, name_server):
     """An SMTP server with a public address and a name that leads back to it."""
     name_server.set("smtp.brand.net", "A", PUBLIC)
@@ -51,7 +58,7 @@ def said(domain, subject):
     return " ".join(of(domain, subject)["said"])
 
 
-def test_a_domain_whose_records_are_in_place_is_in_order(in_order):
+def test_a_domain_whose_records_are_in_place_is_in_order(in_order, open_lists):
     found = check(in_order)
     assert [(each["subject"], each["state"]) for each in found["records"]] == [
         ("spf", "good"),
@@ -385,10 +392,16 @@ def test_a_server_whose_name_does_not_lead_back_is_told_apart(in_order, name_ser
         ("44.33.22.11.bl.spamcop.net", "203.0.113.9", "unknown", "a name server made it up"),
     ],
 )
-def test_the_answer_of_a_blocklist_is_explained(name_server, name, code, state, words):
+def test_the_answer_of_a_blocklist_is_explained(name_server, open_lists, name, code, state, words):
     name_server.set(name, "A", code)
     found = [each for each in blocklists.check("brand.net", [PUBLIC], Dns()) if each.state != "good"]
     assert [(each.state, words in " ".join(each.said)) for each in found] == [(state, True)]
+
+
+def test_a_blocklist_that_a_name_server_hides_is_not_taken_for_a_good_answer(name_server):
+    found = blocklists.check("brand.net", [PUBLIC], Dns())
+    assert {each.state for each in found} == {"unknown"}
+    assert all("its test entry is not found" in each.said[0] for each in found)
 
 
 def test_an_address_of_ipv6_is_asked_for_backwards_by_its_digits():
