@@ -37,7 +37,9 @@ KINDS: Final = {
 # Times of events outside of these, seen from when the call came, are nobody's: that of the call is taken.
 LONGEST_AGO, FARTHEST_AHEAD = timedelta(days=366), timedelta(days=1)
 WHY_MACHINE: Final = "Said by the provider"
-UNSAID_URL: Final = "?"  # a click without an address is that of a hidden link: see delivery.tracking.suspicion
+UNSAID_URL: Final = (
+    "?"  # a click without an address is that of a hidden link: see delivery.tracking.suspicion
+)
 SHOWN: Final = 500  # characters
 log = logging.getLogger(__name__)
 
