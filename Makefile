@@ -58,8 +58,8 @@ demo-data: setup ## fill a workspace with believable contacts and campaigns
 shell: setup ## a Python shell with everything loaded
 	@$(PY) -m config.run --once "manage.py shell"
 
-bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB=
-	@$(BENCH) "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP))"
+bench-send: setup ## measure the pipeline: MESSAGES= WORKERS= SMTP=host:port KB= ARGS=--signed
+	@$(BENCH) "-m bench.send --messages $(MESSAGES) --workers $(WORKERS) --kb $(KB) $(if $(SMTP),--smtp $(SMTP)) $(ARGS)"
 
 bench-plan: setup ## measure planning: freeze a million recipients into the ledger
 	@$(BENCH) "-m bench.plan"

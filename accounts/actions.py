@@ -1,5 +1,7 @@
 """What can be done with workspaces, their people and invitations."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
@@ -41,21 +43,12 @@ def create_workspace(user: User, *, name: str, time_zone: str = "UTC") -> Worksp
 def update_workspace(
     workspace: Workspace,
     *,
-    name: str,
-    time_zone: str,
-    postal_address: str,
-    pause_at_rejected_percent: int,
-    repeats_in_doubt: bool,
     by: User,
+    **values: Any,
 ) -> None:
-    Workspace.objects.filter(pk=workspace.pk).update(
-        name=name,
-        time_zone=time_zone,
-        postal_address=postal_address,
-        pause_at_rejected_percent=pause_at_rejected_percent,
-        repeats_in_doubt=repeats_in_doubt,
-    )
-    record(by, "workspace.changed", name, workspace=workspace)
+    """values: columns of the workspace."""
+    Workspace.objects.filter(pk=workspace.pk).update(**values)
+    record(by, "workspace.changed", values.get("name", workspace.name), workspace=workspace)
 
 
 @transaction.atomic(durable=True)

@@ -116,28 +116,56 @@ class WorkspaceForm(Styled, forms.ModelForm):
 
     class Meta:
         model = Workspace
-        fields = ("name", "time_zone", "postal_address", "pause_at_rejected_percent", "repeats_in_doubt")
+        fields = (
+            "name",
+            "time_zone",
+            "postal_address",
+            "pause_at_rejected_percent",
+            "pause_at_bounced_percent",
+            "pause_at_complained_percent",
+            "pause_at_unsubscribed_percent",
+            "pause_at_blocked_percent",
+            "soft_bounce_limit",
+            "soft_bounce_days",
+            "soft_suppression_days",
+            "repeats_in_doubt",
+        )
         widgets = {
             "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
             "postal_address": forms.Textarea(attrs={"rows": 3}),
         }
         labels = {
             "pause_at_rejected_percent": "Pause a campaign when this share of messages is rejected (%)",
+            "pause_at_bounced_percent": "… when this share bounces for good (%)",
+            "pause_at_complained_percent": "… when this share is reported as spam (%)",
+            "pause_at_unsubscribed_percent": "… when this share makes people unsubscribe (%)",
+            "pause_at_blocked_percent": "… when one receiving domain blocks this share (%)",
+            "soft_bounce_limit": "Suppress an address after so many soft bounces in a row",
+            "soft_bounce_days": "… over at least so many days",
+            "soft_suppression_days": "… for so many days",
             "repeats_in_doubt": "Send a message once more when nobody knows if it arrived",
         }
         help_texts = {
             "pause_at_rejected_percent": "Counted from the 200th message on. 0: never.",
+            "pause_at_bounced_percent": "Of all messages sent, or of those of the last minutes."
+            " Old and bought lists are above 5.",
+            "pause_at_complained_percent": "Gmail and Yahoo put a domain’s mail aside from 0.3 on,"
+            " and ask for less than 0.1.",
+            "soft_bounce_limit": "A soft bounce may pass, such as a full mailbox."
+            " Any message that arrives begins the row anew. 0: never.",
+            "soft_suppression_days": "Then it is tried again. 0: for good.",
             "repeats_in_doubt": "When the connection to a mail server breaks after a message was handed over. "
             "Off, and always through a provider's API, such a message is held as “in doubt” for you to decide.",
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
 
-    def clean_pause_at_rejected_percent(self) -> int:
-        percent: int = self.cleaned_data["pause_at_rejected_percent"]
-        if percent > 100:
-            raise forms.ValidationError("Give a number from 0 to 100.")
-        return percent
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        for name, percent in list(data.items()):
+            if name.endswith("_percent") and not 0 <= percent <= 100:  # which no "nan" is, either
+                self.add_error(name, "Give a number from 0 to 100.")
+        return data
 
 
 class NewWorkspaceForm(Styled, forms.Form):

@@ -69,6 +69,16 @@ class Workspace(models.Model):
     repeats_in_doubt = models.BooleanField(default=True)
     # A campaign pauses itself once so many of a hundred recipients were rejected; 0: never.
     pause_at_rejected_percent = models.PositiveSmallIntegerField(default=10)
+    # The same of what comes back, in per cent of the messages sent: hard bounces, complaints, whoever leaves by the
+    # message, and what one receiving domain refuses of its own. 0: never. Complaints by Gmail's and Yahoo's own limit.
+    pause_at_bounced_percent = models.FloatField(default=5, db_default=5)
+    pause_at_complained_percent = models.FloatField(default=0.3, db_default=0.3)
+    pause_at_unsubscribed_percent = models.FloatField(default=2, db_default=2)
+    pause_at_blocked_percent = models.FloatField(default=10, db_default=10)
+    # An address is suppressed after so many soft bounces in a row over so many days; for so long (days, 0: for good).
+    soft_bounce_limit = models.PositiveSmallIntegerField(default=5, db_default=5)  # 0: never
+    soft_bounce_days = models.PositiveSmallIntegerField(default=7, db_default=7)
+    soft_suppression_days = models.PositiveSmallIntegerField(default=180, db_default=180)
     created_at = models.DateTimeField(default=timezone.now)
     members = models.ManyToManyField(User, through="Membership", related_name="workspaces")
 

@@ -21,7 +21,7 @@ django.setup()
 from django.db import connection  # noqa: E402
 
 from bench import processes  # noqa: E402
-from bench.world import an_account, launch, of_its_own, wait_until, workspace_with_contacts  # noqa: E402
+from bench.world import a_signing_domain, an_account, launch, of_its_own, wait_until, workspace_with_contacts  # noqa: E402
 from delivery.models import Delivery  # noqa: E402
 
 EARLY = 10_000  # messages after which memory is looked at first
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kb", type=int, default=20)
     parser.add_argument("--lanes", type=int, default=4)
+    parser.add_argument("--signed", action="store_true", help="with DKIM")
     parser.add_argument("--smtp", default="", help="host:port; without it a sink is started")
     options = parser.parse_args()
     with of_its_own():
@@ -53,6 +54,8 @@ def main() -> None:
 def measure(options, address, workers, sink):
     workspace = workspace_with_contacts(options.messages)
     account = an_account(workspace, address, options.lanes)
+    if options.signed:
+        a_signing_domain(workspace)
     senders = [process.pid for process in workers[: options.workers]]
     cost = Cost(senders)
     began = time.monotonic()
@@ -72,6 +75,7 @@ def measure(options, address, workers, sink):
         "worker_peak_mb": max(map(processes.peak_mb, senders)),
         "workers": options.workers,
         "kb": options.kb,
+        "signed": options.signed,
     }
     return result | cost.per_message(options.messages) | lost_and_repeated(mailing, options.messages, sink)
 

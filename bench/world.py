@@ -16,7 +16,8 @@ from contacts.importing import stage
 from contacts.models import Contact, List
 from delivery import actions
 from delivery.content import Content
-from delivery.models import Mailing, SendingAccount
+from delivery.domains import keys
+from delivery.models import Mailing, SendingAccount, SendingDomain
 
 NAME = "Bench of Volley"
 END_SECONDS = 3600
@@ -91,6 +92,14 @@ def an_account(workspace: Workspace, address: str, lanes: int, **limits: float) 
         is_default=True,
         **limits,
     )
+
+
+def a_signing_domain(workspace: Workspace) -> None:
+    """That of the newsletter's sender, its key in use."""
+    domain = SendingDomain.objects.create(workspace=workspace, name="volley.example")
+    key = keys.make(domain)
+    key.signs_from = key.created_at
+    key.save()
 
 
 def launch(

@@ -9,7 +9,7 @@ class CampaignsConfig(AppConfig):
         from campaigns.actions import forgetting, lifecycle
         from campaigns.queries import audience
         from contacts import registry as contacts
-        from contacts.actions import bulk, exports, growth, imports, segments, tags
+        from contacts.actions import bulk, exports, growth, imports, segments, suppression, tags
         from delivery import registry
 
         registry.on_mailing_change.append(lifecycle.follow)
@@ -28,6 +28,7 @@ class CampaignsConfig(AppConfig):
             tags.requeue_silent,
             segments.requeue_untaken,
             segments.count_next,
+            suppression.forget_expired,
         ]
         registry.on_copy.append(lifecycle.hold_unlaunched)
         contacts.erase.append(forgetting.erase)

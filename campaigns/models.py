@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from accounts.models import User, Workspace
 from contacts.models import List, ScopedQuerySet, Segment
+from delivery.hygiene import standing
 from delivery.models import Mailing, SendingAccount
 
 
@@ -87,6 +88,11 @@ class Campaign(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with what came back, in words; by the mailing's counters."""
+        return standing.trouble(self.mailing, self.workspace)
 
     @property
     def is_editable(self) -> bool:

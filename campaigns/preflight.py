@@ -19,6 +19,7 @@ from campaigns.queries import audience
 from contacts.models import Contact
 from delivery import days
 from delivery.content import Content
+from delivery.domains import standing
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import pace
 from delivery.preview import draft_mold, recipient_of
@@ -48,6 +49,7 @@ def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
         *_audience(sample),
         *_archived(choice),
         *_sender(campaign),
+        *_domain(campaign),
         *_days(campaign, people or 0),
         *_content(campaign, sample),
         *_surroundings(campaign),
@@ -124,6 +126,15 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
         yield Check(
             "warning", f"The sending account “{account}” has not passed its test.", "sending", "Sending"
         )
+
+
+def _domain(campaign: Campaign) -> Iterator[Check]:
+    """What receivers will find when they look the sender's domain up."""
+    if campaign.account is None or not _is_address(campaign.from_email):
+        return
+    for concern in standing.concerns(campaign.account, campaign.from_email):
+        level: Literal["error", "warning"] = "error" if concern.blocks else "warning"
+        yield Check(level, concern.text, "domains", "Sending domains")
 
 
 def _days(campaign: Campaign, people: int) -> Iterator[Check]:

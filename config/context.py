@@ -17,6 +17,7 @@ PLACES = (
     ("Segments", "segments", "filter", Role.VIEWER),
     ("Imports", "imports", "file-import", Role.VIEWER),
     ("Suppression", "suppressions", "ban", Role.VIEWER),
+    ("Bounces", "bounces", "mail-x", Role.VIEWER),
     ("Sending", "sending", "server", Role.ADMIN),
     ("Operations", "operations", "activity-heartbeat", Role.ADMIN),
     ("Settings", "workspace_settings", "settings", Role.ADMIN),

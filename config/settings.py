@@ -39,10 +39,13 @@ SECRET_KEY_FALLBACKS = [key for key in env.text("SECRET_KEY_FALLBACKS").split(",
 DEBUG = env.flag("DEBUG", default=False)
 # The address people and mail programs reach Volley at; links in mail begin with it.
 PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{env.number('PORT', 8000)}").rstrip("/")
-_https = PUBLIC_URL.startswith("https://")
-ALLOWED_HOSTS = env.text(
-    "ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]," + PUBLIC_URL.split("//")[1].split(":")[0]
-).split(",")
+_public = urlsplit(PUBLIC_URL)
+if not _public.hostname or PUBLIC_URL not in (f"http://{_public.netloc}", f"https://{_public.netloc}"):
+    raise ValueError(
+        f"PUBLIC_URL={PUBLIC_URL!r}: use a scheme and a host alone, such as https://mail.example.com."
+    )
+_https = _public.scheme == "https"
+ALLOWED_HOSTS = env.text("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]," + _public.hostname).split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
@@ -216,7 +219,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # whoever can open the page. For a first run only, so it is off where others may reach this machine.
 _alone = not env.text("DATABASE_URL") and all(
     urlsplit(f"//{host}").hostname in ("127.0.0.1", "localhost", "::1")
-    for host in (env.text("VOLLEY_HOST", "127.0.0.1"), PUBLIC_URL.split("//")[1])
+    for host in (env.text("VOLLEY_HOST", "127.0.0.1"), _public.netloc)
 )
 INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
@@ -224,6 +227,9 @@ INBOX_PORT = env.number("INBOX_PORT", 1025)
 # Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP; 0: nowhere.
 BOUNCE_HOST = env.text("BOUNCE_HOST", "127.0.0.1")
 BOUNCE_PORT = env.number("BOUNCE_PORT", 0)
+# Name servers that domains are checked by, with commas between them, such as 192.0.2.53 or 192.0.2.53:5353; empty:
+# the machine's own. Blocklists answer a resolver of one's own, and no public one.
+DNS_RESOLVERS = [each for each in env.text("DNS_RESOLVERS").replace(" ", "").split(",") if each]
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", INBOX_HOST)
 EMAIL_PORT = env.number("EMAIL_PORT", INBOX_PORT)

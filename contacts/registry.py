@@ -115,6 +115,8 @@ class ListFact:
 
 # Asked for every row of the lists' page, so without a query.
 list_links: list[Callable[[List], list[WayOn]]] = []
+# Asked for one contact's page; a query or two each.
+contact_links: list[Callable[[Contact], list[WayOn]]] = []
 # Asked for one segment's page.
 segment_links: list[Callable[[Segment], list[WayOn]]] = []
 # Each gives the names of what is going to reach the list's people, such as a scheduled campaign.

@@ -15,6 +15,7 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from delivery import actions as mailing_actions
 from delivery import mailings, providers
+from delivery.domains.signing import signer_for
 from delivery.hooks.setup import fresh
 from delivery.models import MailingState, SendingAccount
 from delivery.secrets import SecretsLost, seal, unseal
@@ -156,11 +157,14 @@ def send_test(account: SendingAccount, *, to: str, by: User) -> str:
     """Send a test message, and keep nothing of it. Returns: "" when it was accepted, else what is wrong, in words."""
     sender = account.settings.get("test_from") or by.email
     try:
+        message = _test_message(account, sender, to, by)
         connection = connect(account)
+    except SecretsLost as error:
+        return error.message
     except CannotConnect as error:
         return error.outcome.server_said or "The connection could not be made."
     try:
-        return _words(connection.send(Message(sender, to, [_test_message(account, sender, to, by)])))
+        return _words(connection.send(Message(sender, to, message)))
     finally:
         connection.close()
 
@@ -179,7 +183,8 @@ def _words(outcome: Outcome) -> str:
     return f"The account was refused: {said}"
 
 
-def _test_message(account: SendingAccount, sender: str, to: str, by: User) -> bytes:
+def _test_message(account: SendingAccount, sender: str, to: str, by: User) -> list[bytes]:
+    """Signed as a campaign would be."""
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = sender, to
     message["Subject"] = f"It works: {account}"
@@ -187,7 +192,9 @@ def _test_message(account: SendingAccount, sender: str, to: str, by: User) -> by
     words = f"Volley sent this through “{account}” of {account.workspace}: {by} tested the account."
     message.set_content(words + "\n")
     message.add_alternative(f"<p>{_escaped(words)}</p>\n", subtype="html")
-    return message.as_bytes()
+    data = message.as_bytes()
+    signer = signer_for(account, sender)
+    return [signer.sign([data]), data] if signer else [data]
 
 
 def _escaped(words: str) -> str:

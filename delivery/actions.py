@@ -22,6 +22,14 @@ from delivery.tracking.writing import Tracked
 
 CLOSED_AT_ONCE = 20  # batches; more would let lanes and the clock wait for the page
 
+# Whoever tells a mailing to go on has seen what came of it so far: the breaker counts from there.
+FROM_HERE: Any = {
+    "breaker_done": F("accepted_count") + F("rejected_count"),
+    "breaker_rejected": F("rejected_count"),
+    "breaker_unsubscribed": F("unsubscribed_count"),
+    "window_at": None,
+}
+
 
 class NothingToRetry(Refusal):
     code = "nothing_to_retry"
@@ -147,8 +155,8 @@ def resume(mailing: Mailing, *, by: User | None = None) -> None:
             account=heir or account,
             due_at=None,
             progress_at=timezone.now(),
-            breaker_done=F("accepted_count") + F("rejected_count"),
-            breaker_rejected=F("rejected_count"),
+            **FROM_HERE,
+            breaker_at=timezone.now(),
         )
         transaction.on_commit(partial(monitor.forget, mailing), robust=True)
         transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
@@ -185,8 +193,8 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
                 "There is nobody to try again: somebody was faster, or they were reached since."
             )
         Mailing.objects.filter(pk=locked.pk).update(
-            breaker_done=F("accepted_count") + F("rejected_count"),
-            breaker_rejected=F("rejected_count"),
+            **FROM_HERE,
+            breaker_at=timezone.now(),
             progress_at=timezone.now(),
         )
         if locked.state == MailingState.FINISHED:

@@ -12,9 +12,11 @@ class DeliveryConfig(AppConfig):
         from delivery.accounts import give_inbox
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
+        from delivery.domains import actions as domains
         from delivery.feedback import apply, drain
         from delivery.hooks import entries, leaving, refusals, strays
         from delivery.hooks import reading as hook_reading
+        from delivery.hygiene import breaker, returned, soft
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -28,17 +30,18 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
-        registry.on_tick += [refusals.write_down, strays.trim]
+        registry.on_tick += [refusals.write_down, strays.trim, domains.ask_daily, breaker.watch]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
         drain.readers[entries.STREAM] = hook_reading.read
-        apply.consequences += [suspicion.suspect, tallies.tally, leaving.leave]
+        apply.consequences += [suspicion.suspect, tallies.tally, leaving.leave, soft.follow]
         registry.on_copy += [
             imports.hold_unasked,
             asking.hold_unasked,  # behind it: no more come meanwhile
             mailboxes.hold,
         ]
         contacts.addresses.append(people.addresses)
+        contacts.contact_links.append(returned.links)
         contacts.contact_uses.append(with_messages)
         contacts.erase.append(people.erase)
         contacts.message_counts.append(people.message_count)

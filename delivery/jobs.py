@@ -8,6 +8,7 @@ from accounts.queue import process_name
 from delivery import monitor
 from delivery.bounces import mailboxes
 from delivery.confirming import asking
+from delivery.domains import actions as domains
 from delivery.feedback import drain as feedback
 from delivery.models import Mailing
 from delivery.pipeline import dispatch
@@ -64,3 +65,10 @@ def read_mailbox(*, mailbox_id: int) -> int:
     if count:
         log.info("mailbox.read mailbox=%s messages=%s", mailbox_id, count)
     return count
+
+
+def check_domain(*, domain_id: int) -> str:
+    """Look up a sending domain's records. Safe to run twice."""
+    state = domains.run_check(domain_id)
+    log.info("domain.checked domain=%s state=%s", domain_id, state or "gone")
+    return state

@@ -29,6 +29,20 @@ class _Collector:
             oldest.add_metric([queue.name], queue.oldest_seconds)
             workers.add_metric([queue.name], len(queue.workers))
         yield from (waiting, failed, oldest, workers)
+        entries = GaugeMetricFamily(
+            "volley_stream_entries", "What came back and is not applied yet.", labels=["stream", "place"]
+        )
+        age = GaugeMetricFamily(
+            "volley_stream_oldest_seconds",
+            "How long the first entry of a stream has waited.",
+            labels=["stream"],
+        )
+        for each in found.streams:
+            if each.waiting is not None:
+                entries.add_metric([each.name, "redis"], each.waiting)
+            entries.add_metric([each.name, "table"], each.in_table)
+            age.add_metric([each.name], each.oldest_seconds)
+        yield from (entries, age)
         batches = GaugeMetricFamily("volley_batches", "Batches of what is being sent.", labels=["state"])
         for state in ("due", "later", "leased", "expired"):
             batches.add_metric([state], getattr(found.batches, state))

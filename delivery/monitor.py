@@ -41,7 +41,9 @@ BY_DOMAIN = """
 SELECT coalesce(nullif(lower(split_part(email, '@', 2)), ''), 'erased') AS domain, count(*),
        count(*) FILTER (WHERE state = 'accepted'), count(*) FILTER (WHERE state = 'deferred'),
        count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'pending'),
-       count(*) FILTER (WHERE state = 'canceled')
+       count(*) FILTER (WHERE state = 'canceled'),
+       count(*) FILTER (WHERE feedback IN ('bounced', 'soft_bounced')), count(*) FILTER (WHERE feedback = 'blocked'),
+       count(*) FILTER (WHERE feedback = 'complained')
   FROM delivery_delivery WHERE mailing_id = %s
  GROUP BY 1 ORDER BY 2 DESC, 1
 """
@@ -66,6 +68,9 @@ class Domain:
     rejected: int
     pending: int
     canceled: int
+    bounced: int
+    blocked: int
+    complained: int
 
     @property
     def done(self) -> int:
@@ -105,6 +110,12 @@ class Breakdown:
     def is_filled(self) -> bool:
         """Whether the last bar stands at the end of the drawing."""
         return len(self.bars) >= FILLED_FROM
+
+    @property
+    def has_come_back(self) -> bool:
+        """Whether anything did, from any domain: else there is nothing to show of it."""
+        every = [*self.domains, *([self.rest] if self.rest else [])]
+        return any(each.bounced or each.blocked or each.complained for each in every)
 
     @property
     def highest(self) -> float:
@@ -169,6 +180,10 @@ def _counters(mailing: Mailing) -> tuple[int, ...]:
         mailing.skipped_count,
         mailing.in_doubt_count,
         mailing.canceled_count,
+        mailing.bounced_count,
+        mailing.soft_bounced_count,
+        mailing.blocked_count,
+        mailing.complained_count,
     )
 
 
@@ -218,6 +233,9 @@ def _numbers(domain: Domain) -> tuple[int, ...]:
         domain.rejected,
         domain.pending,
         domain.canceled,
+        domain.bounced,
+        domain.blocked,
+        domain.complained,
     )
 
 

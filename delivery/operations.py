@@ -1,10 +1,10 @@
-"""The state of the machinery, for admins and for Prometheus: queues, workers, clock, database, Redis, what is late.
+"""The state of the machinery, for admins and for Prometheus: queues, streams, workers, clock, servers, what is late.
 
 Of the whole installation: it names no workspace's campaigns, addresses or accounts.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import django_rq
@@ -14,6 +14,7 @@ from django.utils import timezone
 from rq.registry import FailedJobRegistry
 
 from accounts.queue import redis_client, signs_of_life
+from delivery.feedback import drain, stream
 from delivery.pipeline import signs
 
 QUEUES = ("system", "send", "events", "bulk")
@@ -32,6 +33,10 @@ SELECT count(*) FILTER (WHERE b.state = 'ready' AND b.due_at <= now()),
        count(*) FILTER (WHERE b.state = 'leased' AND b.leased_until < now())
   FROM delivery_batch b JOIN delivery_mailing m ON m.id = b.mailing_id AND m.state = 'sending'
  WHERE b.state <> 'done'
+"""
+# What came while Redis could not take it.
+INCOMING = """
+SELECT stream, count(*), greatest(extract(epoch FROM now() - min(at)), 0)::float8 FROM delivery_incoming GROUP BY 1
 """
 DATABASE = "SELECT current_setting('server_version'), (SELECT count(*) FROM pg_stat_activity)"
 
@@ -66,6 +71,27 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """What came back and is not applied yet. waiting: entries in Redis; None: it does not answer. in_table: beside them.
+
+    oldest_seconds: how long the first of them waits.
+    """
+
+    name: str
+    waiting: int | None = None
+    in_table: int = 0
+    oldest_seconds: float = 0.0
+
+    @property
+    def about(self) -> str:
+        return STREAMS.get(self.name, self.name)
+
+
+# {stream: what comes in it, for people}
+STREAMS = {"hit": "Opens and clicks", "hook": "Webhooks of providers", "mail": "Bounces by mail"}
+
+
+@dataclass(frozen=True)
 class Health:
     """milliseconds: of one question; None where there was no answer. about: version and what it holds.
 
@@ -80,6 +106,7 @@ class Health:
 @dataclass(frozen=True)
 class Overview:
     queues: list[Queue]
+    streams: list[Stream]
     clock_seconds: float | None
     batches: Batches
     database: Health
@@ -90,17 +117,22 @@ class Overview:
 
 def overview() -> Overview:
     """Everything at once; a dozen short questions. Never fails: what does not answer is said so."""
-    database, batches = _database()
+    database, batches, incoming = _database()
     redis_health = _redis()
     queues = [_queue(name) for name in QUEUES] if redis_health.milliseconds is not None else []
+    streams = [
+        _stream(Stream(name, None, *incoming.get(name, ())), asks=redis_health.milliseconds is not None)
+        for name in sorted(drain.readers)
+    ]
     clocks = signs_of_life("clock")
     clock = min(clocks.values(), default=None)
-    found = Overview(queues, clock, batches, database, redis_health, signs.working(), [])
+    found = Overview(queues, streams, clock, batches, database, redis_health, signs.working(), [])
     found.alerts.extend(_alerts(found))
     return found
 
 
-def _database() -> tuple[Health, Batches]:
+def _database() -> tuple[Health, Batches, dict[str, tuple[int, float]]]:
+    """incoming: {stream: (rows, seconds of the oldest)}."""
     began = time.perf_counter()
     try:
         with connection.cursor() as cursor:
@@ -109,9 +141,11 @@ def _database() -> tuple[Health, Batches]:
             milliseconds = (time.perf_counter() - began) * 1000
             cursor.execute(BATCHES)
             batches = Batches(*cursor.fetchone())
+            cursor.execute(INCOMING)
+            incoming = {name: (count, seconds) for name, count, seconds in cursor.fetchall()}
     except (OperationalError, InterfaceError):
-        return Health(None), Batches()
-    return Health(milliseconds, f"PostgreSQL {version}, {connections} connections"), batches
+        return Health(None), Batches(), {}
+    return Health(milliseconds, f"PostgreSQL {version}, {connections} connections"), batches, incoming
 
 
 def _redis() -> Health:
@@ -136,6 +170,17 @@ def _queue(name: str) -> Queue:
         return Queue(name, queue.count, _waits(queue), failed, signs_of_life(name))
     except redis.RedisError:
         return Queue(name)
+
+
+def _stream(known: Stream, *, asks: bool) -> Stream:
+    """What the table holds of it, and Redis, where that is asked."""
+    if not asks:
+        return known
+    try:
+        seconds = max(known.oldest_seconds, stream.oldest_seconds(known.name))
+        return replace(known, waiting=stream.waiting(known.name), oldest_seconds=seconds)
+    except redis.RedisError:
+        return known
 
 
 def _waits(queue: Any) -> float:
@@ -163,6 +208,12 @@ def _alerts(found: Overview) -> list[str]:
         "its workers are busy, or too few."
         for queue in found.queues
         if queue.workers and queue.oldest_seconds > LATE_SECONDS
+    ]
+    alerts += [
+        f"{each.about} have not been applied for {each.oldest_seconds:,.0f} seconds: "
+        "the workers of the queue “events” are busy, too few, or stuck."
+        for each in found.streams
+        if each.oldest_seconds > LATE_SECONDS
     ]
     late = found.batches.still_seconds
     if late > LATE_SECONDS:

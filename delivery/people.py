@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.db import connection
 
@@ -37,19 +38,28 @@ MENTIONS: Final = {
 }
 
 FORGET_EVENTS: Final = """
-UPDATE delivery_event
-   SET contact_id = NULL, url = '',
+UPDATE delivery_event SET contact_id = NULL, url = '',
        said = CASE WHEN regexp_replace(said, %(found)s, '…', 'gi') ~* %(parts)s THEN ''
               ELSE regexp_replace(said, %(found)s, '…', 'gi') END
  WHERE contact_id = ANY(%(ids)s)
 """
-# Of a contact that was deleted before, what they did is nobody's; a link or a server's words may still name them. By
-# event_mailing_idx.
+FORGET_STRAYS: Final = """
+DELETE FROM delivery_stray WHERE workspace_id = %(workspace)s AND (lower(email) = ANY(%(emails)s) OR said ~* %(found)s)
+"""
+# Of a contact that was deleted before, what they did is nobody's; a link may still name them. By event_mailing_idx.
 FORGET_LINKS: Final = """
-UPDATE delivery_event e SET url = '', said = ''
+UPDATE delivery_event e
+   SET url = CASE WHEN e.url ~* %(found)s OR e.url ~* %(parts)s THEN '' ELSE e.url END,
+       said = CASE WHEN e.said ~* %(parts)s THEN '' ELSE regexp_replace(e.said, %(found)s, '…', 'gi') END
  WHERE e.contact_id IS NULL
    AND (e.url ~* %(found)s OR e.url ~* %(parts)s OR e.said ~* %(found)s OR e.said ~* %(parts)s)
    AND e.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
+"""
+# A link that was another one for each recipient, where the ESP told of the click, has a row of its own.
+FORGET_TALLIES: Final = """
+UPDATE delivery_linktally t SET url = regexp_replace(t.url, %(quoted)s, '…', 'gi')
+ WHERE t.url ~* %(quoted)s
+   AND t.mailing_id IN (SELECT o.mailing_id FROM delivery_delivery o WHERE {whose})
 """
 MOVE_EVENTS: Final = "UPDATE delivery_event SET contact_id = %(kept)s WHERE contact_id = %(gone)s"
 
@@ -67,16 +77,17 @@ def erase(person: Person) -> None:
         "workspace": person.workspace.pk,
         "found": person.pattern,
         "parts": masking.pattern(_parts(person)),
+        "quoted": masking.pattern([*person.spellings, *map(quote, person.spellings)]),
     }
     with connection.cursor() as cursor:
         cursor.execute(FORGET_LINKS.format(whose=BY_ADDRESS), values)
         for whose in (BY_CONTACT, BY_ADDRESS):
+            cursor.execute(FORGET_TALLIES.format(whose=whose), values)
             cursor.execute(FORGET.format(whose=whose), values)
         cursor.execute(FORGET_EVENTS, values)
+        cursor.execute(FORGET_STRAYS, values)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=person.workspace.pk)
-    strays = Stray.objects.filter(workspace=person.workspace)
-    strays.extra(where=["lower(email) = ANY(%s)"], params=[person.emails]).delete()
     InboxMessage.objects.extra(where=["lower(envelope_to) = ANY(%s)"], params=[person.emails]).delete()
 
 
@@ -105,6 +116,11 @@ def events_of(contact: Contact) -> Any:
     return Event.objects.filter(contact=contact).select_related("mailing")
 
 
+def strays_of(contact: Contact) -> Any:
+    """What came back from the person's address and names no message."""
+    return Stray.objects.filter(workspace=contact.workspace, email__iexact=contact.email)
+
+
 def message_count(contact: Contact) -> int:
     return int(messages_of(contact).count())
 
@@ -113,6 +129,7 @@ def person_file(contact: Contact) -> dict[str, Iterable[dict[str, Any]]]:
     return {
         "messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator()),
         "events": (_event(each) for each in events_of(contact).order_by("at").iterator()),
+        "strays": (_stray(each) for each in strays_of(contact).order_by("at").iterator()),
     }
 
 
@@ -122,8 +139,14 @@ def _event(event: Event) -> dict[str, Any]:
         "event": event.get_kind_display(),
         "mailing": event.mailing.name,
         "link": event.url,
+        "answer": f"{event.code} {event.said}".strip(),
+        "taken_back_at": event.undone_at,
         "by_a_machine": event.why_machine or event.is_machine,
     }
+
+
+def _stray(stray: Stray) -> dict[str, Any]:
+    return {"at": stray.at, "event": stray.kind, "to": stray.email, "answer": stray.said}
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:
@@ -137,5 +160,9 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "outcome_at": delivery.settled_at,
         "attempts": delivery.attempt_count,
         "answer": f"{delivery.code} {delivery.server_said}".strip(),
+        "came_back": delivery.get_feedback_display() if delivery.feedback else None,
+        "came_back_at": delivery.feedback_at,
+        "opened_at": delivery.opened_at,
+        "clicked_at": delivery.clicked_at,
         "unsubscribed_at": delivery.unsubscribed_at,
     }

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.segments.condition import Condition, Operator, said
 from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Whole
+from delivery.hygiene.standing import ARRIVED, CAME_BACK, arrived
 from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 
 
@@ -52,6 +53,9 @@ OUTCOMES: Final = Some(
     before="is",
     choices=lambda _vocabulary: dict(DeliveryState.choices),
     thing="outcome",
+)
+FEEDBACKS: Final = Some(
+    "feedbacks", label="What came back", before="was", choices=lambda _vocabulary: CAME_BACK, thing="answer"
 )
 EVER_OR_LATELY: Final = (CAMPAIGN, DAYS)
 
@@ -134,6 +138,7 @@ class Outcome(Condition):
     group = "Engagement"
     operators = {
         "is": Operator("of", (THE_CAMPAIGN, OUTCOMES)),
+        "came_back": Operator("what came back of", (THE_CAMPAIGN, FEEDBACKS)),
         "left": Operator("unsubscribed by the link of", (THE_CAMPAIGN,)),
     }
 
@@ -141,6 +146,11 @@ class Outcome(Condition):
         rows = Delivery.objects.filter(contact=OuterRef("pk"), mailing=value["mailing"])
         if operator == "left":
             return vocabulary.has(rows.filter(unsubscribed_at__isnull=False))
+        if operator == "came_back":
+            wanted = Q(feedback__in=[each for each in value["feedbacks"] if each != ARRIVED])
+            return vocabulary.has(
+                rows.filter(wanted | arrived() if ARRIVED in value["feedbacks"] else wanted)
+            )
         return vocabulary.has(rows.filter(state__in=value["states"]))
 
     def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:

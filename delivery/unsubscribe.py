@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import record
 from contacts.actions.subscriptions import subscribe, unsubscribe, unsubscribe_from_everything
+from contacts.collisions import again_when_ended
 from contacts.models import Contact, List, Subscription, SubscriptionStatus, Suppression, SuppressionReason
 from delivery.links import read_token
 from delivery.models import Delivery, Mailing
@@ -119,6 +120,7 @@ def _came_by_list(link: Link) -> bool:
     return held.exists() if link.mailing.confirms_id else held.filter(status__in=known).exists()
 
 
+@again_when_ended
 @transaction.atomic
 def leave_lists(link: Link, *, ip: str | None) -> None:
     """Take the person off the mailing's lists; nothing happens for a test message, or the second time."""
@@ -132,6 +134,7 @@ def leave_lists(link: Link, *, ip: str | None) -> None:
         _note(delivery, taken, everything=False)
 
 
+@again_when_ended
 @transaction.atomic
 def leave_everything(link: Link, *, ip: str | None) -> None:
     """Take the person off every list and suppress the address."""
@@ -146,6 +149,7 @@ def leave_everything(link: Link, *, ip: str | None) -> None:
         _note(delivery, taken, everything=is_new, by_hand=was_by_hand)
 
 
+@again_when_ended
 @transaction.atomic(durable=True)
 def come_back(link: Link, *, ip: str | None) -> None:
     """Give back what this link took, and nothing else: a complaint or another list stays as it is."""

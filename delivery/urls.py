@@ -1,8 +1,10 @@
 from django.urls import URLPattern, URLResolver, path
 
 from delivery.views import (
+    bounces,
     confirm,
     confirmations,
+    domains,
     inbox,
     mailboxes,
     operations,
@@ -34,6 +36,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/<int:pk>/webhook/renew/", webhooks.sending_hook_renew, name="sending_hook_renew"),
     path("sending/<int:pk>/webhook/confirm/", webhooks.sending_hook_confirm, name="sending_hook_confirm"),
     path("sending/<int:pk>/webhook/bounce/", webhooks.sending_hook_bounce, name="sending_hook_bounce"),
+    path("sending/domains/", domains.domains, name="domains"),
+    path("sending/domains/new/", domains.domain_new, name="domain_new"),
+    path("sending/domains/<int:pk>/", domains.domain, name="domain"),
+    path("sending/domains/<int:pk>/check/", domains.domain_check, name="domain_check"),
+    path("sending/domains/<int:pk>/rotate/", domains.domain_rotate, name="domain_rotate"),
+    path("sending/domains/<int:pk>/delete/", domains.domain_delete, name="domain_delete"),
+    path("sending/rules/", domains.sender_rules, name="sender_rules"),
+    path("bounces/", bounces.index, name="bounces"),
+    path("bounces/export/", bounces.export, name="bounces_export"),
+    path("bounces/undo/", bounces.undo, name="bounces_undo"),
     path("operations/", operations.operations, name="operations"),
     path("metrics", operations.prometheus, name="metrics"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -1,5 +1,7 @@
 """Builders with sensible defaults: a_contact(workspace, subscribed_to=[news]) and so on."""
 
+from functools import cache
+
 
 def an_account(workspace, *, provider="smtp", name="Post office", secrets=None, settings=None, **fields):
     """A sending account; an SMTP one at a port where nobody listens unless `settings` says otherwise."""
@@ -16,6 +18,37 @@ def an_account(workspace, *, provider="smtp", name="Post office", secrets=None, 
         secrets=seal(secrets or {}),
         **fields,
     )
+
+
+def a_domain(workspace, name="brand.net", *, findings=(), hosts=(), key_signs=True, **fields):
+    """A sending domain with a DKIM key, checked just now with these findings."""
+    from django.utils import timezone
+
+    from delivery.models import DkimKey, SendingDomain
+
+    now = timezone.now()
+    checks = {"records": [each.as_dict() for each in findings], "hosts": [each.as_dict() for each in hosts]}
+    made = SendingDomain.objects.create(
+        workspace=workspace, name=name, **{"checks": checks, "checked_at": now, **fields}
+    )
+    key = _key()
+    DkimKey.objects.create(
+        domain=made,
+        selector="volley",
+        private_key=key.private_key,
+        public_key=key.public_key,
+        signs_from=now if key_signs else None,
+    )
+    return made
+
+
+@cache
+def _key():
+    """One key for all: making it takes a while."""
+    from delivery.domains import keys
+    from delivery.models import SendingDomain
+
+    return keys.make(SendingDomain(name="brand.net"))
 
 
 def a_list(workspace, name="News", **fields):

@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import Role
 from accounts.queue import redis_client
 from delivery.pipeline import connections
+from tests.dns_server import DnsServer
 from tests.fake_esp.server import FakeEsp
 from tests.people import a_person, a_workspace
 from tests.smtp_server import ScriptedServer
@@ -90,3 +91,12 @@ def fake_esp():
     with FakeEsp() as fake:
         yield fake
     assert not fake.unfilled, "placeholders without a value"
+
+
+@pytest.fixture
+def name_server(settings):
+    """The name server that domains are checked by; it knows nothing until a test says so."""
+    made = DnsServer()
+    settings.DNS_RESOLVERS = [made.address]
+    yield made
+    made.close()

@@ -19,13 +19,24 @@ from django.utils import timezone
 from accounts.models import Invitation, Membership, Role, record
 from campaigns.actions import lifecycle
 from contacts.actions import confirmations
-from contacts.models import BulkRun, Contact, Export, Import, ImportState, List, Suppression, Tag
+from contacts.models import (
+    BulkRun,
+    Contact,
+    Export,
+    Import,
+    ImportState,
+    List,
+    ListSuppression,
+    Suppression,
+    Tag,
+)
 from contacts.views.exports import SALT
 from delivery.confirming import asking
+from delivery.domains.findings import Finding
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from delivery.tracking.signing import Target, link_part, person_token
-from tests.builders import a_campaign, a_contact, a_field, a_list, a_mailbox, a_segment, an_account
+from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import MARKUP, elements_of
 from tests.people import a_person
 
@@ -108,7 +119,13 @@ TABLE = {
     "suppressions": (PAGE, VIEWER),
     "erased": (PAGE, VIEWER),
     "suppression_new": (PAGE, MARKETER),
+    "suppression_export": (DEED, MARKETER),
+    "suppression_lift": (PAGE, ADMIN),
     "suppression_delete": (PAGE, ADMIN),
+    "list_suppression_delete": (PAGE, ADMIN),
+    "bounces": (PAGE, VIEWER),
+    "bounces_export": (DEED, MARKETER),
+    "bounces_undo": (PAGE, ADMIN),
     "imports": (PAGE, VIEWER),
     "import_new": (PAGE, MARKETER),
     "import": (PAGE, VIEWER),
@@ -159,6 +176,13 @@ TABLE = {
     "sending_hook_confirm": (DEED, ADMIN),
     "sending_hook_bounce": (DEED, ADMIN),
     "hook": (PAGE, ANYONE),  # a provider's, by its own signature
+    "domains": (PAGE, ADMIN),
+    "domain_new": (PAGE, ADMIN),
+    "domain": (PAGE, ADMIN),
+    "domain_check": (DEED, ADMIN),
+    "domain_rotate": (DEED, ADMIN),
+    "domain_delete": (DEED, ADMIN),
+    "sender_rules": (PAGE, ADMIN),
     "operations": (PAGE, ADMIN),
     "metrics": (PAGE, ANYONE),  # by its own token
     # The local inbox is for whoever uses this machine: password resets land there.
@@ -266,6 +290,10 @@ def world(workspace, alice, bob, settings):
     Contact.objects.filter(pk=contact.pk).update(tag_ids=[tag.pk])
     account = an_account(workspace, name=f"{SECRET} post", is_default=True)
     mailbox = a_mailbox(workspace, f"{SECRET} bounces")
+    spf = Finding("spf", "SPF", f"{SECRET}.net", wanted=f"v=spf1 {SECRET}", found=[SECRET, f"{SECRET} 2"])
+    spf.mark("wrong", f"It does not allow {SECRET}.")
+    lists = Finding("blocklist", "DBL", f"{SECRET}.net", state="unknown", said=[SECRET])
+    domain = a_domain(workspace, f"{SECRET}.net", findings=[spf], hosts=[lists])
     left_out = a_segment(workspace, f"{SECRET} left out")
     tells = an_account(workspace, name=f"{SECRET} service", provider="amazon_ses")
     signs = an_account(workspace, name=f"{SECRET} other service", provider="mailgun")
@@ -283,6 +311,9 @@ def world(workspace, alice, bob, settings):
     lifecycle.launch(sent.pk)
     suppression = Suppression.objects.create(
         workspace=workspace, email=f"{SECRET}-gone@example.com".lower(), reason="manual"
+    )
+    of_list = ListSuppression.objects.create(
+        workspace=workspace, list=news, email=f"{SECRET}-of-list@example.com".lower(), reason="manual"
     )
     run = Import.objects.create(
         workspace=workspace,
@@ -346,6 +377,7 @@ def world(workspace, alice, bob, settings):
             "confirm": [confirm_token(asks.pk, 1)],
             "list_new": [],
             "suppression_delete": [suppression.pk],
+            "list_suppression_delete": [of_list.pk],
             "import": [run.pk],
             "import_*": [run.pk],
             "import_new": [],
@@ -368,6 +400,9 @@ def world(workspace, alice, bob, settings):
             "sending_new": [],
             "mailbox_*": [mailbox.pk],
             "mailbox_new": [],
+            "domain": [domain.pk],
+            "domain_*": [domain.pk],
+            "domain_new": [],
             "inbox_message": [message.pk],
             "inbox_part": [message.pk, "html"],
             "opened": [f"{person_token(asks.pk, 1)}.gif"],
@@ -384,6 +419,11 @@ def world(workspace, alice, bob, settings):
             "export_new": f"?list={news.pk}",
             "bulk_new": f"?action=add_tags&list={news.pk}",
             "bulk_count": f"?list={news.pk}",
+            "suppression_lift": f"?list={news.pk}",
+            "suppression_export": f"?list={news.pk}",
+            "bounces": f"?contact={contact.pk}",
+            "bounces_export": f"?contact={contact.pk}",
+            "bounces_undo": f"?contact={contact.pk}",
         },
     )
 

@@ -10,7 +10,16 @@ from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
-from contacts.models import Contact, List, Segment, Subscription, SubscriptionStatus, Suppression
+from contacts.models import (
+    Contact,
+    List,
+    ListSuppression,
+    Segment,
+    Subscription,
+    SubscriptionStatus,
+    Suppression,
+)
+from contacts.queries.suppression import has_suppressions
 from contacts.segments import NOBODY, condition, within
 from contacts.segments.vocabulary import Vocabulary
 
@@ -109,9 +118,17 @@ def _recipients(workspace: Workspace, choice: Chosen, vocabulary: Vocabulary | N
     if vocabulary is None and (choice.segments or choice.excluded_segments):
         vocabulary = Vocabulary(workspace)
     wanted = _on(choice.lists, SubscriptionStatus.SUBSCRIBED)
+    held = ListSuppression.objects.filter(list__in=choice.lists)
+    has_held = has_suppressions(
+        choice.lists
+    )  # few lists have any, and asking each person for them doubles the cost
+    if has_held:
+        wanted = Q(Exists(_not_held(choice.lists)))
     if choice.segments:
         sendable = Q(Exists(_subscriptions().filter(status=SubscriptionStatus.SUBSCRIBED)))
         left = _on(choice.lists, SubscriptionStatus.UNSUBSCRIBED)
+        if has_held:
+            left |= Q(Exists(held.filter(email=Lower(OuterRef("email")))))
         wanted |= _in_any(choice.segments, workspace, vocabulary) & sendable & ~left
     people = Contact.objects.of(workspace).filter(wanted).filter(~_suppressed())
     if choice.excluded_lists:
@@ -152,6 +169,12 @@ def _in_any(segments: dict[int, Segment], workspace: Workspace, vocabulary: Voca
 
 def _subscriptions() -> QuerySet[Subscription]:
     return Subscription.objects.filter(contact=OuterRef("pk"))
+
+
+def _not_held(lists: Collection[int]) -> QuerySet[Subscription]:
+    """Subscriptions to lists that are not suppressed for the address, as the pipeline asks."""
+    held = ListSuppression.objects.filter(list=OuterRef("list"), email=Lower(OuterRef(OuterRef("email"))))
+    return _subscriptions().filter(~Exists(held), list__in=lists, status=SubscriptionStatus.SUBSCRIBED)
 
 
 def _suppressed() -> Q:

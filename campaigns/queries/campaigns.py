@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
+from delivery.hygiene.standing import CAME_BACK, by_feedback
 from delivery.models import Delivery
 from delivery.queries import deliveries
 
@@ -14,7 +15,7 @@ RECIPIENTS_SHOWN = 100  # rows of a page
 
 def found(workspace: Workspace, *, search: str = "", state: str = "") -> QuerySet[Campaign]:
     """The campaigns by name and state with what a row shows; the archived ones only when asked for."""
-    rows = Campaign.objects.of(workspace).select_related("mailing")
+    rows = Campaign.objects.of(workspace).select_related("mailing", "workspace")
     rows = rows.prefetch_related("lists", "segments").defer("content")
     rows = rows.filter(archived_at__isnull=state != "archived")
     if state in State.values:
@@ -46,11 +47,15 @@ class Recipients:
     after: int
 
 
-def recipients(campaign: Campaign, *, state: str, code: str, search: str, after: str) -> Recipients:
+def recipients(
+    campaign: Campaign, *, state: str, feedback: str, code: str, search: str, after: str
+) -> Recipients:
     """One keyset page by number, in sending order."""
     if campaign.mailing is None:
         return Recipients([], 0)
     rows = deliveries(campaign.mailing, state=state, code=code, search=search)
+    if feedback in CAME_BACK:
+        rows = by_feedback(rows, campaign.mailing, feedback)
     if after.isdecimal() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
     shown = list(rows[: RECIPIENTS_SHOWN + 1])

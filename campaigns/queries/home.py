@@ -51,7 +51,10 @@ def overview(workspace: Workspace) -> Overview:
     """Ten short queries, one more where something is late, whatever the workspace's size."""
     counted = Contact.objects.of(workspace).order_by()[: COUNT_LIMIT + 1].count()
     campaigns = (
-        Campaign.objects.of(workspace).filter(archived_at=None).select_related("mailing").defer("content")
+        Campaign.objects.of(workspace)
+        .filter(archived_at=None)
+        .select_related("mailing", "workspace")
+        .defer("content")
     )
     scheduled = list(campaigns.filter(state=State.SCHEDULED).order_by("scheduled_at")[:LAST_SHOWN])
     in_the_air = list(campaigns.filter(state=State.SENDING).order_by("-id")[:LAST_SHOWN])

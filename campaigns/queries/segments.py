@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from campaigns.models import Campaign
-from delivery.models import DeliveryState
+from delivery.hygiene.standing import ARRIVED, CAME_BACK
+from delivery.models import DeliveryState, Feedback
 
 # {what is counted: how the segment is called, before the campaign}
 NAMES = {
@@ -14,6 +15,11 @@ NAMES = {
     DeliveryState.SKIPPED: "Skipped in",
     DeliveryState.IN_DOUBT: "In doubt in",
     DeliveryState.CANCELED: "Not sent",
+    ARRIVED: "Reached by",
+    Feedback.BOUNCED: "Hard bounces of",
+    Feedback.SOFT_BOUNCED: "Soft bounces of",
+    Feedback.BLOCKED: "Blocked in",
+    Feedback.COMPLAINED: "Complained about",
     "unsubscribed": "Unsubscribed by",
     "opened": "Opened",
     "clicked": "Clicked",
@@ -42,6 +48,8 @@ def _address(campaign: Campaign, key: str, name: str) -> str:
             subject, operator = "clicked", "ignored"
         case "unsubscribed":
             subject, operator = "outcome", "left"
+        case _ if key in CAME_BACK:
+            subject, operator, value = "outcome", "came_back", {**value, "feedbacks": key}
         case _:
             subject, operator, value = "outcome", "is", {**value, "states": key}
     fields = {

@@ -9,6 +9,8 @@ from accounts.pages import render_part
 from campaigns.models import Campaign, State
 from campaigns.queries import campaigns as queries
 from campaigns.queries import segments
+from campaigns.queries.came_back import came_back
+from delivery.hygiene.standing import CAME_BACK
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
 from delivery.queries import DID, progress
@@ -44,6 +46,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "is_live": is_open or bool(stands and stands.open),  # the rest of a canceled one is closed bit by bit
         "figures": queries.figures(campaign),
         "segment": segments.addresses(campaign),
+        "came_back": came_back(campaign, stands),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
         "watched": watched(campaign.mailing) if campaign.mailing else None,
@@ -55,12 +58,14 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     campaign = _campaign(request, pk)
     search, code = (request.GET.get(name, "").replace("\0", "").strip() for name in ("search", "code"))
-    state = request.GET.get("state", "")
+    state, feedback = request.GET.get("state", ""), request.GET.get("feedback", "")
     after = request.GET.get("after", "")
-    page = queries.recipients(campaign, state=state, code=code, search=search, after=after)
+    page = queries.recipients(campaign, state=state, feedback=feedback, code=code, search=search, after=after)
     context = {"campaign": campaign, "page": page, "search": search, "state": state, "code": code}
+    context |= {"feedback": feedback, "feedbacks": CAME_BACK.items()}
     if not (search or code):  # which no segment could say
-        context["segment_url"] = segments.addresses(campaign).get(state)
+        addresses = segments.addresses(campaign)
+        context["segment_url"] = addresses.get(feedback or state) if not (feedback and state) else None
     states = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
     context["chips"] = [*states, *DID.items()]
     return render(request, "campaigns/recipients.html", context)

@@ -19,6 +19,9 @@ TONES = {
     "scheduled": "azure", "queued": "azure", "pending": "azure", "mapping": "azure",
     "paused": "yellow", "deferred": "yellow", "in_doubt": "yellow",
     "failed": "red", "rejected": "red", "hard_bounce": "red", "complaint": "red",
+    "good": "green", "warning": "yellow", "wrong": "red",
+    "bounced": "red", "complained": "red", "blocked": "orange", "soft_bounced": "yellow", "soft_bounce": "yellow",
+    "delivered": "green",
 }  # fmt: skip
 
 
@@ -83,6 +86,15 @@ def _spoken(moment: datetime.datetime, exact: datetime.datetime) -> str:
 def share(part: int, whole: int) -> str:
     """A percentage with one decimal, "–" of nothing: {{ sent|share:total }}."""
     return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+@register.filter
+def fine_share(part: int, whole: int) -> str:
+    """A percentage where a hundredth matters, as of complaints: two decimals below one per cent."""
+    if not whole:
+        return "–"
+    percent = 100 * part / whole
+    return f"{percent:.2f} %" if 0 < percent < 1 else f"{percent:.1f} %"
 
 
 @register.filter

@@ -1,5 +1,6 @@
 """Erasing a person for good (GDPR art. 17), and letting them come back when they ask for it."""
 
+from hashlib import sha256
 from typing import Final
 
 from django.db import connection, transaction
@@ -20,6 +21,8 @@ from contacts.models import (
     Import,
     ImportBefore,
     ImportRefusal,
+    ListSuppression,
+    SuppressedHash,
     Suppression,
 )
 from contacts.queries import erasure
@@ -31,6 +34,8 @@ MENTIONS: Final = {
     "contacts_export": ["name", "chosen"],
     "contacts_import": ["file_name", "consent_note", "error", "mapping", "findings", "tags", "new_list"],
     "contacts_segment": ["name", "rules", "taken_from"],
+    "contacts_listsuppression": ["note"],
+    "contacts_suppressedhash": ["note"],
     "contacts_suppression": ["note"],
 }
 FORGET_VALUE: Final = """
@@ -94,7 +99,7 @@ def erase(contact: Contact, *, by: User) -> None:
     _forget_values(person)
     forget_bulk(workspace.pk, person.contact_ids, person.emails)
     ImportBefore.objects.filter(run__workspace=workspace, contact_id__in=person.contact_ids).delete()
-    Suppression.objects.of(workspace).filter(email__in=person.emails).delete()
+    _forget_suppressions(person)
     for table, columns in MENTIONS.items():
         masking.mask(table, columns, person.pattern, workspace_id=workspace.pk)
     Contact.objects.filter(pk=contact.pk).delete()
@@ -110,6 +115,14 @@ def erase(contact: Contact, *, by: User) -> None:
     )
     _mask_trail(person)
     record(by, "contact.erased", masking.MASK.capitalize(), workspace=workspace)
+
+
+def _forget_suppressions(person: Person) -> None:
+    """The keyed mark of erasure stays in their place; an unkeyed hash would tell the address to whoever guesses it."""
+    Suppression.objects.of(person.workspace).filter(email__in=person.emails).delete()
+    ListSuppression.objects.of(person.workspace).filter(email__in=person.emails).delete()
+    digests = [sha256(email.encode()).digest() for email in person.emails]
+    SuppressedHash.objects.of(person.workspace).filter(digest__in=digests).delete()
 
 
 def _person(contact: Contact) -> Person:

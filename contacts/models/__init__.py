@@ -27,7 +27,7 @@ from contacts.models.people import (
 from contacts.models.runs import LongRun
 from contacts.models.scoped import ScopedQuerySet
 from contacts.models.segments import Segment, SegmentKind, SegmentMember
-from contacts.models.suppression import Suppression, SuppressionReason
+from contacts.models.suppression import ListSuppression, SuppressedHash, Suppression, SuppressionReason
 
 __all__ = [
     "HAS_TAGS",
@@ -56,6 +56,7 @@ __all__ = [
     "List",
     "ListChange",
     "ListDay",
+    "ListSuppression",
     "LongRun",
     "OptIn",
     "ScopedQuerySet",
@@ -64,6 +65,7 @@ __all__ = [
     "SegmentMember",
     "Subscription",
     "SubscriptionStatus",
+    "SuppressedHash",
     "Suppression",
     "SuppressionReason",
     "Tag",

@@ -8,9 +8,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from contacts import registry
-from contacts.models import Contact, FormerContact, Subscription, Suppression
+from contacts.models import Contact, FormerContact, ListSuppression, Subscription, Suppression
 from contacts.queries.contacts import give_tags, memberships, suppression_of
 from contacts.queries.fields import fields
+from contacts.queries.suppression import of_contact
 from contacts.queries.timeline import trail_of
 
 
@@ -39,6 +40,10 @@ def _sections(contact: Contact) -> Iterator[tuple[str, Any]]:
     yield "lists", [_membership(each) for each in memberships(contact)]
     suppression = suppression_of(contact)
     yield "suppression", _suppression(suppression) if suppression else None
+    yield (
+        "suppressed_for_lists",
+        [{"list": each.list.name} | _suppression(each) for each in of_contact(contact)],
+    )
     for ask in registry.person_file:
         for title, rows in ask(contact).items():
             yield title, iter(rows)
@@ -81,7 +86,7 @@ def _membership(held: Subscription) -> dict[str, Any]:
     }
 
 
-def _suppression(held: Suppression) -> dict[str, Any]:
+def _suppression(held: Suppression | ListSuppression) -> dict[str, Any]:
     return {"since": held.created_at, "reason": held.get_reason_display(), "note": held.note}
 
 

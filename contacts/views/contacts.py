@@ -11,6 +11,7 @@ from accounts.access import WorkspaceRequest, needs
 from accounts.errors import Refusal
 from accounts.models import Role
 from accounts.pages import render_part
+from contacts import registry
 from contacts.actions import confirmations, subscriptions
 from contacts.actions import contacts as actions
 from contacts.actions.erasure import WasErased
@@ -20,6 +21,7 @@ from contacts.queries import contacts as queries
 from contacts.queries import timeline
 from contacts.queries.limits import TakesTooLong
 from contacts.queries.lists import open_to
+from contacts.queries.suppression import of_contact
 from contacts.views.bulk import deeds_for
 from contacts.views.columns import table_of
 from contacts.views.profile import contact_of, kind_of, profile_of
@@ -64,6 +66,8 @@ def _profile(request: WorkspaceRequest, contact: Contact) -> dict[str, Any]:
         "values": profile_of(contact),
         "memberships": held,
         "suppression": suppression,
+        "suppressed_lists": of_contact(contact),
+        "links": [link for ask in registry.contact_links for link in ask(contact)],
         "is_subscribed": any(each.status == SubscriptionStatus.SUBSCRIBED for each in held),
         "has_open_list": open_to(contact).exists(),
         "timeline": timeline.page(contact, held, suppression, kind=kind, cursor=cursor),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -95,7 +96,7 @@ SELECT mailing_id, kind, is_machine, count(*) FROM fact
  WHERE is_new AND kind IN ('opened', 'clicked') GROUP BY 1, 2, 3
 """
 RETURNED: Final = """
-SELECT f.workspace_id, f.kind, f.email, f.code, f.said, m.name, f.at
+SELECT f.workspace_id, f.kind, f.email, f.code, f.said, m.id, m.name, f.at
   FROM fact f JOIN delivery_mailing m ON m.id = f.mailing_id
  WHERE f.is_new AND f.kind IN ('bounced', 'complained') AND f.email <> '' ORDER BY f.workspace_id, f.kind, lower(f.email)
 """
@@ -206,13 +207,18 @@ def _count(cursor: Any, applied: Applied) -> None:
 def _suppress(cursor: Any) -> None:
     """Hard bounces and complaints are suppressed with the event, also for batches in the air."""
     cursor.execute(RETURNED)
-    returned: dict[tuple[int, SuppressionReason], list[tuple[str, str]]] = {}
-    for workspace_id, kind, email, code, said, name, at in cursor.fetchall():
-        words = f"{code} {said}".strip() if code and not said.startswith(code) else said
-        note = f"“{name}”, {at:%Y-%m-%d}" + (f": {words}" if words else "")
-        returned.setdefault((workspace_id, REASONS[Kind(kind)]), []).append((email, note))
+    returned: dict[tuple[int, SuppressionReason], list[tuple[str, str, int]]] = {}
+    for workspace_id, kind, email, code, said, mailing_id, name, at in cursor.fetchall():
+        row = (email, note_of(name, at, code, said), mailing_id)
+        returned.setdefault((workspace_id, REASONS[Kind(kind)]), []).append(row)
     for (workspace_id, reason), rows in returned.items():
         suppress_returned(workspace_id, rows, reason=reason)
+
+
+def note_of(name: str, at: datetime, code: str, said: str) -> str:
+    """Which message it was, when, and in which words: for the suppression list."""
+    words = f"{code} {said}".strip() if code not in said else said
+    return f"“{name}”, {at:%Y-%m-%d}" + (f": {words}" if words else "")
 
 
 def applied_all(facts: Iterable[Fact], *, at_once: int = 2_000) -> int:

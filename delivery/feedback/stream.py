@@ -5,6 +5,7 @@ worker held when it died is taken by another after a while, and applied once all
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -74,6 +75,12 @@ def done(stream: str, entries: Sequence[Entry]) -> None:
 def waiting(stream: str) -> int:
     """Entries in Redis that are not done. Raises: redis.RedisError."""
     return int(redis_client().xlen(_key(stream)))
+
+
+def oldest_seconds(stream: str) -> float:
+    """How long the first of them waits; its id begins with when it came. Raises: redis.RedisError."""
+    first = redis_client().xrange(_key(stream), count=1)
+    return max(time.time() - int(first[0][0].partition(b"-")[0]) / 1000, 0.0) if first else 0.0
 
 
 @transaction.atomic

@@ -62,15 +62,18 @@ def read(entries: Sequence[Entry]) -> list[list[Fact]]:
 
 
 def _measured_by_us(mailing_ids: set[int]) -> set[tuple[int | None, Kind]]:
-    """The opens and clicks that our own links count: the provider's would count the same ones again."""
+    """The opens and clicks that our own links count: the provider's would count the same ones again.
+
+    And all where the workspace watches nobody without consent, or nobody by name: the provider knows of neither.
+    """
     if not mailing_ids:
         return set()
-    tracked = Mailing.objects.filter(pk__in=mailing_ids, frame__tracking__isnull=False)
+    rules = "frame__tracking", "workspace__tracking__needs_consent", "workspace__tracking__is_nameless"
     return {
         (pk, kind)
-        for pk, rules in tracked.values_list("pk", "frame__tracking")
+        for pk, ours, *forbid in Mailing.objects.filter(pk__in=mailing_ids).values_list("pk", *rules)
         for kind, name in MEASURED.items()
-        if rules and rules.get(name)
+        if any(forbid) or (ours and ours.get(name))
     }
 
 

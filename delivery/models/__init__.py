@@ -2,6 +2,7 @@
 
 from delivery.models.accounts import SendingAccount
 from delivery.models.confirmations import Confirmation
+from delivery.models.domains import DkimKey, SendingDomain
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
@@ -19,6 +20,7 @@ __all__ = [
     "Confirmation",
     "Delivery",
     "DeliveryState",
+    "DkimKey",
     "Event",
     "EventKind",
     "Feedback",
@@ -31,6 +33,7 @@ __all__ = [
     "MailingState",
     "Protocol",
     "SendingAccount",
+    "SendingDomain",
     "Stray",
     "Tracking",
 ]

@@ -22,7 +22,7 @@ class EventKind(models.TextChoices):
 class Event(models.Model):
     """What came back of one message: what its recipient did, or what a server said later than at the hand-over.
 
-    Written by `delivery.feedback`, never changed; deliveries that went well stand in the ledger alone.
+    Written by `delivery.feedback`, never changed but for `undone_at`; deliveries that went well stand in the ledger alone.
 
     The key tells the event from every other one of the workspace and begins with its time, so that one that is
     reported twice is written once, new ones stand together, and a table may be cut by workspace or by time.
@@ -50,9 +50,17 @@ class Event(models.Model):
     number = models.PositiveIntegerField(null=True, blank=True)  # in the ledger; null where nobody is named
     code = models.CharField(max_length=12, db_default="", blank=True)  # of a bounce: "5.1.1"
     said = models.CharField(max_length=500, db_default="", blank=True)  # of a bounce: the server's words
+    # Somebody took it back, as when one's own server was listed: it counts for no suppression and no breaker.
+    undone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
+            # The list of bounces, newest first; costs those alone.
+            models.Index(
+                fields=["workspace", "-key"],
+                condition=models.Q(kind__in=["bounced", "soft_bounced", "blocked", "complained"]),
+                name="event_came_back_idx",
+            ),
             # "In the last 30 days", over everybody; index alone.
             models.Index(
                 fields=["workspace", "kind", "at", "contact"],

@@ -62,6 +62,13 @@ class Mailing(models.Model):
     # What was done and rejected when somebody resumed it: the circuit breaker counts from there.
     breaker_done = models.PositiveIntegerField(default=0)
     breaker_rejected = models.PositiveIntegerField(default=0)
+    # When that was: what came back of earlier messages does not count. Null: from the first one on.
+    breaker_at = models.DateTimeField(null=True, blank=True)
+    # Where the breaker's last minutes began, and what was done and had unsubscribed by then: see delivery.breaker.
+    window_at = models.DateTimeField(null=True, blank=True)
+    window_done = models.PositiveIntegerField(default=0, db_default=0)
+    window_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)
+    breaker_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)
     # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
     due_at = models.DateTimeField(null=True, blank=True)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.

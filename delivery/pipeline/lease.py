@@ -31,16 +31,20 @@ RENEW = """
 UPDATE delivery_batch SET leased_until = now() + make_interval(secs => %s)
  WHERE id = ANY(%s) AND lease = ANY(%s) AND state = 'leased'
 """
-# Done when nobody in it is open any more; else ready again, when the first of them is due.
+# Done when nobody in it is open any more, and then no call's note is needed; else ready again, when the first of them
+# is due.
 RELEASE = """
 WITH open_rows AS (
   SELECT count(*) AS count, min(coalesce(due_at, now())) AS due_at FROM delivery_delivery
-   WHERE mailing_id = %(mailing)s AND number BETWEEN %(first)s AND %(last)s AND state IN ('pending', 'deferred'))
-UPDATE delivery_batch SET lease = NULL, leased_until = NULL,
-       state = CASE WHEN open_rows.count > 0 THEN 'ready' ELSE 'done' END,
-       due_at = greatest(open_rows.due_at, now() + make_interval(secs => %(wait)s), delivery_batch.due_at)
-  FROM open_rows WHERE id = %(id)s AND lease = %(lease)s AND state = 'leased'
-RETURNING state
+   WHERE mailing_id = %(mailing)s AND number BETWEEN %(first)s AND %(last)s AND state IN ('pending', 'deferred')),
+released AS (
+  UPDATE delivery_batch SET lease = NULL, leased_until = NULL,
+         state = CASE WHEN open_rows.count > 0 THEN 'ready' ELSE 'done' END,
+         due_at = greatest(open_rows.due_at, now() + make_interval(secs => %(wait)s), delivery_batch.due_at)
+    FROM open_rows WHERE id = %(id)s AND lease = %(lease)s AND state = 'leased'
+  RETURNING id, state),
+noted AS (DELETE FROM delivery_call USING released WHERE batch_id = released.id AND released.state = 'done')
+SELECT state FROM released
 """
 EXPIRE = """
 UPDATE delivery_batch SET state = 'ready', lease = NULL, leased_until = NULL

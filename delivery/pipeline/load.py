@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from contacts.queries.suppression import has_hashes, has_suppressions
 from delivery.models import Mailing
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.mold import Recipient
 
-# Each row by indexes alone: the ledger's and the contacts' primary keys, suppressions by address, subscriptions by
-# contact. Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions.
+# Each row by indexes alone: the ledger's and the contacts' primary keys, suppressions by address (whoever is suppressed
+# for a list of the mailing's is as if they had left it), subscriptions by contact.
+# Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions.
 OPEN = """
 SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
@@ -25,26 +27,37 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
          WHEN d.email = '' THEN 'erased'
          WHEN (SELECT true FROM contacts_suppression s
                 WHERE s.workspace_id = %(workspace)s AND s.email = lower(d.email) LIMIT 1) THEN 'suppressed'
+         WHEN {hashed} THEN 'suppressed'
          WHEN %(is_test)s THEN ''
          WHEN c.id IS NULL THEN 'erased'
-         WHEN %(confirms)s THEN CASE WHEN consent.unconfirmed THEN '' WHEN consent.to_these THEN 'confirmed'
-                                ELSE 'unsubscribed' END
-         WHEN consent.anywhere IS NOT true OR (consent.left_these AND NOT consent.to_these) THEN 'unsubscribed'
+         WHEN %(confirms)s THEN CASE WHEN held.lists <> '{{}}' THEN 'suppressed' WHEN consent.unconfirmed THEN ''
+                                WHEN consent.to_these THEN 'confirmed' ELSE 'unsubscribed' END
+         WHEN consent.anywhere IS NOT true OR (consent.left_these AND NOT consent.to_these)
+         THEN CASE WHEN held.lists <> '{{}}' THEN 'suppressed' ELSE 'unsubscribed' END
          ELSE ''
        END
   FROM delivery_delivery d
   LEFT JOIN contacts_contact c
     ON c.id = coalesce(d.contact_id, %(sample)s) AND c.workspace_id = %(workspace)s
+ CROSS JOIN LATERAL ({held}) held
  CROSS JOIN LATERAL (
-       SELECT bool_or(s.status = 'subscribed') AS anywhere,
-              bool_or(s.status = 'subscribed' AND s.list_id = ANY(%(lists)s)) AS to_these,
+       SELECT bool_or(s.status = 'subscribed' AND s.list_id <> ALL(held.lists)) AS anywhere,
+              bool_or(s.status = 'subscribed' AND s.list_id = ANY(%(lists)s) AND s.list_id <> ALL(held.lists)) AS to_these,
               bool_or(s.status = 'pending' AND s.list_id = ANY(%(lists)s)) AS unconfirmed,
-              bool_or(s.status = 'unsubscribed' AND s.list_id = ANY(%(lists)s)) AS left_these
+              bool_or(s.list_id = ANY(held.lists)
+                      OR (s.status = 'unsubscribed' AND s.list_id = ANY(%(lists)s))) AS left_these
          FROM contacts_subscription s WHERE s.contact_id = c.id) consent
  WHERE d.mailing_id = %(mailing)s AND d.number BETWEEN %(first)s AND %(last)s
    AND (d.state = 'pending' OR (d.state = 'deferred' AND d.due_at <= now()))
  ORDER BY d.number
 """
+# Both asked where there are such marks at all, which few workspaces have: a load takes a quarter longer with them.
+HELD = """
+       SELECT coalesce(array_agg(x.list_id), '{}') AS lists FROM contacts_listsuppression x
+        WHERE x.list_id = ANY(%(lists)s) AND x.email = lower(d.email)"""
+NONE_HELD = "SELECT '{}'::bigint[] AS lists"
+HASHED = """(SELECT true FROM contacts_suppressedhash h
+                WHERE h.workspace_id = %(workspace)s AND h.digest = sha256(convert_to(lower(d.email), 'UTF8')) LIMIT 1)"""
 
 
 class Tried(NamedTuple):
@@ -88,7 +101,9 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
     }
     recipients, tried, skipped, reached = [], {}, {}, set()
     with connection.cursor() as cursor:
-        cursor.execute(OPEN.format(attributes=_selected(attributes, names)), values)
+        hashed = HASHED if has_hashes(mailing.workspace_id) else "false"
+        held = HELD if has_suppressions(mailing.list_ids) else NONE_HELD
+        cursor.execute(OPEN.format(attributes=_selected(attributes, names), hashed=hashed, held=held), values)
         for row in cursor.fetchall():
             number, email, first_name, last_name, own, count, since, in_doubt, is_reached, skip = row
             if count:

@@ -35,7 +35,9 @@ WITH unasked AS (
 people AS (
     SELECT u.id, c.id AS contact_id, c.email FROM unasked u JOIN contacts_contact c ON c.id = u.contact_id
      WHERE (SELECT true FROM contacts_suppression s
-             WHERE s.workspace_id = c.workspace_id AND s.email = lower(c.email) LIMIT 1) IS NULL),
+             WHERE s.workspace_id = c.workspace_id AND s.email = lower(c.email) LIMIT 1) IS NULL
+       AND (SELECT true FROM contacts_listsuppression s
+             WHERE s.list_id = %(list)s AND s.email = lower(c.email) LIMIT 1) IS NULL),
 stamped AS (
     UPDATE contacts_subscription s
        SET confirmation_asked_at = now(), confirmation_count = s.confirmation_count + (p.id IS NOT NULL)::int

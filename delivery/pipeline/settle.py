@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from contacts.collisions import again_when_ended
+from delivery.hygiene import refusals
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
 from delivery.pipeline.load import NEVER, Tried
@@ -75,6 +77,7 @@ class Standing(NamedTuple):
     is_refused_too_often: bool = False
 
 
+@again_when_ended  # what comes back locks the same rows, and more
 def settle(
     mailing: Mailing,
     results: Sequence[Result],
@@ -101,7 +104,10 @@ def settle(
             counts = dict(cursor.fetchall())
         if calls:
             cursor.execute("DELETE FROM delivery_call WHERE id = ANY(%s)", [list(calls)])
-        return _count(mailing, counts)
+        standing = _count(mailing, counts)
+        if counts.get(REJECTED):  # last, since what came back later is applied in this order, too
+            refusals.note(mailing, [row[0] for row in rows if row[1] == REJECTED])
+        return standing
 
 
 def cancel_range(mailing: Mailing, first: int, last: int) -> None:

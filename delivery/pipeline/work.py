@@ -14,12 +14,14 @@ import redis
 
 from accounts.queue import leaving, process_name
 from delivery import mailings
+from delivery.domains.signing import Signer, signer_for
 from delivery.models import Mailing
 from delivery.pipeline import calls, dispatch, journal, lease, meter, signs
 from delivery.pipeline.chunk_turns import ChunkTurns
 from delivery.pipeline.chunks import ChunkLane
+from delivery.pipeline.exchange import Load
 from delivery.pipeline.journal import Journal
-from delivery.pipeline.lanes import Lane, Load, MessageLane
+from delivery.pipeline.lanes import Lane, MessageLane
 from delivery.pipeline.lease import FENCE_SECONDS, Lease
 from delivery.pipeline.load import NEVER, load
 from delivery.pipeline.mold import Mold
@@ -27,6 +29,7 @@ from delivery.pipeline.molds import mold_of
 from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
 from delivery.providers import PROVIDERS
+from delivery.secrets import SecretsLost
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
 # How long a mailing keeps a worker that another one waits for; what is left of its batches waits its turn then.
@@ -82,7 +85,9 @@ def work_slice(mailing_id: int) -> Report | None:
 class _Slice:
     """The leases that a worker holds on one mailing, and the lanes that send them."""
 
-    _mold: Mold  # made when the first lease is held, so that it is given back where that fails
+    # Made when the first lease is held, so that it is given back where that fails.
+    _mold: Mold
+    _signer: Signer | None
 
     def __init__(self, mailing: Mailing, began: float) -> None:
         self.mailing = mailing
@@ -106,7 +111,12 @@ class _Slice:
         self._hold(first)
         self._mold = mold_of(self.mailing)
         try:
+            self._signer = signer_for(self.mailing.account, self.mailing.content["from_email"])
             turns = ChunkTurns(self.mailing, self._provider) if self._provider.is_esp else Turns(self.mailing)
+        except SecretsLost as error:  # nothing leaves unsigned that was to be signed
+            mailings.note_trouble(self.mailing, error.message)
+            self._pause(TROUBLE_WAIT)
+            return
         except redis.RedisError as error:
             log.warning("pace.unreachable mailing=%s error=%s", self.mailing.pk, error)
             self._pause(REDIS_AWAY_WAIT)
@@ -145,7 +155,11 @@ class _Slice:
         shares = -(-shared.waiting_count // self._provider.most)
         wanted = min(self.mailing.account.lanes, len(self._lanes) + shares)
         while len(self._lanes) < wanted and not shared.stop.is_set():
-            lane = (ChunkLane if self._provider.is_esp else MessageLane)(shared, self._mold)
+            lane = (
+                ChunkLane(shared, self._mold)
+                if self._provider.is_esp
+                else MessageLane(shared, self._mold, self._signer)
+            )
             lane.start()
             self._lanes.append(lane)
         return any(lane.is_alive() for lane in self._lanes)

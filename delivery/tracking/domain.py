@@ -1,5 +1,6 @@
 """A workspace's own domain for links and pictures: whether it leads to this installation."""
 
+import ipaddress
 import re
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,8 +22,16 @@ NAME: Final = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?
 
 
 def leads_to() -> str:
-    """What the domain's CNAME names."""
+    """What the domain's record names."""
     return urlsplit(settings.PUBLIC_URL).hostname or ""
+
+
+def record_kind() -> str:
+    """The kind of that record."""
+    try:
+        return "A" if ipaddress.ip_address(leads_to()).version == 4 else "AAAA"
+    except ValueError:
+        return "CNAME"
 
 
 def check(rules: Tracking, *, by: User) -> None:

@@ -8,10 +8,12 @@ import base64
 import json
 import logging
 import os
+import re
 import time
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+import idna
 from django.db import DatabaseError, close_old_connections
 from django.utils.encoding import iri_to_uri
 
@@ -77,7 +79,7 @@ def click(environ: Environ) -> Answer:
         _keep(_hit(environ, EventKind.CLICKED, person, target))
     if not target.url:  # the link that no person sees
         return Answer(HTTPStatus.NO_CONTENT, _QUIET)
-    return Answer(HTTPStatus.FOUND, (("Location", iri_to_uri(target.url)), *_QUIET))
+    return Answer(HTTPStatus.FOUND, (("Location", _in_ascii(target.url)), *_QUIET))
 
 
 def well_known(environ: Environ) -> Answer:
@@ -101,6 +103,20 @@ def _hit(environ: Environ, kind: str, person: Person, target: signing.Target = s
         ip=visitor(environ),
         is_prefetch="prefetch" in purpose.lower() or "prerender" in purpose.lower(),
     )
+
+
+def _in_ascii(url: str) -> str:
+    """As it goes into a header: a name of letters beyond ASCII as DNS has it, all else in percent signs."""
+    if url.isascii():
+        return iri_to_uri(url)
+    scheme, slashes, rest = url.partition("//")
+    end = re.search(r"[/?#]|\Z", rest)
+    host = rest[: end.start()] if end else rest
+    try:
+        named = idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:  # with a port or a user's name in it
+        named = host
+    return iri_to_uri(f"{scheme}{slashes}{named}{rest[len(host) :]}")
 
 
 def _keep(hit: Hit) -> None:

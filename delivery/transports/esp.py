@@ -5,13 +5,10 @@ One letter goes as a finished message by the ESP's plain call. Many go by its ba
 """
 
 import copy
-import email
-import email.policy
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from email.message import EmailMessage as Parsed
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,13 +17,9 @@ import botocore.exceptions
 import requests
 from anymail.exceptions import AnymailConfigurationError, AnymailError, AnymailRequestsAPIError
 from anymail.message import AnymailStatus
-from anymail.utils import EmailAddress
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import get_connection
 
-from delivery.links import read_message_token
-from delivery.pipeline.mime import unfolded
 from delivery.providers import Provider
-from delivery.transports import names
 from delivery.transports.base import (
     Answer,
     CannotConnect,
@@ -40,16 +33,15 @@ from delivery.transports.base import (
 )
 from delivery.transports.esp_answers import WORDS_LIMIT, outcome_of_error, outcomes_of_status
 from delivery.transports.esp_bulk import looked_up
-from delivery.transports.esp_combined import BODY, add_data, combine
+from delivery.transports.esp_combined import add_data, combine
 from delivery.transports.esp_form import multipart
+from delivery.transports.esp_mail import Writer, read
 from delivery.transports.esp_replies import outcomes_of
-from delivery.transports.esp_slots import LITERALS, SYNTAXES, Form, form_of, size_of, texts_of
+from delivery.transports.esp_slots import LITERALS, size_of, texts_of
 from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-# What goes along of our headers. Message-ID and Date are the provider's to make: several refuse others'.
-PASSED_ON = ("List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID")
 # Anymail's own, and what its parsers raise on an answer that is not as documented.
 TROUBLE = (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError)
 OUR_OWN = ("test_from", "own_headers")  # settings of an account that are no arguments of a backend
@@ -110,10 +102,10 @@ class Connection:
     def __init__(self, provider: Provider, backend: Any, *, own_headers: bool) -> None:
         self.usable = True
         self.announced: Message | None = None  # an API knows nothing of the kind
-        self._provider, self._backend, self._own_headers = provider, backend, own_headers
+        self._provider, self._backend = provider, backend
+        self._writer = Writer(provider, own_headers=own_headers)
         self._used_at = time.monotonic()
         self._kinds: dict[bool, Any] = {}
-        self._form: tuple[Skeleton, Form] | None = None  # of the mailing that was sent last
         self._static: tuple[Skeleton, int] | None = None
 
     def send(
@@ -121,7 +113,7 @@ class Connection:
     ) -> Outcome:
         """Hand over one finished message. Never raises: what an ESP says or does not say becomes an outcome."""
         try:
-            skeleton, letter = _read(message)
+            skeleton, letter = read(message)
         except TROUBLE as error:
             words = f"The message does not fit {self._provider.label}: {error}"
             return Outcome(Fate.REJECTED, "unsupported", words[:WORDS_LIMIT])
@@ -151,7 +143,7 @@ class Connection:
     def send_letters(self, skeleton: Skeleton, letters: Sequence[Letter], *, key: uuid.UUID) -> Answer:
         """One call for all of them. Never raises, as `send`; key: see BatchConnection."""
         try:
-            mail = self._mail(skeleton, letters)
+            mail = self._writer.mail(skeleton, letters)
             payload = self._payload(mail, skeleton, letters, key)
         except TROUBLE as error:  # nothing was handed over: at least one of them cannot go this way
             words = f"The message does not fit {self._provider.label}: {error}"
@@ -238,80 +230,6 @@ class Connection:
             self._kinds[is_batch] = type(kind.__name__, (kind,), attributes)
         return self._kinds[is_batch]
 
-    # --- The message --------------------------------------------------------------------------------------
-
-    def _mail(self, skeleton: Skeleton, letters: Sequence[Letter]) -> Any:
-        """Django's message, from which anymail makes the API's."""
-        mail: Any = EmailMultiAlternatives(
-            from_email=_mailbox(skeleton.from_name, skeleton.sender),
-            to=[_address(letter) for letter in letters],
-            reply_to=[skeleton.reply_to] if skeleton.reply_to else None,
-            headers=self._headers(skeleton.headers),
-        )
-        mail.anymail_status = AnymailStatus()
-        if self._provider.tracking_per_message:
-            mail.track_opens = mail.track_clicks = False
-        if not self._provider.metadata and skeleton.mailing_id:
-            mail.tags = [names.tag_of(skeleton.mailing_id)]
-        if self._provider.name == "mandrill":
-            mail.esp_extra = {"message": {"merge": False}}  # it would look for its own tags
-        if len(letters) > 1 or self._is_template_always:
-            self._spread(mail, skeleton, letters)
-        else:
-            self._fill(mail, skeleton, letters[0])
-        return mail
-
-    @property
-    def _is_template_always(self) -> bool:
-        syntax = SYNTAXES.get(self._provider.name)
-        return syntax is not None and syntax.is_everywhere
-
-    def _fill(self, mail: Any, skeleton: Skeleton, letter: Letter) -> None:
-        mail.subject, html, mail.body, _ = texts_of(self._provider.name, skeleton, letter)
-        if html:
-            mail.attach_alternative(html, "text/html")
-        mail.extra_headers |= self._headers(letter.headers)
-        if self._provider.metadata and skeleton.mailing_id:
-            mail.metadata = {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
-
-    def _spread(self, mail: Any, skeleton: Skeleton, letters: Sequence[Letter]) -> None:
-        """One message for many, with what is each one's own beside it."""
-        if self._provider.metadata:
-            mail.merge_metadata = {
-                letter.to: {names.KEY: names.name_of(skeleton.mailing_id, letter.number)}
-                for letter in letters
-            }
-            mail.merge_headers = {letter.to: self._headers(letter.headers) for letter in letters}
-        else:
-            mail.merge_data = {}  # for anymail: to each a message of their own
-        if self._provider.mode == "combined":
-            mail.subject = mail.body = BODY
-            mail.attach_alternative(BODY, "text/html")
-            return
-        form = self._form_of(skeleton)
-        mail.merge_data = {letter.to: form.values(letter) for letter in letters}
-        if self._provider.name == "amazon_ses":
-            mail.template_id = "inline"  # anymail's word for it; what is sent is the content itself
-            parts = {"Subject": form.subject, "Html": form.html, "Text": form.text}
-            content = {name: text for name, text in parts.items() if text}
-            template = {"TemplateContent": content, "TemplateData": "{}"}
-            mail.esp_extra = {"DefaultContent": {"Template": template}}
-            return
-        mail.subject, mail.body = form.subject, form.text
-        if form.html:
-            mail.attach_alternative(form.html, "text/html")
-
-    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Those that the ESP, and the account's plan there, take."""
-        if not self._own_headers:
-            return {}
-        return {name: value for name, value in headers.items() if name not in self._provider.refused_headers}
-
-    def _form_of(self, skeleton: Skeleton) -> Form:
-        if self._form is None or self._form[0] is not skeleton:
-            self._form = skeleton, form_of(self._provider.name, skeleton)
-        return self._form[1]
-
     def _static_size(self, skeleton: Skeleton) -> int:
         """Octets of what all have in common, in a JSON body."""
         if self._static is None or self._static[0] is not skeleton:
@@ -352,53 +270,4 @@ def _completed(provider: str, written: str, literals: dict[str, str], letter: Le
 
 def _as_they_are(attributes: Any) -> Any:
     """Anymail's table of what it reads of a message, with recipients that are not read from text."""
-    return tuple((name, combine, None if name == "to" else read) for name, combine, read in attributes)
-
-
-def _address(letter: Letter) -> EmailAddress:
-    user, _, domain = letter.to.rpartition("@")
-    return EmailAddress(letter.name, username=user, domain=domain)
-
-
-def _mailbox(name: str, address: str) -> str:
-    """`"Name" <address>`, as it is read back."""
-    if not name:
-        return address
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{quoted}" <{address}>'
-
-
-# --- A finished message -----------------------------------------------------------------------------------
-
-
-def _read(message: Message) -> tuple[Skeleton, Letter]:
-    """Take a finished message apart."""
-    parsed = email.message_from_bytes(message.data, policy=email.policy.default)
-    assert isinstance(parsed, Parsed)
-    head = unfolded(message.data.partition(b"\r\n\r\n")[0] + b"\r\n")
-    own = read_message_token(str(parsed["Message-ID"] or "").strip("<>").partition("@")[0])
-    mailing_id, number = own or (0, 0)
-    from_name, sender = _first(parsed, "From")
-    name, to = _first(parsed, "To")
-    skeleton = Skeleton(
-        mailing_id,
-        from_name,
-        sender or message.sender,
-        _first(parsed, "Reply-To")[1],
-        {name: head[name] for name in PASSED_ON if name in head},
-        (str(parsed["Subject"] or ""),),
-        (_body(parsed, "plain"),),
-        (_body(parsed, "html"),),
-    )
-    return skeleton, Letter(number, to or message.to, name, (), {})
-
-
-def _body(parsed: Parsed, kind: str) -> str:
-    part = parsed.get_body((kind,))
-    return part.get_content().replace("\r\n", "\n") if part else ""
-
-
-def _first(parsed: Parsed, header: str) -> tuple[str, str]:
-    """The first name and address of a header, its words decoded."""
-    found = getattr(parsed[header], "addresses", ())
-    return (found[0].display_name, found[0].addr_spec) if found else ("", "")
+    return tuple((name, combine, None if name == "to" else convert) for name, combine, convert in attributes)

@@ -14,6 +14,7 @@ from delivery.bounces import trial
 from delivery.forms import AccountForm
 from delivery.hooks import standing
 from delivery.hooks.forms import KeyForm
+from delivery.hooks.setup import SETUPS
 from delivery.models import SendingAccount
 
 
@@ -28,7 +29,9 @@ def sending(request: WorkspaceRequest) -> HttpResponse:
 
 def _row(account: SendingAccount) -> dict[str, object]:
     provider = providers.PROVIDERS[account.provider]
-    return {"account": account, "provider": provider, "summary": provider.summary(account.settings)}
+    summary = provider.summary(account.settings)
+    has_webhook = account.provider in SETUPS
+    return {"account": account, "provider": provider, "summary": summary, "has_webhook": has_webhook}
 
 
 @needs(Role.ADMIN)

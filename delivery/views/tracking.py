@@ -22,7 +22,7 @@ def tracking(request: WorkspaceRequest) -> HttpResponse:
         if held.domain and held.domain != before:
             domain.check(held, by=request.user)
         return redirect("tracking")
-    context = {"form": form, "rules": held, "leads_to": domain.leads_to()}
+    context = {"form": form, "rules": held, "leads_to": domain.leads_to(), "kind": domain.record_kind()}
     return render(request, "delivery/tracking.html", context, status=422 if form.is_bound else 200)
 
 

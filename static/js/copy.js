@@ -1,7 +1,12 @@
 // button[data-copy]: puts the text on the clipboard and says so; hidden where the browser has none.
 const SHOWN_FOR = 1_500; // ms
 
-if (navigator.clipboard) for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+function show() {
+  if (navigator.clipboard) for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
+show();
+document.addEventListener("htmx:after:swap", show);
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

@@ -1,6 +1,7 @@
 """Erasing a person: nothing of them is left anywhere, the numbers stay, and the address is known if it returns."""
 
 import uuid
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -27,7 +28,7 @@ from contacts.models import (
 )
 from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
-from delivery.models import Delivery, Event, InboxMessage, Mailing, SendingAccount, Stray
+from delivery.models import Delivery, Event, InboxMessage, LinkTally, Mailing, SendingAccount, Stray
 from delivery.queries import progress
 from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 from tests.people import a_workspace
@@ -121,6 +122,9 @@ def annabel(workspace):
             said=f"550 5.1.1 <{EMAIL}>: User unknown",
             key=uuid.uuid5(uuid.NAMESPACE_URL, f"bounce-{key}"),
         )
+    for address in (EMAIL, quote(EMAIL)):
+        url = f"https://acme.example/?of={address}"
+        LinkTally.objects.create(mailing=mailing, digest=uuid.uuid5(uuid.NAMESPACE_URL, url), url=url)
     Stray.objects.create(
         workspace=workspace,
         kind="bounced",

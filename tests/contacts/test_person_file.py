@@ -1,4 +1,5 @@
 import json
+import uuid
 
 import pytest
 from django.urls import reverse
@@ -6,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, record
 from contacts.models import FormerContact, Suppression
-from delivery.models import Delivery, Mailing
+from delivery.models import Delivery, Event, Mailing, Stray
 from tests.builders import a_contact, a_field, a_list, a_tag, an_account
 
 
@@ -29,6 +30,9 @@ def anna(workspace):
         mailing=mailing, number=1, contact=anna, email=anna.email, state="rejected", code="550", server_said="No",
         settled_at=timezone.now(),
     )  # fmt: skip
+    came = {"workspace": workspace, "kind": "bounced", "at": timezone.now(), "said": "User unknown"}
+    Event.objects.create(**came, mailing=mailing, contact=anna, number=1, key=uuid.uuid4(), code="5.1.1")
+    Stray.objects.create(**came, email=anna.email, key=uuid.uuid4())
     Suppression.objects.create(workspace=workspace, email=anna.email, reason="complaint")
     FormerContact.objects.create(workspace=workspace, contact=anna, email="old@example.com")
     record(None, "contact.changed", "OLD@example.com", workspace=workspace)
@@ -64,6 +68,8 @@ def test_it_holds_everything_in_one_file(sign_in, bob, anna):
         "Rejected",
         "550 No",
     )
+    assert [each["answer"] for each in held["events"]] == ["5.1.1 User unknown"]
+    assert [(each["to"], each["answer"]) for each in held["strays"]] == [(anna.email, "User unknown")]
     assert [entry["what"] for entry in held["audit_trail"]] == [
         "Changed a contact",
         "Exported everything held on a contact",

@@ -1,13 +1,15 @@
+import hashlib
 import re
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from contacts.models import Suppression
-from tests.builders import a_contact
+from contacts.models import ListSuppression, SuppressedHash, Suppression
+from tests.builders import a_contact, a_list
 
 PAGE_QUERIES = 15
 
@@ -77,18 +79,23 @@ def test_an_admin_removes_one_after_reading_what_it_means(sign_in, ada, workspac
     anna = a_contact(workspace, "Anna@example.com")
     page = reverse("suppression_delete", args=[suppressed.pk])
     assert "reported your mail as spam" in sign_in(ada).get(page).text
+    refused = sign_in(ada).post(page, {"consent": " "})
+    assert refused.status_code == 422
+    assert "against their will" in refused.text
     assert Suppression.objects.exists()
-    assert sign_in(ada).post(page).url == reverse("contact", args=[anna.pk])
+    answer = sign_in(ada).post(page, {"consent": "By mail on 3 May"})
+    assert answer.url == reverse("contact", args=[anna.pk])
     assert not Suppression.objects.exists()
-    assert AuditEntry.objects.get(verb="suppression.removed").user == ada
+    entry = AuditEntry.objects.get(verb="suppression.removed")
+    assert (entry.user, entry.subject) == (ada, "anna@example.com: By mail on 3 May")
 
 
-@pytest.mark.parametrize("reason", ["manual", "unsubscribed", "hard_bounce", "complaint"])
+@pytest.mark.parametrize("reason", ["manual", "unsubscribed", "hard_bounce", "soft_bounce", "complaint"])
 def test_every_reason_has_its_consequence_in_words(sign_in, ada, workspace, reason):
     held = workspace.suppressions.create(email="x@example.com", reason=reason)
     page = reverse("suppression_delete", args=[held.pk])
     assert "There is no contact with this address now" in sign_in(ada).get(page).text
-    assert sign_in(ada).post(page).url == reverse("suppressions")
+    assert sign_in(ada).post(page, {"consent": "They called"}).url == reverse("suppressions")
 
 
 def test_a_marketer_may_not_remove_and_for_mallory_it_does_not_exist(
@@ -139,3 +146,104 @@ def test_the_list_asks_the_same_number_of_queries_for_three_and_thirty(sign_in, 
             client.get(reverse("suppressions"))
         asked.append(len(queries))
     assert asked[0] == asked[1] <= PAGE_QUERIES
+
+
+# --- For one list, by a file, by hash -------------------------------------------------------------------------
+
+
+def test_an_address_is_suppressed_for_a_list_alone(sign_in, bob, ada, workspace):
+    news = a_list(workspace, "News")
+    anna = a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    client = sign_in(bob)
+    client.post(
+        reverse("suppression_new"), {"emails": "Anna@example.com", "list": news.pk, "note": "Bounced"}
+    )
+    assert not Suppression.objects.exists()
+    held = ListSuppression.objects.get()
+    assert (held.email, held.list, held.note) == ("anna@example.com", news, "Bounced")
+    assert "anna@example.com" not in client.get(reverse("suppressions")).text
+    page = client.get(reverse("suppressions"), {"list": news.pk}).text
+    assert "anna@example.com" in page
+    assert "other lists still reach them" in page
+    assert "Suppressed for single lists" in client.get(reverse("contact", args=[anna.pk])).text
+    sign_in(ada).post(reverse("list_suppression_delete", args=[held.pk]))
+    assert not ListSuppression.objects.exists()
+
+
+def test_a_file_is_taken_line_by_line_with_addresses_and_hashes(sign_in, bob, workspace):
+    a_contact(workspace, "Zoe@example.com")
+    digest = hashlib.sha256(b"zoe@example.com").hexdigest()
+    text = f"\ufeffName;Mail;Since\r\nBen;ben@example.com;2024\r\nnobody;;\r\n{digest.upper()};;\r\n{'0' * 64}\r\n"
+    file = SimpleUploadedFile("export.csv", text.encode())
+    answer = sign_in(bob).post(reverse("suppression_new"), {"file": file, "note": "Old system"}, follow=True)
+    assert "1 address suppressed." in answer.text
+    assert "2 hashes added; 1 of your contacts fit and are suppressed." in answer.text
+    assert "Lines without an address: 2." in answer.text
+    assert set(Suppression.objects.values_list("email", flat=True)) == {"ben@example.com", "zoe@example.com"}
+    assert SuppressedHash.objects.count() == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing\nin here\n", b"\xff\xfe\x00", b"\0\0\0@\0", b'"' * 3000])
+def test_a_file_without_addresses_is_refused(sign_in, bob, data):
+    file = SimpleUploadedFile("export.csv", data)
+    assert sign_in(bob).post(reverse("suppression_new"), {"file": file}).status_code == 422
+    assert not Suppression.objects.exists()
+
+
+def test_hashes_are_for_everything_that_is_sent(sign_in, bob, workspace):
+    form = {"emails": "0" * 64, "list": a_list(workspace).pk}
+    assert "choose no list" in sign_in(bob).post(reverse("suppression_new"), form).text
+
+
+def test_whoever_is_let_back_is_not_known_by_hash_again(sign_in, ada, workspace):
+    held = workspace.suppressions.create(email="anna@example.com", reason="manual")
+    SuppressedHash.objects.create(workspace=workspace, digest=hashlib.sha256(b"anna@example.com").digest())
+    sign_in(ada).post(reverse("suppression_delete", args=[held.pk]))
+    assert not SuppressedHash.objects.exists()
+
+
+def test_all_that_is_found_is_taken_off_but_who_wished_for_it(sign_in, ada, bob, workspace, suppressed):
+    for number, reason in enumerate(("manual", "hard_bounce", "soft_bounce", "unsubscribed")):
+        workspace.suppressions.create(email=f"p{number}@example.com", reason=reason)
+    workspace.suppressions.create(email="other@elsewhere.example", reason="manual")
+    page = reverse("suppression_lift") + "?q=example.com"
+    assert sign_in(bob).post(page).status_code == 403
+    shown = sign_in(ada).get(page).text
+    assert "3 addresses" in shown
+    assert "2 who unsubscribed or complained stay" in shown
+    sign_in(ada).post(page)
+    left = set(Suppression.objects.values_list("email", flat=True))
+    assert left == {"anna@example.com", "p3@example.com", "other@elsewhere.example"}
+    assert AuditEntry.objects.get(verb="suppression.removed").subject.startswith("3 addresses: Any reason")
+
+
+def test_the_hashes_are_counted_and_can_be_forgotten(sign_in, ada, workspace):
+    SuppressedHash.objects.create(workspace=workspace, digest=bytes(32))
+    client = sign_in(ada)
+    assert "1 more is known by hash alone" in client.get(reverse("suppressions")).text
+    client.post(reverse("suppression_lift") + "?hashes=1")
+    assert not SuppressedHash.objects.exists()
+
+
+def test_what_is_shown_is_exported_and_no_formula_with_it(sign_in, bob, workspace, suppressed):
+    workspace.suppressions.create(email="=ben@example.com", reason="manual", note="=1+1")
+    answer = sign_in(bob).post(reverse("suppression_export") + "?reason=manual")
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("'=ben@example.com,Added by hand,'=1+1,")
+
+
+def test_counts_stand_beside_the_reasons(sign_in, carol, workspace, suppressed):
+    page = sign_in(carol).get(reverse("suppressions")).text
+    assert "Complaint (1)" in page
+    assert "Hard bounce (0)" in page
+
+
+def test_another_workspaces_list_is_not_there(sign_in, mallory, bob, workspace):
+    news = a_list(workspace)
+    for name in ("suppressions", "suppression_lift"):
+        assert sign_in(mallory).get(reverse(name), {"list": news.pk}).status_code == 404
+    answer = sign_in(mallory).post(reverse("suppression_new"), {"emails": "x@example.com", "list": news.pk})
+    assert answer.status_code == 422
+    assert not ListSuppression.objects.exists()
+    assert sign_in(bob).get(reverse("suppressions"), {"list": "nonsense"}).status_code == 404

@@ -605,7 +605,7 @@ def test_a_test_bounce_shows_that_the_way_back_works(ada, sign_in, account, serv
     account.settings["return_path"] = DOMAIN
     account.save(update_fields=["settings"])
     client = sign_in(ada)
-    assert b"None yet" in client.get(reverse("sending")).content
+    assert b"No bounce yet" in client.get(reverse("sending")).content
     client.post(reverse("sending_test_bounce", args=[account.pk]))
     to, source = server.messages[0]
     assert to.endswith(f"@{DOMAIN}")
@@ -615,7 +615,7 @@ def test_a_test_bounce_shows_that_the_way_back_works(ada, sign_in, account, serv
     account.refresh_from_db()
     assert account.bounce_at is not None
     assert Stray.objects.get().said == "The test bounce arrived."
-    assert b"Last one" in client.get(reverse("sending")).content
+    assert b"Last bounce" in client.get(reverse("sending")).content
 
 
 def test_a_test_bounce_that_is_refused_says_why(ada, sign_in, account, server):

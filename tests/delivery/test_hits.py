@@ -89,6 +89,21 @@ def test_two_clicks_are_two_and_one_that_is_read_twice_is_one(spring):
     assert (spring.clicked_count, spring.click_total) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("written", "led_to"),
+    [
+        (
+            "https://bücher.example/grüße?w=ä#ö",
+            "https://xn--bcher-kva.example/gr%C3%BC%C3%9Fe?w=%C3%A4#%C3%B6",
+        ),
+        ("https://shop.example/100%25?a=b%20c", "https://shop.example/100%25?a=b%20c"),
+        ("https://shop.example/a\r\nSet-Cookie: x", "https://shop.example/a%0D%0ASet-Cookie:%20x"),
+    ],
+)
+def test_any_letters_go_into_the_header_as_browsers_read_them(spring, written, led_to):
+    assert ask(link(spring, written))["headers"]["Location"] == led_to
+
+
 def test_head_leads_on_and_counts_nothing(spring):
     assert ask(link(spring), "HEAD")["status"] == 302
     assert ask(picture(spring), "HEAD")["body"] == b""

@@ -13,7 +13,7 @@ from contacts.models import Subscription, Suppression
 from delivery.feedback import drain, stream
 from delivery.hooks import calls, refusals, setup, sns, strays
 from delivery.hooks.entries import STREAM
-from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray
+from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray, Tracking
 from delivery.pipeline.settle import Result, settle
 from delivery.secrets import seal
 from delivery.transports import names
@@ -191,6 +191,19 @@ def test_a_providers_opens_count_where_volley_counts_none_itself(client, workspa
     )
     applied()
     assert [each.kind for each in Event.objects.all()] == ["clicked"]
+
+
+@pytest.mark.parametrize("rule", ["needs_consent", "is_nameless"])
+def test_a_provider_watches_nobody_where_the_workspace_watches_none_by_name(
+    client, workspace, spring, anna, rule
+):
+    account, key = an_esp(workspace, "sendgrid")
+    Tracking.objects.create(workspace=workspace, **{rule: True})
+    told(
+        client, account, key, *(event(what, a_message("sendgrid", spring)) for what in ("opened", "clicked"))
+    )
+    applied()
+    assert not Event.objects.exists()
 
 
 def test_a_machines_opens_are_nobodys(client, workspace, spring, anna):

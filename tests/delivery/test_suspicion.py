@@ -14,6 +14,7 @@ from delivery.feedback.stream import Entry
 from delivery.models import Delivery, Event, HourTally, LinkTally, Mailing
 from delivery.tracking import reading
 from delivery.tracking.hits import Hit
+from delivery.tracking.recount import recount
 from delivery.tracking.suspicion import WHY_BURST
 from tests.builders import a_contact, an_account
 
@@ -178,6 +179,9 @@ def test_the_counters_equal_the_events(spring):
     spring.refresh_from_db()
     assert spring.click_total == theirs.count()
     assert spring.clicked_count == theirs.values("contact").distinct().count()
+    kept = state(spring)
+    recount(spring.pk)
+    assert state(spring) == kept
 
 
 def test_the_readers_are_hung_in():

@@ -58,14 +58,17 @@ from contacts import chosen
 from contacts.actions import bulk
 from contacts.actions.bulk import Plan, Whom
 from contacts.jobs import run_bulk
-from contacts.models import BulkRun, Contact, CustomField, Import, List, Segment, Subscription, Suppression, Tag
+from contacts.models import BulkRun, Contact, CustomField, Import, List, ListSuppression, Segment, Subscription, Tag
+from contacts.models import Suppression
 from contacts.queries.contacts import Finder
 from django.utils import timezone
 from accounts.models import Invitation, Membership, User
 from datetime import timedelta
 from delivery.confirming import asking
+from delivery.domains import keys
+from delivery.domains.findings import Finding
 from delivery.links import confirm_token
-from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount
+from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount, SendingDomain
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
 first, second, third = Campaign.objects.filter(workspace=workspace, mailing__isnull=False).order_by("pk")
@@ -96,6 +99,25 @@ telling = {
         ("sparkpost", "SparkPost", fresh("sparkpost")))}
 Stray.objects.create(workspace=workspace, account=telling["mailgun"], kind="bounced", at=timezone.now(), key=uuid.uuid4(),
     email="somebody@example.com", said="550 5.1.1 The email account that you tried to reach does not exist")
+records = [
+    Finding("spf", "SPF", "juniper-roasters.net", wanted="v=spf1 include:_spf.example.net a:smtp.juniper-roasters.net ~all",
+            found=["v=spf1 include:_spf.example.net ~all"], state="wrong", ttl=3600,
+            said=["It does not allow a:smtp.juniper-roasters.net. Replace it by this one."], required=True),
+    Finding("dkim", "DKIM", "volley._domainkey.juniper-roasters.net",
+            wanted="v=DKIM1; k=rsa; p=" + "MIIBIjANBgkqhkiG9w0B" * 19, found=["v=DKIM1; k=rsa"],
+            said=["The key is in place."], required=True),
+    Finding("dmarc", "DMARC", "_dmarc.juniper-roasters.net", wanted="v=DMARC1; p=none", state="wrong",
+            said=["There is no DMARC record."], required=True),
+    Finding("tracking", "Tracking domain", "t.juniper-roasters.net", "CNAME", "volley.juniper-roasters.net", state="unknown",
+            said=["It could not be read: no name server answered in time."]),
+]
+hosts = [Finding("ptr", "Reverse name", "smtp.juniper-roasters.net", "PTR", said=["Each address has a name."])]
+domain = SendingDomain.objects.create(
+    workspace=workspace, name="juniper-roasters.net", checked_at=timezone.now(),
+    checks={"records": [each.as_dict() for each in records], "hosts": [each.as_dict() for each in hosts]})
+keys.make(domain).save()
+SendingAccount.objects.create(
+    workspace=workspace, name="Mailgun", provider="mailgun", settings={"sender_domain": "juniper-roasters.net"})
 draft = Campaign.objects.get(workspace=workspace, state="draft")
 news = List.objects.get(workspace=workspace, name="Newsletter")
 Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pending").first().pk).update(
@@ -124,6 +146,8 @@ print(json.dumps({
     "list": news.pk,
     "segment": Segment.objects.filter(workspace=workspace).first().pk,
     "field": CustomField.objects.filter(workspace=workspace).first().pk,
+    "of_list": ListSuppression.objects.create(
+        workspace=workspace, list=news, email="away@example.com", reason="manual", note="Bounced at the fair").pk,
     "suppression": Suppression.objects.filter(workspace=workspace).first().pk,
     "mailbox": Mailbox.objects.create(
         workspace=workspace, name="Bounces", host="127.0.0.1", port=9, security="none", user="bounces@juniper.example",
@@ -132,6 +156,7 @@ print(json.dumps({
     "sending": away.pk, "draft": draft.pk, "air": first.pk, "trouble": second.pk, "sent": third.pk, "token": token,
     "confirm": confirm_token(asks.pk, 1),
     **{provider: account.pk for provider, account in telling.items()},
+    "domain": domain.pk,
     "import": run.pk,
 }))
 """
@@ -180,6 +205,11 @@ def addresses(ids: dict) -> dict[str, str]:
         "segment_edit": f"{segment}/edit/",
         "suppressions": "/suppression/",
         "suppression_new": "/suppression/new/",
+        "suppression_lift": "/suppression/lift/?reason=manual",
+        "list_suppression_delete": f"/suppression/lists/{ids['of_list']}/delete/",
+        "bounces": "/bounces/",
+        "bounces-nothing": "/bounces/?q=nobody",
+        "bounces_undo": "/bounces/undo/?kind=bounced",
         "suppression_delete": f"/suppression/{ids['suppression']}/delete/",
         "imports": "/imports/",
         "import_undo": f"/imports/{ids['import']}/undo/",
@@ -202,6 +232,10 @@ def addresses(ids: dict) -> dict[str, str]:
         "sending_edit-ses": f"/sending/{ids['amazon_ses']}/",
         "sending_edit-mailgun": f"/sending/{ids['mailgun']}/",
         "sending_edit-sparkpost": f"/sending/{ids['sparkpost']}/",
+        "domains": "/sending/domains/",
+        "domain_new": "/sending/domains/new/",
+        "domain": f"/sending/domains/{ids['domain']}/",
+        "sender_rules": "/sending/rules/",
         "people": "/settings/people/",
         "tracking": "/settings/tracking/",
         "operations": "/operations/",

@@ -9,7 +9,7 @@ import pytest
 from tests.fake_esp.server import FakeEsp
 from tests.volley import Volley
 
-RECIPIENTS = 9000
+RECIPIENTS = 16_000
 KILLS = 2
 END_SECONDS = 120
 

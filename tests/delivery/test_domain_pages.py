@@ -1,0 +1,227 @@
+"""Sending domains on the screen: added, checked, set up, given a new key, deleted; the rules; and the preflight."""
+
+import html
+import re
+
+import pytest
+
+from accounts.models import AuditEntry
+from campaigns import preflight
+from delivery.domains import actions
+from delivery.domains.findings import Finding
+from delivery.domains.rules import rules
+from delivery.models import DkimKey, Mailing, SendingDomain
+from tests.builders import a_campaign, a_domain, an_account
+
+pytestmark = pytest.mark.django_db
+
+
+def wrong(subject, sentence, *, required=True):
+    return Finding(subject, subject.upper(), "brand.net", state="wrong", said=[sentence], required=required)
+
+
+def good(subject):
+    return Finding(subject, subject.upper(), "brand.net", said=["It is in place."], required=True)
+
+
+def text(answer):
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.content.decode())).split())
+
+
+def test_ada_adds_a_domain_and_sees_what_to_set(ada, workspace, sign_in, name_server):
+    client = sign_in(ada)
+    assert "No sending domain yet" in text(client.get("/sending/domains/"))
+    answer = client.post("/sending/domains/new/", {"name": " News@Bränd.net. "}, follow=True)
+    domain = SendingDomain.objects.get(workspace=workspace)
+    assert domain.name == "xn--brnd-moa.net"
+    assert "Asking DNS" in text(answer)
+    assert 'hx-trigger="every 1s"' in answer.content.decode()
+
+    actions.run_check(domain.pk)
+    answer = client.get(f"/sending/domains/{domain.pk}/", HTTP_HX_REQUEST="true", HTTP_HX_TARGET="div#checks")
+    key = domain.keys.get()
+    assert f'data-copy="{key.record}"' in answer.content.decode()
+    assert "There is no DMARC record" in text(answer)
+    assert "every 1s" not in answer.content.decode()
+    assert "Not in order" in text(client.get("/sending/domains/"))
+    assert AuditEntry.objects.filter(verb="domain.added", user=ada).exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "brand", "10.0.0.1", "brand..net", "-brand.net", "a b.net", "x" * 64 + ".net"]
+)
+def test_what_is_no_domain_is_refused(ada, sign_in, name):
+    answer = sign_in(ada).post("/sending/domains/new/", {"name": name})
+    assert answer.status_code == 422
+    assert not SendingDomain.objects.exists()
+
+
+def test_a_domain_is_added_once(ada, workspace, sign_in):
+    a_domain(workspace)
+    answer = sign_in(ada).post("/sending/domains/new/", {"name": "BRAND.net"})
+    assert answer.status_code == 422
+    assert "one of your sending domains already" in text(answer)
+
+
+def test_how_it_sends_is_changed_and_checked_again(ada, workspace, sign_in):
+    domain = a_domain(workspace)
+    url = f"/sending/domains/{domain.pk}/"
+    answer = sign_in(ada).post(
+        url, {"other_selectors": "S1, s2", "spf_terms": "include:_spf.host.net", "is_excused": "on"}
+    )
+    assert answer.status_code == 302
+    domain.refresh_from_db()
+    assert (domain.signs, domain.selectors, domain.spf_terms) == (
+        False,
+        ["s1", "s2"],
+        "include:_spf.host.net",
+    )
+    assert domain.is_being_checked
+    assert set(AuditEntry.objects.values_list("verb", flat=True)) >= {"domain.changed", "domain.excused"}
+    assert sign_in(ada).post(url, {"other_selectors": "s1._domainkey/x"}).status_code == 422
+    assert sign_in(ada).post(url, {"spf_terms": "+all"}).status_code == 422
+
+
+def test_a_new_key_waits_for_its_record(ada, workspace, sign_in):
+    domain = a_domain(workspace)
+    client = sign_in(ada)
+    client.post(f"/sending/domains/{domain.pk}/rotate/")
+    assert DkimKey.objects.filter(domain=domain, signs_from=None).count() == 1
+    answer = client.post(f"/sending/domains/{domain.pk}/rotate/")
+    assert answer.status_code == 409
+    assert "waiting for its record already" in text(answer)
+
+
+def test_a_deleted_domain_takes_its_keys_along(ada, workspace, sign_in):
+    domain = a_domain(workspace)
+    assert sign_in(ada).post(f"/sending/domains/{domain.pk}/delete/").status_code == 302
+    assert not DkimKey.objects.exists()
+    assert AuditEntry.objects.filter(verb="domain.deleted", subject="brand.net").exists()
+
+
+def test_the_page_says_where_services_show_their_records(ada, workspace, sign_in):
+    an_account(workspace, provider="sendgrid", name="Our SendGrid")
+    answer = text(sign_in(ada).get(f"/sending/domains/{a_domain(workspace).pk}/"))
+    assert "Our SendGrid Settings, “Sender authentication” s1 and s2" in answer
+
+
+def test_a_check_that_no_worker_takes_up_is_said(ada, workspace, sign_in):
+    domain = a_domain(workspace)
+    late = domain.checked_at + actions.TOO_LATE
+    domain.checked_at, domain.asked_at = None, late - 2 * actions.TOO_LATE
+    domain.save()
+    answer = sign_in(ada).get(f"/sending/domains/{domain.pk}/")
+    assert "No worker took the check up yet" in text(answer)
+
+
+# --- The rules ------------------------------------------------------------------------------------------
+
+
+def a_mailing(workspace, account, sender="news@brand.net", **counts):
+    return Mailing.objects.create(
+        workspace=workspace, name="Spring", account=account, content={"from_email": sender}, **counts
+    )
+
+
+def rows_of(domain):
+    ((_, rows),) = rules([domain], domain.workspace)
+    return {each.label: each for each in rows}
+
+
+def test_a_domain_that_keeps_every_rule_is_green(ada, workspace, sign_in, settings):
+    settings.PUBLIC_URL = "https://volley.brand.net"
+    host = Finding("ptr", "Reverse name", "smtp.brand.net", "PTR", said=["Each address has a name."])
+    domain = a_domain(workspace, findings=[good("spf"), good("dkim"), good("dmarc")], hosts=[host])
+    account = an_account(workspace, settings={"host": "smtp.brand.net", "port": 587, "security": "starttls"})
+    a_mailing(workspace, account, accepted_count=10_000, bounced_count=100, complained_count=5)
+    assert {each.state for each in rows_of(domain).values()} == {"good"}
+    answer = text(sign_in(ada).get("/sending/rules/"))
+    assert "0.05% (5 of 9,900) in the last 30 days; below 0.1% is wanted, 0.3% is the most." in answer
+    assert "Not in order" not in answer
+
+
+@pytest.mark.parametrize(
+    ("complained", "state"), [(9, "good"), (10, "warning"), (29, "warning"), (30, "wrong")]
+)
+def test_complaints_are_held_against_a_tenth_and_three_tenths_of_a_percent(workspace, complained, state):
+    domain = a_domain(workspace)
+    account = an_account(workspace)
+    a_mailing(workspace, account, "news@m.brand.net", accepted_count=11_000, complained_count=complained,
+              bounced_count=500, soft_bounced_count=300, blocked_count=200)  # fmt: skip
+    a_mailing(workspace, account, "news@other.net", accepted_count=50, complained_count=50)
+    a_mailing(workspace, account, accepted_count=50, complained_count=50, is_test=True)
+    assert rows_of(domain)["Complaints"].state == state
+
+
+def test_what_breaks_a_rule_says_what_to_do(workspace):
+    dkim = wrong("dkim", "The key is cut off.")
+    domain = a_domain(workspace, findings=[good("spf"), dkim, wrong("dmarc", "There is no DMARC record.")])
+    an_account(workspace, provider="mailgun", name="Mailgun")
+    an_account(workspace)
+    rows = rows_of(domain)
+    assert (rows["DKIM"].state, rows["DKIM"].said) == ("wrong", "The key is cut off.")
+    assert rows["DMARC"].to_do == "Set the record that the domain’s page shows."
+    assert rows["Alignment"].state == "wrong"
+    assert rows["TLS"].state == "warning"  # no encryption to the server
+    assert rows["Reverse names"].state == "unknown"
+    assert "must be https" in rows["Unsubscribe by one click"].said
+
+
+def test_a_service_whose_selectors_are_not_named_is_not_known_to_sign(workspace):
+    domain = a_domain(workspace, findings=[good("spf"), good("dkim"), good("dmarc")])
+    an_account(workspace, provider="mailgun", name="Mailgun")
+    assert rows_of(domain)["DKIM"].state == "unknown"
+
+
+# --- Preflight ------------------------------------------------------------------------------------------
+
+
+def concerns(workspace, sender="news@brand.net", **account):
+    campaign = a_campaign(workspace, from_email=sender, account=an_account(workspace, **account))
+    found = [each for each in preflight.checks(campaign) if each.fix_url_name == "domains"]
+    return [(each.level, each.text) for each in found]
+
+
+def test_a_campaign_without_dkim_or_dmarc_stays_until_it_is_excused(workspace):
+    findings = [
+        good("spf"),
+        wrong("dkim", "There is no record."),
+        wrong("dmarc", "There is no DMARC record."),
+    ]
+    domain = a_domain(workspace, findings=findings)
+    expected = [
+        "DKIM of brand.net is not in order: There is no record.",
+        "DMARC of brand.net is not in order: There is no DMARC record.",
+    ]
+    assert concerns(workspace) == [("error", each) for each in expected]
+    domain.is_excused = True
+    domain.save()
+    assert concerns(workspace) == [("warning", each) for each in expected]
+
+
+def test_our_own_key_is_no_concern_of_a_service_that_signs_itself(workspace):
+    a_domain(workspace, findings=[good("spf"), wrong("dkim", "There is no record."), good("dmarc")])
+    ((level, words),) = concerns(workspace, provider="mailgun", name="Mailgun")
+    assert (level, "name its selectors" in words) == ("warning", True)
+
+
+def test_a_domain_that_nobody_set_up_is_said_and_holds_up_nothing(workspace):
+    ((level, words),) = concerns(workspace)
+    assert (level, "brand.net is not one of your sending domains" in words) == ("warning", True)
+
+
+def test_what_could_not_be_read_holds_up_nothing(workspace):
+    unknown = Finding(
+        "dmarc", "DMARC", "_dmarc.brand.net", state="unknown", said=["No answer."], required=True
+    )
+    a_domain(workspace, findings=[good("spf"), good("dkim"), unknown])
+    assert concerns(workspace) == []
+
+
+@pytest.mark.parametrize("sender", ["news@acme.example", "news@localhost", "news@mail.test", "a@example.com"])
+def test_names_for_tests_and_ones_own_network_are_no_concern(workspace, sender):
+    assert concerns(workspace, sender) == []
+
+
+def test_the_local_inbox_is_no_concern(workspace):
+    assert concerns(workspace, provider="inbox", name="Inbox") == []
