@@ -34,10 +34,11 @@ from tests.fake_esp import webhooks  # noqa: E402
 from tests.fake_esp.hooks import mailgun, sendgrid  # noqa: E402
 from tests.fake_esp.webhooks import Message, event  # noqa: E402
 
-# Of a thousand events, as a campaign has them that goes well.
+# Of a thousand events, as a campaign has them that goes well. Few unsubscribe at the provider: the messages' own links
+# and headers lead to us.
 SHARES = {
-    "delivered": 620, "opened": 250, "clicked": 85, "bounced": 10, "soft_bounced": 20, "blocked": 10, "complained": 2,
-    "unsubscribed": 3,
+    "delivered": 622, "opened": 250, "clicked": 85, "bounced": 10, "soft_bounced": 20, "blocked": 10, "complained": 2,
+    "unsubscribed": 1,
 }  # fmt: skip
 LEDGER = """
 INSERT INTO delivery_delivery (mailing_id, number, contact_id, email, state, attempt_count, settled_at, code, server_said,

@@ -18,7 +18,7 @@ from delivery.models import Incoming
 
 QUEUE: Final = "events"
 JOB: Final = "delivery.jobs.drain"
-AT_ONCE: Final = 100  # entries; one may be a call of megabytes with hundreds of facts
+AT_ONCE: Final = 250  # entries; one may be a call of megabytes with hundreds of facts
 FACTS_AT_ONCE: Final = 2_000
 ENTRIES_AT_ONCE: Final = 2_000  # that are held; most are of one fact, some of none
 SECONDS: Final = 20.0  # of one job; what is left is for the next

@@ -7,6 +7,7 @@ the recipient's fault.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from delivery.feedback.classes import class_of, explained
@@ -36,12 +37,16 @@ def verdict(provider: str, failure: Failure) -> Verdict:
 
 def _hard(failure: Failure) -> Kind:
     """The provider holds it for permanent; the server's words say whether that is about the recipient or about us."""
-    return explained(failure.status, failure.said) or BOUNCED
+    return _explained(failure.status, failure.said) or BOUNCED
 
 
 def _soft(failure: Failure) -> Kind:
     """The provider holds it for temporary: never a hard bounce, whatever the words look like."""
-    return BLOCKED if explained(failure.status, failure.said) is BLOCKED else SOFT
+    return BLOCKED if _explained(failure.status, failure.said) is BLOCKED else SOFT
+
+
+# When a receiver refuses a whole campaign, it says the same of thousands.
+_explained = lru_cache(maxsize=2_000)(explained)
 
 
 def _text(value: object) -> str:
@@ -290,7 +295,7 @@ def _sendgrid(failure: Failure) -> Verdict:
     if named in ("mailbox unavailable", "technical", "technical failure") or raw.get("type") == "expired":
         return _soft(failure)
     return (
-        _hard(failure) if raw.get("type") == "bounce" else explained(failure.status, failure.said) or BLOCKED
+        _hard(failure) if raw.get("type") == "bounce" else _explained(failure.status, failure.said) or BLOCKED
     )
 
 
