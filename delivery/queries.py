@@ -11,6 +11,8 @@ from django.utils import timezone
 from accounts.models import Workspace
 from accounts.queue import workers_alive
 from delivery import days
+from delivery.feedback.classes import class_of
+from delivery.feedback.facts import Kind
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
@@ -50,8 +52,13 @@ class ErrorGroup:
         return str(DeliveryState(self.state).label)
 
     @property
+    def is_gone(self) -> bool:
+        """Refused as addresses that do not exist, and suppressed for it: another try would skip them."""
+        return self.state == DeliveryState.REJECTED and class_of(self.code, self.server_said) == Kind.BOUNCED
+
+    @property
     def is_retryable(self) -> bool:
-        return self.state in RETRYABLE
+        return self.state in RETRYABLE and not self.is_gone
 
 
 @dataclass(frozen=True)
