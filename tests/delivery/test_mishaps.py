@@ -157,7 +157,7 @@ def test_too_many_rejections_pause_the_mailing_once_and_not_again_after_resuming
     mailing = send_to_news()
     work_all(mailing)
     assert mailing.state == "paused"
-    assert re.match(r"(2\d\d) of the first \1 messages \(100\.0 %\) were rejected", mailing.state_reason)
+    assert re.match(r"([2-5]\d\d) of the first \1 messages \(100\.0 %\) were rejected", mailing.state_reason)
     assert "the limit is 10 %" in mailing.state_reason
     assert 200 <= mailing.rejected_count < 600
     workspace.pause_at_rejected_percent = 0
