@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
 from accounts.models import User, Workspace
+from contacts.collisions import again_when_ended
 from contacts.models import Contact, List
 from delivery import mailings, monitor
 from delivery.content import Content
@@ -174,6 +175,7 @@ def set_pace(mailing: Mailing, *, per_second: float | None) -> None:
     Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=per_second, due_at=None)
 
 
+@again_when_ended
 def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = None) -> int:
     """Try those again who ended so: rejected, or in doubt. Returns how many.
 
@@ -204,6 +206,7 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
     return count
 
 
+@again_when_ended
 def count_as_delivered(mailing: Mailing) -> int:
     """Take those in doubt for accepted, in any state of the mailing; what was said of them stays. Returns how many.
 

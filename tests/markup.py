@@ -10,9 +10,11 @@ class _Elements(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.found: set[str] = set()
+        self.ids: list[str | None] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.found |= {tag, *(name for name, _ in attributes)}
+        self.ids += [value for name, value in attributes if name == "id"]
 
 
 def elements_of(page: str) -> set[str]:
@@ -20,3 +22,10 @@ def elements_of(page: str) -> set[str]:
     parser = _Elements()
     parser.feed(page)
     return parser.found
+
+
+def twice(page: str) -> set[str | None]:
+    """The ids that stand more than once in it."""
+    parser = _Elements()
+    parser.feed(page)
+    return {each for each in parser.ids if parser.ids.count(each) > 1}

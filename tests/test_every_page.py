@@ -37,7 +37,7 @@ from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
 from delivery.tracking.signing import Target, link_part, person_token
 from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_mailbox, a_segment, an_account
-from tests.markup import MARKUP, elements_of
+from tests.markup import MARKUP, elements_of, twice
 from tests.people import a_person
 
 pytestmark = pytest.mark.django_db
@@ -527,8 +527,9 @@ def test_what_people_type_is_text_on_every_page(request, monkeypatch, sign_in, a
 
 
 @pytest.mark.parametrize("name", sorted({name for name in TABLE if TABLE[name][0] == PAGE} - NEEDS_NO_TOKEN))
-def test_every_form_that_is_posted_has_its_token(name, world, sign_in, alice):
+def test_every_form_that_is_posted_has_its_token_and_nothing_stands_twice(name, world, sign_in, alice):
     """A part that is included with `only` sees no token, so that its form would be refused."""
     page = ask(sign_in(alice), "GET", world.url(name)).content.decode(errors="replace")
     forms = re.findall(r"<form\b[^>]*\bmethod=[\"']?post\b.*?</form>", page, re.DOTALL | re.IGNORECASE)
     assert [form for form in forms if not re.search(r'name="csrfmiddlewaretoken" value="\w+"', form)] == []
+    assert not twice(page), "ids"

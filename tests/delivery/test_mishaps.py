@@ -24,6 +24,8 @@ from campaigns.actions import lifecycle
 from contacts.models import Subscription
 from delivery import accounts
 from delivery.actions import cancel, pause, resume, retry
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.jobs import send_batch
 from delivery.mailings import pause_refused
 from delivery.management.commands import clock
@@ -157,7 +159,7 @@ def test_too_many_rejections_pause_the_mailing_once_and_not_again_after_resuming
     mailing = send_to_news()
     work_all(mailing)
     assert mailing.state == "paused"
-    assert re.match(r"(2\d\d) of the first \1 messages \(100\.0 %\) were rejected", mailing.state_reason)
+    assert re.match(r"([2-5]\d\d) of the first \1 messages \(100\.0 %\) were rejected", mailing.state_reason)
     assert "the limit is 10 %" in mailing.state_reason
     assert 200 <= mailing.rejected_count < 600
     workspace.pause_at_rejected_percent = 0
@@ -676,3 +678,23 @@ def test_a_server_that_asks_for_an_endless_wait_gets_a_day(people, send_to_news)
     settle(mailing, [Result(1, Outcome(Fate.DEFERRED, "429", "later", retry_after=1.7e12))])
     wait = said(mailing, "p1@example.com").due_at - timezone.now()
     assert timedelta(hours=23) < wait <= timedelta(hours=24)
+
+
+def test_what_came_back_of_the_first_try_does_not_stand_for_the_second(
+    people, send_to_news, server, workspace
+):
+    server.answers["RCPT"] = lambda line: "550 5.7.1 Refused" if "p2@" in line else "250 Ok"
+    people(3)
+    mailing = send_to_news()
+    work_all(mailing)
+    now, row = timezone.now(), said(mailing, "p2@example.com")
+    apply([Fact(workspace.pk, Kind.BLOCKED, now, key_of(now, "once"), mailing.pk, row.number)])
+    mailing.refresh_from_db()
+    assert (mailing.rejected_count, mailing.blocked_count) == (1, 1)
+    del server.answers["RCPT"]
+    assert retry(mailing, state="rejected") == 1
+    mailing.refresh_from_db()
+    assert mailing.blocked_count == 0
+    work_all(mailing)
+    assert (mailing.accepted_count, mailing.rejected_count) == (3, 0)
+    assert "p2@example.com" in [to for to, _ in server.messages]
