@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account import forms as allauth
 from allauth.core import context
 from django import forms
+from django.conf import settings
 from django.core.validators import RegexValidator
 
 from accounts.adapter import invited
@@ -113,10 +114,24 @@ class AddEmailForm(Styled, InOurWords, allauth.AddEmailForm):
 
 class WorkspaceForm(Styled, forms.ModelForm):
     name = forms.CharField(max_length=120, validators=[ONE_LINE])
+    language = forms.ChoiceField(
+        label="Language towards recipients",
+        choices=settings.LANGUAGES,
+        required=False,
+        help_text="Of the pages that links in messages lead to, where neither the person nor their browser says another, "
+        "and of what Volley itself writes into messages.",
+    )
 
     class Meta:
         model = Workspace
-        fields = ("name", "time_zone", "postal_address", "pause_at_rejected_percent", "repeats_in_doubt")
+        fields = (
+            "name",
+            "language",
+            "time_zone",
+            "postal_address",
+            "pause_at_rejected_percent",
+            "repeats_in_doubt",
+        )
         widgets = {
             "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
             "postal_address": forms.Textarea(attrs={"rows": 3}),
@@ -132,6 +147,10 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
+
+    def clean_language(self) -> str:
+        """As it is, where nothing was chosen."""
+        return self.cleaned_data["language"] or self.instance.language
 
     def clean_pause_at_rejected_percent(self) -> int:
         percent: int = self.cleaned_data["pause_at_rejected_percent"]

@@ -13,6 +13,7 @@ class DeliveryConfig(AppConfig):
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
         from delivery.feedback import drain
+        from delivery.preferences import reasons
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -24,6 +25,7 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
+        contacts.list_facts.append(reasons.facts)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
         drain.readers[take.STREAM] = take.read_stream
         registry.on_copy += [

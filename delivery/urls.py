@@ -1,6 +1,15 @@
 from django.urls import URLPattern, URLResolver, path
 
-from delivery.views import confirm, confirmations, inbox, mailboxes, operations, sending, unsubscribe
+from delivery.views import (
+    confirm,
+    confirmations,
+    inbox,
+    mailboxes,
+    operations,
+    preferences,
+    sending,
+    unsubscribe,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sending/", sending.sending, name="sending"),
@@ -37,7 +46,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         confirmations.cancel,
         name="list_confirmation_cancel",
     ),
+    path("lists/<int:pk>/reasons/", preferences.list_reasons, name="list_reasons"),
     path("confirm/<str:token>/", confirm.confirm, name="confirm"),
     path("u/<str:token>/", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/one-click/", unsubscribe.unsubscribe_one_click, name="unsubscribe_one_click"),
+    path("p/<str:token>/", preferences.preferences, name="preferences"),
+    path("address/<str:token>/", preferences.address, name="address"),
 ]

@@ -33,6 +33,7 @@ MERGE_TAGS: Final = (
 )
 OTHER_TAGS: Final = (
     ("Unsubscribe link", "{{ unsubscribe_url }}"),
+    ("Link to the preferences", "{{ preferences_url }}"),
     ("Your workspace’s name", "{{ workspace.name }}"),
     ("Your postal address", "{{ workspace.postal_address }}"),
     ("The campaign’s name", "{{ campaign.name }}"),

@@ -4,6 +4,7 @@ from delivery.models.accounts import SendingAccount
 from delivery.models.confirmations import Confirmation
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
+from delivery.models.leaving import LeavingReason, Why
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
 from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
@@ -23,10 +24,12 @@ __all__ = [
     "Feedback",
     "InboxMessage",
     "Incoming",
+    "LeavingReason",
     "Mailbox",
     "Mailing",
     "MailingState",
     "Protocol",
     "SendingAccount",
     "Stray",
+    "Why",
 ]

@@ -30,6 +30,8 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
          WHEN %(confirms)s THEN CASE WHEN consent.unconfirmed THEN '' WHEN consent.to_these THEN 'confirmed'
                                 ELSE 'unsubscribed' END
          WHEN consent.anywhere IS NOT true OR (consent.left_these AND NOT consent.to_these) THEN 'unsubscribed'
+         WHEN c.paused_until > now() THEN 'paused'
+         WHEN c.frequency <> '' AND {written} THEN 'too_often'
          ELSE ''
        END
   FROM delivery_delivery d
@@ -45,6 +47,13 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
    AND (d.state = 'pending' OR (d.state = 'deferred' AND d.due_at <= now()))
  ORDER BY d.number
 """
+# Whether somebody who wants less got a campaign of late, or is about to by one that was launched before. Asked of them
+# alone, by one_delivery_per_contact. A week less a day, since a weekly newsletter leaves at no fixed minute.
+WRITTEN = """(SELECT true FROM delivery_delivery o JOIN delivery_mailing m ON m.id = o.mailing_id
+                WHERE o.contact_id = c.id AND o.mailing_id <> %(mailing)s AND m.confirms_id IS NULL AND NOT m.is_test
+                  AND (o.state IN ('accepted', 'in_doubt') AND o.settled_at > now() -
+                       CASE c.frequency WHEN 'weekly' THEN interval '6 days' ELSE interval '27 days' END
+                    OR o.state IN ('pending', 'deferred') AND m.state = 'sending' AND m.id < %(mailing)s) LIMIT 1)"""
 
 
 class Tried(NamedTuple):
@@ -88,7 +97,7 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
     }
     recipients, tried, skipped, reached = [], {}, {}, set()
     with connection.cursor() as cursor:
-        cursor.execute(OPEN.format(attributes=_selected(attributes, names)), values)
+        cursor.execute(OPEN.format(attributes=_selected(attributes, names), written=WRITTEN), values)
         for row in cursor.fetchall():
             number, email, first_name, last_name, own, count, since, in_doubt, is_reached, skip = row
             if count:
