@@ -80,9 +80,7 @@ def updated(code: str) -> Catalog:
 def as_text(catalog: Catalog) -> bytes:
     """The .po file; without times, so that nothing changes where no text does."""
     written = io.BytesIO()
-    pofile.write_po(
-        written, catalog, width=WIDTH, sort_output=True, omit_header=True, include_lineno=False
-    )
+    pofile.write_po(written, catalog, width=WIDTH, sort_output=True, omit_header=True, include_lineno=False)
     plural = f"nplurals={catalog.num_plurals}; plural={catalog.plural_expr};"
     head = (
         f'# What recipients read.\nmsgid ""\nmsgstr ""\n"Language: {catalog.locale}\\n"\n'

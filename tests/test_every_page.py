@@ -24,6 +24,7 @@ from contacts.views.exports import SALT
 from delivery.confirming import asking
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
+from delivery.preferences import moving
 from tests.builders import a_campaign, a_contact, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import MARKUP, elements_of
 from tests.people import a_person
@@ -166,6 +167,9 @@ TABLE = {
     "confirm": (PAGE, ANYONE),
     "unsubscribe": (PAGE, ANYONE),
     "unsubscribe_one_click": (DEED, ANYONE),
+    "preferences": (PAGE, ANYONE),
+    "address": (PAGE, ANYONE),
+    "list_reasons": (PAGE, VIEWER),
     "home": (PAGE, VIEWER),
     "campaigns": (PAGE, VIEWER),
     "campaign": (PAGE, VIEWER),
@@ -207,10 +211,12 @@ NOT_OF_THE_WORKSPACE = {
     "invitation_accept",
     "unsubscribe",
     "unsubscribe_one_click",
+    "preferences",
+    "address",
     "confirm",
 } | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm"}
+NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "preferences", "address", "confirm"}
 
 
 def names_of_the_project() -> set[str]:
@@ -352,6 +358,8 @@ def world(workspace, alice, bob, settings):
             "inbox_part": [message.pk, "html"],
             "unsubscribe": [token],
             "unsubscribe_one_click": [token],
+            "preferences": [token],
+            "address": [moving.token_of(contact, "new@example.com")],
             "campaign": [campaign.pk],
             "campaign_*": [campaign.pk],
             "campaign_new": [],

@@ -99,13 +99,15 @@ def _tags(html: str, start: str) -> list[re.Match[str]]:
 
 
 def footer(*, unsubscribe: bool, address: bool) -> str:
-    """What the law asks for and the content lacks, in the language that is active. No style sheet of the content can hide it."""
+    """What the law asks for and the content lacks, in the active language. No style sheet of the content can hide it."""
     lines = []
     if address:
         lines.append("{{ workspace.postal_address | newline_to_br }}")
     if unsubscribe:
         links = (("unsubscribe_url", gettext("Unsubscribe")), ("preferences_url", gettext("Preferences")))
-        lines.append(" · ".join(f'<a href="{{{{ {to} }}}}" style="{_LINK}">{words}</a>' for to, words in links))
+        lines.append(
+            " · ".join(f'<a href="{{{{ {to} }}}}" style="{_LINK}">{words}</a>' for to, words in links)
+        )
     return f'<div style="{_FOOTER}">{"<br>".join(lines)}</div>' if lines else ""
 
 

@@ -11,6 +11,7 @@ from campaigns.queries import campaigns as queries
 from campaigns.queries import segments
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
+from delivery.preferences import reasons
 from delivery.queries import progress
 
 
@@ -44,6 +45,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "figures": queries.figures(campaign),
         "segment": segments.addresses(campaign),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
+        "answers": reasons.of_mailing(campaign.mailing) if campaign.mailing and not request.htmx else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
     }
     return render_part(request, "campaigns/report.html", "campaigns/_polled.html", context, target="progress")

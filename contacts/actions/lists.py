@@ -32,7 +32,9 @@ def create(
 
 
 def change(held: List, *, name: str, description: str, opt_in: str, by: User, **public: Any) -> None:
-    """Save another name, description or opt-in, and what the preference centre shows (as in `create`). A list that becomes double asks whoever is unconfirmed on it.
+    """Save another name, description or opt-in, and what the preference centre shows (as in `create`).
+
+    A list that becomes double asks whoever is unconfirmed on it.
 
     Raises: NameTaken: as when it is created.
     """

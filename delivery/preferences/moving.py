@@ -7,7 +7,7 @@ import html
 import logging
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate, formataddr, make_msgid
+from email.utils import formataddr, formatdate, make_msgid
 from enum import StrEnum
 from typing import Final
 
@@ -54,7 +54,7 @@ def mail_link(contact_id: int, email: str, *, language: str) -> str:
     if way.problem or way.account is None:
         return way.problem
     with translation.override(language):
-        source = _letter(way.sender, contact.workspace, email, links.address_url(_token(contact, email)))
+        source = _letter(way.sender, contact.workspace, email, links.address_url(token_of(contact, email)))
     try:
         connection = connect(way.account)
     except CannotConnect as error:
@@ -66,7 +66,7 @@ def mail_link(contact_id: int, email: str, *, language: str) -> str:
     return "" if outcome.fate is Fate.ACCEPTED else outcome.server_said or outcome.code
 
 
-def _token(contact: Contact, email: str) -> str:
+def token_of(contact: Contact, email: str) -> str:
     """Good for one change: the next one raises the number of former addresses."""
     return signing.dumps([contact.pk, contact.formers.count(), email], salt=SALT)
 
