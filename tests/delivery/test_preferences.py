@@ -1,5 +1,6 @@
 """The preference centre: what people choose by the link of a message, and that sending keeps to it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from accounts.models import AuditEntry
 from contacts.actions.erasure import erase
 from contacts.models import Contact, FormerContact, Subscription, Suppression
 from contacts.queries.person_file import written
+from delivery.letter import read as read_letter
 from delivery.models import Delivery, LeavingReason, Mailing, SendingAccount
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.load import load
@@ -269,7 +271,6 @@ def test_forged_links_are_told_nothing(client, token, eve, workspace):
 @pytest.fixture
 def post_office(workspace, server, token):
     """The workspace's account, and mail that went out before."""
-    SendingAccount.objects.filter(workspace=workspace).delete() if not Mailing.objects.exists() else None
     SendingAccount.objects.update(
         is_default=True, settings={"host": "127.0.0.1", "port": server.port, "security": "none", "user": ""}
     )
@@ -284,6 +285,12 @@ def test_another_address_is_confirmed_there(client, workspace, eve, news, token,
     arguments = asked[0]
     assert (arguments["contact_id"], arguments["email"].lower()) == (eve.pk, "new@example.com")
     assert moving.mail_link(eve.pk, arguments["email"], language="de") == ""
+    [(recipient, source)] = post_office.messages
+    letter = read_letter(source)
+    assert recipient.lower() == "new@example.com"
+    assert dict(letter.headers)["Subject"] == "Bitte bestätigen Sie Ihre neue Adresse"
+    assert re.search(r"/address/\S+/", letter.text)[0] in letter.html
+    assert "eve" not in (letter.html + letter.text).lower()
     eve.refresh_from_db()
     assert eve.email == "Eve@example.com"
 
