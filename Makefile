@@ -52,6 +52,9 @@ $(VENV)/.assets: package-lock.json package.json $(VENV)/.base
 	@npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
+texts: setup-dev ## take the texts that recipients read into locale/, compile them, name what is not translated
+	@$(PY) -m config.catalogs
+
 demo-data: setup ## fill a workspace with believable contacts and campaigns
 	@$(PY) -m config.run --once "manage.py demo_data"
 
@@ -109,5 +112,5 @@ tail: ## the ten largest files and functions
 	@git ls-files '*.py' '*.html' '*.js' '*.css' | grep -v migrations | xargs wc -l | sort -rn | sed -n 2,11p
 	@$(PY) -c "import ast,subprocess; fs=subprocess.check_output(['git','ls-files','*.py'],text=True).split(); rows=[(n.end_lineno-n.lineno+1,f,n.name) for f in fs if 'migrations' not in f for n in ast.walk(ast.parse(open(f).read())) if isinstance(n,(ast.FunctionDef,ast.AsyncFunctionDef))]; [print(*r) for r in sorted(rows,reverse=True)[:10]]"
 
-.PHONY: help run workers test setup setup-dev demo-data shell bench-send bench-plan bench-distance bench-late bench-pace bench-fairness bench-contacts bench-esp bench-tracking bench-hooks bench-million faults lint format lock tail
+.PHONY: texts help run workers test setup setup-dev demo-data shell bench-send bench-plan bench-distance bench-late bench-pace bench-fairness bench-contacts bench-esp bench-tracking bench-hooks bench-million faults lint format lock tail
 .DEFAULT_GOAL := help

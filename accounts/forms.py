@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account import forms as allauth
 from allauth.core import context
 from django import forms
+from django.conf import settings
 from django.core.validators import RegexValidator
 
 from accounts.adapter import invited
@@ -113,11 +114,19 @@ class AddEmailForm(Styled, InOurWords, allauth.AddEmailForm):
 
 class WorkspaceForm(Styled, forms.ModelForm):
     name = forms.CharField(max_length=120, validators=[ONE_LINE])
+    language = forms.ChoiceField(
+        label="Language towards recipients",
+        choices=settings.LANGUAGES,
+        required=False,
+        help_text="Of the pages that links in messages lead to, where neither the person nor their browser says another, "
+        "and of what Volley itself writes into messages.",
+    )
 
     class Meta:
         model = Workspace
         fields = (
             "name",
+            "language",
             "time_zone",
             "postal_address",
             "pause_at_rejected_percent",
@@ -166,6 +175,10 @@ class WorkspaceForm(Styled, forms.ModelForm):
             if name.endswith("_percent") and not 0 <= percent <= 100:  # which no "nan" is, either
                 self.add_error(name, "Give a number from 0 to 100.")
         return data
+
+    def clean_language(self) -> str:
+        """As it is, where nothing was chosen."""
+        return self.cleaned_data["language"] or self.instance.language
 
 
 class NewWorkspaceForm(Styled, forms.Form):

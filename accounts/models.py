@@ -65,6 +65,8 @@ class Workspace(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_zone])
     # Printed at the foot of every campaign (CAN-SPAM §7704(a)(5)); preflight asks for it.
     postal_address = models.TextField(blank=True)
+    # Of the pages that recipients see, where neither they nor their browser say another; and of the foot of messages.
+    language = models.CharField(max_length=8, default="en", db_default="en")
     # Whether a message of which nobody knows if it arrived is sent once more, or held for a person to decide.
     repeats_in_doubt = models.BooleanField(default=True)
     # A campaign pauses itself once so many of a hundred recipients were rejected; 0: never.

@@ -45,6 +45,8 @@ WORDS: Final = {
     "contact.erased": "Erased a person for good",
     "contact.exported": "Exported everything held on a contact",
     "contact.merged": "Made one contact of two",
+    "contact.moved": "Changed their address by the link in a mail",
+    "contact.preferred": "Changed how often, or in which language, they are written to",
     "contact.subscribed": "Subscribed a contact to a list",
     "contact.tagged": "Changed a contact’s tags",
     "contact.unsubscribed": "Unsubscribed a contact from a list",

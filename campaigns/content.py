@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from django.utils import translation
 from django.utils.text import slugify
 
 from campaigns.markup import lifted, links, mjml, page, plain, shown
@@ -30,12 +31,15 @@ def compile_content(campaign: Campaign) -> Content:
     led = links.marked(html, source, tags)
     html, text = led.html, plain.to_text(led.html, source, led.shown)
     in_text = shown.in_text(text, source, address)
+    with translation.override(campaign.workspace.language):
+        html_end = page.footer(unsubscribe=not in_page.unsubscribe, address=not in_page.address) + page.END
+        text_end = plain.footer(unsubscribe=not in_text.unsubscribe, address=not in_text.address)
     return Content(
         subject=campaign.subject,
         html=_checked(page.with_preheader(html, campaign.preheader, source), html=True),
-        html_end=page.footer(unsubscribe=not in_page.unsubscribe, address=not in_page.address) + page.END,
+        html_end=html_end,
         text=_checked(plain.with_tags(text, source), html=False),
-        text_end=plain.footer(unsubscribe=not in_text.unsubscribe, address=not in_text.address),
+        text_end=text_end,
         from_name=campaign.from_name,
         from_email=campaign.from_email,
         reply_to=campaign.reply_to,

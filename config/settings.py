@@ -256,6 +256,15 @@ STORAGES = {
 
 # --- Language and time: stored in UTC, shown in the workspace's zone ------------------------------------
 LANGUAGE_CODE = "en"
+# Of the pages that recipients see; the marketers' own stay English. Each but the first has its locale/<code>/.
+LANGUAGES = [
+    ("en", "English"),
+    ("de", "Deutsch"),
+    ("fr", "Français"),
+    ("es", "Español"),
+    ("pt", "Português"),
+]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True

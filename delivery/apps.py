@@ -17,6 +17,7 @@ class DeliveryConfig(AppConfig):
         from delivery.hooks import entries, leaving, refusals, strays
         from delivery.hooks import reading as hook_reading
         from delivery.hygiene import breaker, returned, soft
+        from delivery.preferences import reasons
         from delivery.queries import is_sending
         from delivery.segments import conditions
         from delivery.timeline import events_of_contact, of_contact, with_messages
@@ -29,6 +30,7 @@ class DeliveryConfig(AppConfig):
         contacts.on_unconfirmed.append(asking.nudge)
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
+        contacts.list_facts.append(reasons.facts)
         registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
         registry.on_tick += [refusals.write_down, strays.trim, domains.ask_daily, breaker.watch]
         drain.readers[take.STREAM] = take.read_stream

@@ -13,6 +13,7 @@ from delivery.feedback import drain as feedback
 from delivery.models import Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
+from delivery.preferences import moving
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,15 @@ def ask_to_confirm(*, list_id: int) -> int:
     count = asking.ask(list_id)
     log.info("confirmation.asked list=%s people=%s", list_id, count)
     return count
+
+
+def mail_address_link(*, contact_id: int, email: str, language: str) -> bool:
+    """Mail the link that confirms a new address. Safe to run twice."""
+    why_not = moving.mail_link(contact_id, email, language=language)
+    log.info(
+        "address.asked contact=%s mailed=%s", contact_id, not why_not
+    )  # servers' words may name who it is
+    return not why_not
 
 
 def drain(*, name: str) -> int:

@@ -143,6 +143,16 @@ def unsubscribe_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/u/{token}/"
 
 
+def preferences_url(unsubscribe_url: str) -> str:
+    """The preference centre of the same link: whoever may leave may also choose."""
+    base, _, rest = unsubscribe_url.rpartition("/u/")
+    return f"{base}/p/{rest}" if base else "#preferences"
+
+
+def address_url(token: str) -> str:
+    return f"{settings.PUBLIC_URL}/address/{token}/"
+
+
 def confirm_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/confirm/{token}/"
 

@@ -28,7 +28,9 @@ _BLOCKS = {"if", "unless", "for", "case", "capture", "comment", "raw", "tablerow
 # Nothing is loaded from anywhere, and a template is no place for documentation that looks like content.
 FORBIDDEN_TAGS = ("include", "render", "doc")
 # What Volley itself fills in; a template may print these and call nothing else so.
-RESERVED: Final = frozenset({"contact", "workspace", "campaign", "unsubscribe_url", "recipient_token", LINKS})
+RESERVED: Final = frozenset(
+    {"contact", "workspace", "campaign", "unsubscribe_url", "preferences_url", "recipient_token", LINKS}
+)
 _LINE: Final = "\ufdd0"  # a line end that becomes <br />; Unicode keeps this one for a program's own use
 _BREAK: Final = "<br />\n"
 _MARKUP = re.compile(f"""[&<>"'{_LINE}]""")

@@ -10,6 +10,7 @@ from contacts import masking
 from contacts.models import Contact, FormerContact
 from contacts.registry import Person
 from delivery.models import Delivery, Event, InboxMessage, Mailing, Stray
+from delivery.preferences import reasons
 
 # Rows stay, for the reports' numbers; words that name the person go. Both by an index: one_delivery_per_contact, and
 # delivery_no_contact_idx for test messages and for what a deleted contact got.
@@ -80,6 +81,7 @@ def erase(person: Person) -> None:
         "quoted": masking.pattern([*person.spellings, *map(quote, person.spellings)]),
     }
     with connection.cursor() as cursor:
+        reasons.forget(cursor, values, (BY_CONTACT, BY_ADDRESS))
         cursor.execute(FORGET_LINKS.format(whose=BY_ADDRESS), values)
         for whose in (BY_CONTACT, BY_ADDRESS):
             cursor.execute(FORGET_TALLIES.format(whose=whose), values)
@@ -106,9 +108,12 @@ def merge(kept: Contact, gone: Contact) -> None:
 
 def messages_of(contact: Contact) -> Any:
     """Every message to the person, under whichever id."""
+    return Delivery.objects.filter(contact__in=_ids(contact)).select_related("mailing")
+
+
+def _ids(contact: Contact) -> list[int]:
     formers = FormerContact.objects.filter(contact=contact, former_id__isnull=False)
-    ids = [contact.pk, *formers.values_list("former_id", flat=True)]
-    return Delivery.objects.filter(contact__in=ids).select_related("mailing")
+    return [contact.pk, *filter(None, formers.values_list("former_id", flat=True))]
 
 
 def events_of(contact: Contact) -> Any:
@@ -130,6 +135,7 @@ def person_file(contact: Contact) -> dict[str, Iterable[dict[str, Any]]]:
         "messages": (_row(each) for each in messages_of(contact).order_by("mailing_id").iterator()),
         "events": (_event(each) for each in events_of(contact).order_by("at").iterator()),
         "strays": (_stray(each) for each in strays_of(contact).order_by("at").iterator()),
+        "reasons_for_leaving": reasons.of_person(_ids(contact)),
     }
 
 

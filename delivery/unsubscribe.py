@@ -1,17 +1,19 @@
 """Leaving by the link in a message, and coming back: what the link took is noted in the ledger's row."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.models import record
 from contacts.actions.subscriptions import subscribe, unsubscribe, unsubscribe_from_everything
 from contacts.collisions import again_when_ended
 from contacts.models import Contact, List, Subscription, SubscriptionStatus, Suppression, SuppressionReason
 from delivery.links import read_token
-from delivery.models import Delivery, Mailing
+from delivery.models import Delivery, LeavingReason, Mailing
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,28 @@ class Link:
         return self.delivery.unsubscribed_at is not None
 
     @property
+    def left_names(self) -> str:
+        return names_of(self.left)
+
+    @property
+    def list_names(self) -> str:
+        return names_of(self.lists)
+
+    @property
     def masked_email(self) -> str:
         """Enough for its owner, too little for whom the message was forwarded to."""
         if not self.delivery.email:
-            return "this address"
+            return gettext("this address")
         local, _, domain = self.delivery.email.rpartition("@")
         return f"{local[:1]}…@{domain}"
+
+
+def names_of(lists: Iterable[List]) -> str:
+    """The lists as people know them, in the reader's language: “News”, “Offers” and “Events”."""
+    quoted = [gettext("“%(name)s”") % {"name": each.shown_name} for each in lists]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return gettext("%(first)s and %(last)s") % {"first": ", ".join(quoted[:-1]), "last": quoted[-1]}
 
 
 def find(token: str) -> Link | None:
@@ -126,12 +144,12 @@ def leave_lists(link: Link, *, ip: str | None) -> None:
     """Take the person off the mailing's lists; nothing happens for a test message, or the second time."""
     if link.mailing.is_test or link.contact is None:
         return
-    delivery = _locked(link)
+    delivery = locked(link)
     taken, by_hand = _of_mailing(link.contact, link.mailing), _taken_off(link.contact, link.mailing)
     if taken or by_hand:
-        unsubscribe(link.contact, lists=[*taken, *by_hand], source=_source(link), ip=ip)
+        unsubscribe(link.contact, lists=[*taken, *by_hand], source=source(link), ip=ip)
     if taken:
-        _note(delivery, taken, everything=False)
+        note(delivery, taken, everything=False)
 
 
 @again_when_ended
@@ -140,52 +158,69 @@ def leave_everything(link: Link, *, ip: str | None) -> None:
     """Take the person off every list and suppress the address."""
     if link.mailing.is_test or link.contact is None:
         return
-    delivery = _locked(link)
+    delivery = locked(link)
     taken = _all_lists(link.contact)
-    held = _suppressions(link.contact).first()
+    held = suppressions(link.contact).first()
     is_new, was_by_hand = held is None, held is not None and held.reason == SuppressionReason.MANUAL
-    unsubscribe_from_everything(link.contact, source=_source(link), ip=ip)
+    unsubscribe_from_everything(link.contact, source=source(link), ip=ip)
     if taken or is_new:
-        _note(delivery, taken, everything=is_new, by_hand=was_by_hand)
+        note(delivery, taken, everything=is_new, by_hand=was_by_hand)
 
 
 @again_when_ended
 @transaction.atomic(durable=True)
 def come_back(link: Link, *, ip: str | None) -> None:
     """Give back what this link took, and nothing else: a complaint or another list stays as it is."""
-    delivery = _locked(link)
+    delivery = locked(link)
     if link.contact is None or delivery.unsubscribed_at is None:
         return
     left = delivery.left or {}
     lists = List.objects.filter(pk__in=left.get("lists", []))
-    subscribe(link.contact, lists=lists, source=f"{_source(link)}, undoing it", ip=ip)
+    subscribe(link.contact, lists=lists, source=f"{source(link)}, undoing it", ip=ip)
     if left.get("everything"):
-        _lift_suppression(link.contact)
+        lift_suppression(link.contact)
     elif left.get("by_hand"):
-        wish = _suppressions(link.contact).filter(reason=SuppressionReason.UNSUBSCRIBED)
+        wish = suppressions(link.contact).filter(reason=SuppressionReason.UNSUBSCRIBED)
         wish.update(reason=SuppressionReason.MANUAL)  # as before they asked for the same
+    _forget(delivery)
+
+
+def note_return(delivery: Delivery, lists: Iterable[List]) -> None:
+    """The person has chosen lists again: once they have all that the link took, they count as never gone."""
+    if delivery.unsubscribed_at is None:
+        return
+    left = delivery.left or {}
+    still = sorted(set(left.get("lists", [])) - {each.pk for each in lists})
+    if still:
+        Delivery.objects.filter(pk=delivery.pk).update(left={**left, "lists": still, "everything": False})
+    else:
+        _forget(delivery)
+
+
+def _forget(delivery: Delivery) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(unsubscribed_at=None, left=None)
+    LeavingReason.objects.filter(mailing=delivery.mailing_id, number=delivery.number).delete()
     Mailing.objects.filter(pk=delivery.mailing_id).update(unsubscribed_count=F("unsubscribed_count") - 1)
 
 
-def _locked(link: Link) -> Delivery:
+def locked(link: Link) -> Delivery:
     """The ledger's row, so that a double click acts once."""
     return Delivery.objects.select_for_update().get(pk=link.delivery.pk)
 
 
-def _suppressions(contact: Contact) -> QuerySet[Suppression]:
+def suppressions(contact: Contact) -> QuerySet[Suppression]:
     return Suppression.objects.filter(workspace=contact.workspace, email=contact.email.lower())
 
 
-def _lift_suppression(contact: Contact) -> None:
+def lift_suppression(contact: Contact) -> None:
     """Only the person's own wish is lifted, never a bounce or a complaint."""
-    lifted = _suppressions(contact).filter(reason=SuppressionReason.UNSUBSCRIBED).first()
+    lifted = suppressions(contact).filter(reason=SuppressionReason.UNSUBSCRIBED).first()
     if lifted:
         record(None, "suppression.removed", lifted)
         lifted.delete()
 
 
-def _note(delivery: Delivery, taken: list[List], *, everything: bool, by_hand: bool = False) -> None:
+def note(delivery: Delivery, taken: list[List], *, everything: bool, by_hand: bool = False) -> None:
     """Remember what was taken; a person is counted once, however often they click."""
     before = delivery.left or {"lists": [], "everything": False}
     left = {
@@ -200,5 +235,5 @@ def _note(delivery: Delivery, taken: list[List], *, everything: bool, by_hand: b
         rows.update(left=left)
 
 
-def _source(link: Link) -> str:
+def source(link: Link) -> str:
     return f"The link in “{link.mailing}”"

@@ -8,6 +8,7 @@ from delivery.views import (
     inbox,
     mailboxes,
     operations,
+    preferences,
     sending,
     tracking,
     unsubscribe,
@@ -65,7 +66,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         confirmations.cancel,
         name="list_confirmation_cancel",
     ),
+    path("lists/<int:pk>/reasons/", preferences.list_reasons, name="list_reasons"),
     path("confirm/<str:token>/", confirm.confirm, name="confirm"),
     path("u/<str:token>/", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/one-click/", unsubscribe.unsubscribe_one_click, name="unsubscribe_one_click"),
+    path("p/<str:token>/", preferences.preferences, name="preferences"),
+    path("address/<str:token>/", preferences.address, name="address"),
 ]

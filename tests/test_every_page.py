@@ -35,6 +35,7 @@ from delivery.confirming import asking
 from delivery.domains.findings import Finding
 from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import InboxMessage, Mailing
+from delivery.preferences import moving
 from delivery.tracking.signing import Target, link_part, person_token
 from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import MARKUP, elements_of, twice
@@ -201,6 +202,9 @@ TABLE = {
     "well_known": (PAGE, ANYONE),
     "unsubscribe": (PAGE, ANYONE),
     "unsubscribe_one_click": (DEED, ANYONE),
+    "preferences": (PAGE, ANYONE),
+    "address": (PAGE, ANYONE),
+    "list_reasons": (PAGE, VIEWER),
     "home": (PAGE, VIEWER),
     "campaigns": (PAGE, VIEWER),
     "campaign": (PAGE, VIEWER),
@@ -242,6 +246,8 @@ NOT_OF_THE_WORKSPACE = {
     "invitation_accept",
     "unsubscribe",
     "unsubscribe_one_click",
+    "preferences",
+    "address",
     "confirm",
     "opened",
     "clicked",
@@ -249,7 +255,9 @@ NOT_OF_THE_WORKSPACE = {
     "hook",
 } | {name for name in TABLE if name.startswith("inbox")}
 # A file, and the page of whoever has no session: its own link is what it checks.
-NEEDS_NO_TOKEN = {"import_refused", "unsubscribe", "confirm", "opened", "clicked", "well_known", "hook"}
+NEEDS_NO_TOKEN = {
+    "import_refused", "unsubscribe", "preferences", "address", "confirm", "opened", "clicked", "well_known", "hook",
+}  # fmt: skip
 
 
 def names_of_the_project() -> set[str]:
@@ -409,6 +417,8 @@ def world(workspace, alice, bob, settings):
             "clicked": [f"{person_token(asks.pk, 1)}/{link_part(asks.pk, Target('https://example.com/'))}"],
             "unsubscribe": [token],
             "unsubscribe_one_click": [token],
+            "preferences": [token],
+            "address": [moving.token_of(contact, "new@example.com")],
             "campaign": [campaign.pk],
             "campaign_*": [campaign.pk],
             "campaign_new": [],

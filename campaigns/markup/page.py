@@ -5,6 +5,7 @@ from html import escape
 from typing import Final
 
 import css_inline
+from django.utils.translation import gettext
 from selectolax.lexbor import LexborHTMLParser
 
 from campaigns.markup.lifted import Lifted
@@ -98,12 +99,15 @@ def _tags(html: str, start: str) -> list[re.Match[str]]:
 
 
 def footer(*, unsubscribe: bool, address: bool) -> str:
-    """What the law asks for and the content lacks. No style sheet of the content can hide it."""
+    """What the law asks for and the content lacks, in the active language. No style sheet of the content can hide it."""
     lines = []
     if address:
         lines.append("{{ workspace.postal_address | newline_to_br }}")
     if unsubscribe:
-        lines.append(f'<a href="{{{{ unsubscribe_url }}}}" style="{_LINK}">Unsubscribe</a>')
+        links = (("unsubscribe_url", gettext("Unsubscribe")), ("preferences_url", gettext("Preferences")))
+        lines.append(
+            " · ".join(f'<a href="{{{{ {to} }}}}" style="{_LINK}">{words}</a>' for to, words in links)
+        )
     return f'<div style="{_FOOTER}">{"<br>".join(lines)}</div>' if lines else ""
 
 

@@ -6,6 +6,8 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 
+from django.utils.translation import gettext
+
 from campaigns.markup.lifted import Lifted
 from campaigns.markup.mjml import VOID
 
@@ -51,9 +53,10 @@ def _for_text(tag: str) -> str:
 
 def footer(*, unsubscribe: bool, address: bool) -> str:
     """What the law asks for and the text lacks, below the line that mail programs take for a signature's."""
-    lines = ["{{ workspace.postal_address }}"] * address + [
-        "Unsubscribe: {{ unsubscribe_url }}"
-    ] * unsubscribe
+    lines = ["{{ workspace.postal_address }}"] * address
+    if unsubscribe:
+        lines.append(gettext("Unsubscribe") + ": {{ unsubscribe_url }}")
+        lines.append(gettext("Preferences") + ": {{ preferences_url }}")
     return "\n-- \n" * bool(lines) + "".join(f"{line}\n" for line in lines)
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
 from contacts.models import (
+    WANTS_LESS,
     Contact,
     List,
     ListSuppression,
@@ -57,10 +59,12 @@ class Chosen:
 @dataclass(frozen=True)
 class AudienceCount:
     """left_out: on the chosen lists or in the chosen segments, yet not written to: they left, were never
-    confirmed, are suppressed, or excluded."""
+    confirmed, are suppressed, or excluded. wants_less: of the people, those whom their own choice may keep from getting
+    it, which is asked when it is sent."""
 
     people: int
     left_out: int
+    wants_less: int = 0
 
 
 def chosen(campaign: Campaign) -> Chosen:
@@ -109,9 +113,18 @@ def count(
     if vocabulary is None and (choice.segments or choice.excluded_segments):
         vocabulary = Vocabulary(campaign.workspace)
     wanted = _on(choice.lists) | _in_any(choice.segments, campaign.workspace, vocabulary)
-    people = _recipients(campaign.workspace, choice, vocabulary).count()
+    recipients = _recipients(campaign.workspace, choice, vocabulary)
+    people = recipients.count()
     everyone = Contact.objects.of(campaign.workspace).filter(wanted).count()
-    return AudienceCount(people=people, left_out=max(0, everyone - people))
+    return AudienceCount(people, max(0, everyone - people), _wants_less(campaign.workspace, recipients))
+
+
+def _wants_less(workspace: Workspace, recipients: QuerySet[Contact]) -> int:
+    """By contact_wants_less_idx; most workspaces have nobody there."""
+    if not Contact.objects.of(workspace).filter(WANTS_LESS).exists():
+        return 0
+    now = Q(paused_until__gt=timezone.now()) | ~Q(frequency="")
+    return recipients.filter(WANTS_LESS).filter(now).count()
 
 
 def _recipients(workspace: Workspace, choice: Chosen, vocabulary: Vocabulary | None) -> QuerySet[Contact]:

@@ -13,6 +13,7 @@ from campaigns.queries.came_back import came_back
 from delivery.hygiene.standing import CAME_BACK
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
+from delivery.preferences import reasons
 from delivery.queries import DID, progress
 from delivery.tracking.report import watched
 
@@ -48,6 +49,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "segment": segments.addresses(campaign),
         "came_back": came_back(campaign, stands),
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
+        "answers": reasons.of_mailing(campaign.mailing) if campaign.mailing and not request.htmx else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
         "watched": watched(campaign.mailing) if campaign.mailing else None,
     }

@@ -33,6 +33,7 @@ MERGE_TAGS: Final = (
 )
 OTHER_TAGS: Final = (
     ("Unsubscribe link", "{{ unsubscribe_url }}"),
+    ("Link to the preferences", "{{ preferences_url }}"),
     ("Your workspace’s name", "{{ workspace.name }}"),
     ("Your postal address", "{{ workspace.postal_address }}"),
     ("The campaign’s name", "{{ campaign.name }}"),
@@ -82,13 +83,13 @@ def next_step(step: str) -> str:
 def audience_count(
     campaign: Campaign, choice: audience.Chosen | None = None, vocabulary: Vocabulary | None = None
 ) -> dict[str, Any]:
-    """people and left_out, or the words of why they cannot be told."""
+    """people, left_out and wants_less, or the words of why they cannot be told."""
     try:
         with at_most(COUNT_SECONDS):
             count = audience.count(campaign, choice=choice, vocabulary=vocabulary)
     except Refusal as refusal:
         return {"problem": refusal.message}
-    return {"people": count.people, "left_out": count.left_out}
+    return {"people": count.people, "left_out": count.left_out, "wants_less": count.wants_less}
 
 
 def audience_context(form: AudienceForm) -> dict[str, Any]:

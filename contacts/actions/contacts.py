@@ -105,7 +105,18 @@ def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = Fal
         record(by, "contact.changed", email if name == "email" else held.email, workspace=contact.workspace)
 
 
-def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User) -> Contact:
+def move(contact: Contact, email: str) -> None:
+    """Give the contact the address that the person themselves has confirmed.
+
+    Raises: AddressTaken: by another contact.
+    """
+    with _unique_address(contact.workspace, email), transaction.atomic(durable=True):
+        _moved_to(contact, email, asked_back=True, by=None)
+        Contact.objects.filter(pk=contact.pk).update(email=email, updated_at=timezone.now())
+        record(None, "contact.moved", email, workspace=contact.workspace)
+
+
+def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User | None) -> Contact:
     """The contact, locked, about to get the address; the one before is remembered, as mail went to it."""
     is_new = email.lower() != contact.email.lower()
     if is_new:

@@ -1,5 +1,7 @@
 """Making, naming and archiving lists. A list is never deleted: past campaigns and consents speak of it."""
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -9,25 +11,35 @@ from contacts.models import List, OptIn
 
 
 def create(
-    workspace: Workspace, *, name: str, description: str = "", opt_in: str = OptIn.SINGLE, by: User
+    workspace: Workspace,
+    *,
+    name: str,
+    description: str = "",
+    opt_in: str = OptIn.SINGLE,
+    by: User,
+    **public: Any,
 ) -> List:
-    """Make an empty list.
+    """Make an empty list. public: is_public, public_name, public_description, for the preference centre.
 
     Raises: NameTaken: another list has the name, whatever its case.
     """
     with unique_name("list", name), transaction.atomic(durable=True):
-        made = List.objects.create(workspace=workspace, name=name, description=description, opt_in=opt_in)
+        made = List.objects.create(
+            workspace=workspace, name=name, description=description, opt_in=opt_in, **public
+        )
         record(by, "list.created", made)
     return made
 
 
-def change(held: List, *, name: str, description: str, opt_in: str, by: User) -> None:
-    """Save another name, description or opt-in. A list that becomes double asks whoever is unconfirmed on it.
+def change(held: List, *, name: str, description: str, opt_in: str, by: User, **public: Any) -> None:
+    """Save another name, description or opt-in, and what the preference centre shows (as in `create`).
+
+    A list that becomes double asks whoever is unconfirmed on it.
 
     Raises: NameTaken: as when it is created.
     """
     with unique_name("list", name), transaction.atomic(durable=True):
-        List.objects.filter(pk=held.pk).update(name=name, description=description, opt_in=opt_in)
+        List.objects.filter(pk=held.pk).update(name=name, description=description, opt_in=opt_in, **public)
         record(by, "list.changed", held)
 
 

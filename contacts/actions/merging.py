@@ -39,11 +39,11 @@ class CannotMerge(Refusal):
 
 @again_when_ended
 @transaction.atomic(durable=True)
-def merge(kept: Contact, gone: Contact, *, taken: set[str], by: User) -> None:
+def merge(kept: Contact, gone: Contact, *, taken: set[str], by: User | None) -> None:
     """Give the kept contact all that the other one has, and delete that one.
 
     taken: what is taken from the other one: of "email", "first_name", "last_name" and "attribute_KEY"; what the kept
-    one lacks is taken in any case.
+    one lacks is taken in any case. by: None where the person themselves has shown that both are them.
     Raises: CannotMerge: it is the same contact, another workspace's, or one of them is gone.
     """
     kept, gone = _locked(kept, gone)
@@ -79,6 +79,9 @@ def merged_values(kept: Contact, gone: Contact, taken: set[str]) -> dict[str, An
     theirs = {key: value for key, value in gone.attributes.items() if f"attribute_{key}" in taken}
     values["attributes"] = {**gone.attributes, **kept.attributes, **theirs}
     values["tag_ids"] = sorted({*kept.tag_ids, *gone.tag_ids})
+    values["language"] = kept.language or gone.language
+    values["frequency"] = kept.frequency or gone.frequency
+    values["paused_until"] = max(filter(None, (kept.paused_until, gone.paused_until)), default=None)
     values["created_at"] = min(kept.created_at, gone.created_at)
     return values
 

@@ -32,9 +32,29 @@ class ListForm(Styled, forms.Form):
         help_text="What a sign-up takes. Double keeps mistyped and foreign addresses off the list, and proves consent.",
     )
 
+    is_public = forms.BooleanField(
+        label="Show it in the preference centre",
+        required=False,
+        help_text="Whoever gets a message of yours can subscribe to it there, and leave it.",
+    )
+    public_name = forms.CharField(
+        label="Name there",
+        required=False,
+        max_length=120,
+        validators=[ONE_LINE],
+        help_text="As people know the list: on the preference centre and where they unsubscribe. Empty: its name.",
+    )
+    public_description = forms.CharField(
+        label="What it is about, there",
+        required=False,
+        max_length=300,
+        validators=[ONE_LINE],
+        help_text="One sentence: what is sent, and how often.",
+    )
+
     def __init__(self, *args: Any, workspace: Workspace, held: List | None = None, **kwargs: Any) -> None:
         if held:
-            initial = {"name": held.name, "description": held.description, "opt_in": held.opt_in}
+            initial = {name: getattr(held, name) for name in self.base_fields}
             kwargs.setdefault("initial", initial)
         super().__init__(*args, use_required_attribute=False, **kwargs)
         self.held = held

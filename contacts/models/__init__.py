@@ -18,9 +18,11 @@ from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, Subscrip
 from contacts.models.people import (
     HAS_TAGS,
     NAME_KEY,
+    WANTS_LESS,
     Contact,
     ContactQuerySet,
     FormerContact,
+    Frequency,
     Tag,
     TagCleanup,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "HAS_TAGS",
     "NAME_KEY",
     "TAKEN_OFF",
+    "WANTS_LESS",
     "BulkAction",
     "BulkChunk",
     "BulkRun",
@@ -46,6 +49,7 @@ __all__ = [
     "ExportState",
     "FieldType",
     "FormerContact",
+    "Frequency",
     "Import",
     "ImportBefore",
     "ImportMode",

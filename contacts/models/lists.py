@@ -19,6 +19,10 @@ class List(models.Model):
     description = models.TextField(blank=True)
     # What a subscription by a form or an import of unconfirmed people takes.
     opt_in = models.CharField(max_length=6, choices=OptIn.choices, default=OptIn.SINGLE)
+    # Whether people may choose it in the preference centre, and what it is called and about there ("": the name).
+    is_public = models.BooleanField(default=False, db_default=False)
+    public_name = models.CharField(max_length=120, blank=True, default="", db_default="")
+    public_description = models.CharField(max_length=300, blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now)
     archived_at = models.DateTimeField(null=True, blank=True)
     # People by status when the clock last folded `ListChange` into them; contacts.queries.lists.counts adds the rest.
@@ -34,6 +38,11 @@ class List(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_name(self) -> str:
+        """As its people know it."""
+        return self.public_name or self.name
 
 
 class SubscriptionStatus(models.TextChoices):

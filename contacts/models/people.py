@@ -1,5 +1,6 @@
 """Contacts and their tags."""
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -33,6 +34,17 @@ NAME_KEY = Coalesce(
 HAS_TAGS = ~Q(tag_ids=[])
 
 
+class Frequency(models.TextChoices):
+    """How often somebody wants campaigns at most, by their own choice."""
+
+    ALL = "", "All of them"
+    WEEKLY = "weekly", "At most one a week"
+    MONTHLY = "monthly", "At most one a month"
+
+
+WANTS_LESS = Q(paused_until__isnull=False) | ~Q(frequency="")
+
+
 class Contact(models.Model):
     """A person, by e-mail address; one in a workspace whatever the address's case."""
 
@@ -47,6 +59,12 @@ class Contact(models.Model):
     attributes = models.JSONField(default=dict, blank=True)
     # Ids of the workspace's tags, each once; an id whose tag is gone means nothing.
     tag_ids = ArrayField(models.IntegerField(), default=list, db_default=[], blank=True)
+    # Their own choice in the preference centre. language: a code of settings.LANGUAGES, or "" for none.
+    language = models.CharField(max_length=8, blank=True, default="", db_default="")
+    frequency = models.CharField(
+        max_length=8, choices=Frequency.choices, blank=True, default=Frequency.ALL, db_default=""
+    )
+    paused_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 
@@ -67,6 +85,8 @@ class Contact(models.Model):
             GinIndex(fields=["attributes"], opclasses=["jsonb_path_ops"], name="contact_attributes_idx"),
             # Who has a tag. Most have none, and cost nothing here; a query says so too, with HAS_TAGS.
             GinIndex(fields=["tag_ids"], condition=HAS_TAGS, name="contact_tags_idx"),
+            # Of an audience: who paused, or wants less? Few, as with tags.
+            models.Index(fields=["workspace", "id"], condition=WANTS_LESS, name="contact_wants_less_idx"),
         ]
 
     def __str__(self) -> str:
@@ -75,6 +95,14 @@ class Contact(models.Model):
     @property
     def name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def language_name(self) -> str:
+        return dict(settings.LANGUAGES).get(self.language, self.language)
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_until is not None and self.paused_until > timezone.now()
 
 
 class Tag(models.Model):

@@ -63,6 +63,9 @@ def _profile(contact: Contact) -> dict[str, Any]:
         "earlier_emails": list(earlier),
         "first_name": contact.first_name,
         "last_name": contact.last_name,
+        "language": contact.language,
+        "frequency": contact.get_frequency_display(),
+        "paused_until": contact.paused_until,
         "added_at": contact.created_at,
         "changed_at": contact.updated_at,
     }

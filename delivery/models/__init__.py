@@ -5,6 +5,7 @@ from delivery.models.confirmations import Confirmation
 from delivery.models.domains import DkimKey, SendingDomain
 from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.inbox import InboxMessage
+from delivery.models.leaving import LeavingReason, Why
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
 from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
@@ -27,6 +28,7 @@ __all__ = [
     "HourTally",
     "InboxMessage",
     "Incoming",
+    "LeavingReason",
     "LinkTally",
     "Mailbox",
     "Mailing",
@@ -36,4 +38,5 @@ __all__ = [
     "SendingDomain",
     "Stray",
     "Tracking",
+    "Why",
 ]

@@ -34,6 +34,8 @@ SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''),
                                 WHEN consent.to_these THEN 'confirmed' ELSE 'unsubscribed' END
          WHEN consent.anywhere IS NOT true OR (consent.left_these AND NOT consent.to_these)
          THEN CASE WHEN held.lists <> '{{}}' THEN 'suppressed' ELSE 'unsubscribed' END
+         WHEN c.paused_until > now() THEN 'paused'
+         WHEN c.frequency <> '' AND {written} THEN 'too_often'
          ELSE ''
        END
   FROM delivery_delivery d
@@ -58,6 +60,13 @@ HELD = """
 NONE_HELD = "SELECT '{}'::bigint[] AS lists"
 HASHED = """(SELECT true FROM contacts_suppressedhash h
                 WHERE h.workspace_id = %(workspace)s AND h.digest = sha256(convert_to(lower(d.email), 'UTF8')) LIMIT 1)"""
+# Whether somebody who wants less got a campaign of late, or is about to by one that was launched before. Asked of them
+# alone, by one_delivery_per_contact. A week less a day, since a weekly newsletter leaves at no fixed minute.
+WRITTEN = """(SELECT true FROM delivery_delivery o JOIN delivery_mailing m ON m.id = o.mailing_id
+                WHERE o.contact_id = c.id AND o.mailing_id <> %(mailing)s AND m.confirms_id IS NULL AND NOT m.is_test
+                  AND (o.state IN ('accepted', 'in_doubt') AND o.settled_at > now() -
+                       CASE c.frequency WHEN 'weekly' THEN interval '6 days' ELSE interval '27 days' END
+                    OR o.state IN ('pending', 'deferred') AND m.state = 'sending' AND m.id < %(mailing)s) LIMIT 1)"""
 
 
 class Tried(NamedTuple):
@@ -103,7 +112,8 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
     with connection.cursor() as cursor:
         hashed = HASHED if has_hashes(mailing.workspace_id) else "false"
         held = HELD if has_suppressions(mailing.list_ids) else NONE_HELD
-        cursor.execute(OPEN.format(attributes=_selected(attributes, names), hashed=hashed, held=held), values)
+        selected = _selected(attributes, names)
+        cursor.execute(OPEN.format(attributes=selected, hashed=hashed, held=held, written=WRITTEN), values)
         for row in cursor.fetchall():
             number, email, first_name, last_name, own, count, since, in_doubt, is_reached, skip = row
             if count:

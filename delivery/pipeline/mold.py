@@ -328,7 +328,12 @@ class Mold:
             recipient.attributes or {},
             defaults=self._defaults,
         )
-        context = {**self._globals, "contact": contact, "unsubscribe_url": unsubscribe_url}
+        context = {
+            **self._globals,
+            "contact": contact,
+            "unsubscribe_url": unsubscribe_url,
+            "preferences_url": links.preferences_url(unsubscribe_url),
+        }
         if self._asks:
             context |= {"list": {"name": self.frame.list_name}, "confirm_url": confirm_url}
         return context

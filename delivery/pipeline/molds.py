@@ -58,7 +58,7 @@ def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, Any
         "postal_address": workspace.postal_address,
         "defaults": defaults_of(workspace),
     }
-    return said | {"list_name": confirms.name} if confirms else said
+    return said | {"list_name": confirms.shown_name} if confirms else said
 
 
 def defaults_of(workspace: Workspace) -> dict[str, Any]:

@@ -24,6 +24,8 @@ SKIP_REASONS = {
     "erased": "No longer a contact.",
     "confirmed": "Has confirmed already.",
     "unsubscribed": "No longer subscribed.",
+    "paused": "Wants nothing for a while.",
+    "too_often": "Wants fewer messages, and got one lately.",
 }
 
 ACCEPTED, REJECTED = DeliveryState.ACCEPTED.value, DeliveryState.REJECTED.value

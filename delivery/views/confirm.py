@@ -7,6 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.access import client_ip
 from delivery.confirming import answering
+from delivery.preferences import languages
 
 
 @never_cache
@@ -14,9 +15,10 @@ from delivery.confirming import answering
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     link = answering.find(token)
     if link is None:
-        return render(request, "confirm/unknown.html", status=404)
+        with languages.reading(request):
+            return render(request, "confirm/unknown.html", status=404)
     if request.method != "POST":
-        return render(request, "confirm/page.html", {"link": link})
+        return _page(request, link)
     match request.POST.get("do"):
         case "confirm":
             answering.confirm(link, ip=client_ip(request))
@@ -25,5 +27,13 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         case "ask_anew":
             why_not = answering.ask_anew(link)
             if why_not:
-                return render(request, "confirm/page.html", {"link": link, "why_not": why_not}, status=409)
+                return _page(request, link, why_not=why_not, status=409)
     return redirect("confirm", token)
+
+
+def _page(
+    request: HttpRequest, link: answering.Link, *, why_not: str = "", status: int = 200
+) -> HttpResponse:
+    contact = link.subscription.contact if link.subscription else None
+    with languages.reading(request, contact, link.mailing.workspace):
+        return render(request, "confirm/page.html", {"link": link, "why_not": why_not}, status=status)

@@ -7,6 +7,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.access import client_ip
 from delivery import unsubscribe as actions
+from delivery.models import Why
+from delivery.preferences import languages, reasons
 
 
 @never_cache
@@ -14,9 +16,13 @@ from delivery import unsubscribe as actions
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     link = actions.find(token)
     if link is None:
-        return render(request, "unsubscribe/unknown.html", status=404)
+        return _unknown(request)
     if request.method != "POST":
-        return render(request, "unsubscribe/page.html", {"link": link})
+        context = {"link": link, "token": token, "reasons": Why}
+        if link.has_left:
+            context["answer"] = reasons.answer_of(link)
+        with languages.reading(request, link.contact, link.mailing.workspace):
+            return render(request, "unsubscribe/page.html", context)
     match request.POST.get("do"):
         case "lists":
             actions.leave_lists(link, ip=client_ip(request))
@@ -24,6 +30,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
             actions.leave_everything(link, ip=client_ip(request))
         case "undo":
             actions.come_back(link, ip=client_ip(request))
+        case "reason":
+            reasons.answer(link, why=request.POST.get("why", ""), words=request.POST.get("words", ""))
     return redirect("unsubscribe", token)
 
 
@@ -32,8 +40,13 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def unsubscribe_one_click(request: HttpRequest, token: str) -> HttpResponse:
     link = actions.find(token)
     if link is None:
-        return render(request, "unsubscribe/unknown.html", status=404)
+        return _unknown(request)
     if request.method != "POST":
         return redirect("unsubscribe", token)
     actions.leave(link, ip=client_ip(request))
     return HttpResponse("You are unsubscribed.\n", content_type="text/plain; charset=utf-8")
+
+
+def _unknown(request: HttpRequest) -> HttpResponse:
+    with languages.reading(request):
+        return render(request, "unsubscribe/unknown.html", status=404)

@@ -1,6 +1,9 @@
 """Whom a campaign goes to."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from campaigns.queries import audience
 from contacts.actions import segments
@@ -113,3 +116,15 @@ def test_counting_costs_the_same_for_few_and_many(workspace, news, django_assert
     with django_assert_num_queries(5):  # what is chosen, fields, has a list suppressions, two counts
         assert audience.count(campaign).people == 30
     assert Contact.objects.count() == 30
+
+
+def test_it_says_how_many_chose_a_pause_or_less(workspace):
+    news = a_list(workspace)
+    a_contact(workspace, "all@example.com", subscribed_to=[news])
+    for email, chosen in (
+        ("weekly@example.com", {"frequency": "weekly"}),
+        ("paused@example.com", {"paused_until": timezone.now() + timedelta(days=1)}),
+        ("back@example.com", {"paused_until": timezone.now() - timedelta(days=1)}),
+    ):
+        Contact.objects.filter(pk=a_contact(workspace, email, subscribed_to=[news]).pk).update(**chosen)
+    assert audience.count(a_campaign(workspace, lists=[news])) == audience.AudienceCount(4, 0, wants_less=2)

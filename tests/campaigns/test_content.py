@@ -128,8 +128,8 @@ def _received(mold, recipient):
     html, text = (message.get_body((kind,)).get_content().replace("\r\n", "\n") for kind in ("html", "plain"))
     shown = mold.render(recipient)
     assert (shown.html, shown.text) == (
-        html.replace(url, "#unsubscribe"),
-        text.replace(url, "#unsubscribe"),
+        html.replace(url, "#unsubscribe").replace(links.preferences_url(url), "#preferences"),
+        text.replace(url, "#unsubscribe").replace(links.preferences_url(url), "#preferences"),
     ), "the preview shows what is sent"
     return html, text, url
 
@@ -451,7 +451,7 @@ def test_a_link_without_words_does_not_count(sent):
     for html, _text, url in sent(
         "<a href='{{ unsubscribe_url }}'>&nbsp;&zwnj;</a>{{ workspace.postal_address }}"
     ):
-        assert _Reader(html).links == [url, url]
+        assert _Reader(html).links == [url, url, links.preferences_url(url)]
 
 
 def test_rows_may_begin_and_end_under_different_conditions(sent):

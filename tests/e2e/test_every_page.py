@@ -67,8 +67,9 @@ from datetime import timedelta
 from delivery.confirming import asking
 from delivery.domains import keys
 from delivery.domains.findings import Finding
-from delivery.links import confirm_token
+from delivery.links import confirm_token, unsubscribe_token
 from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount, SendingDomain
+from delivery.preferences import moving
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
 first, second, third = Campaign.objects.filter(workspace=workspace, mailing__isnull=False).order_by("pk")
@@ -157,6 +158,8 @@ print(json.dumps({
     "confirm": confirm_token(asks.pk, 1),
     **{provider: account.pk for provider, account in telling.items()},
     "domain": domain.pk,
+    "link": unsubscribe_token(third.mailing_id, 1),
+    "address": moving.token_of(Contact.objects.filter(workspace=workspace).last(), "new@example.com"),
     "import": run.pk,
 }))
 """
@@ -199,6 +202,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "list_health": f"{people}/health/",
         "list_confirmation": f"{people}/confirmation/",
         "list_edit": f"{people}/edit/",
+        "list_reasons": f"{people}/reasons/",
         "segments": "/segments/",
         "segment_new": "/segments/new/",
         "segment": f"{segment}/",
@@ -254,6 +258,8 @@ def public_addresses(ids: dict) -> dict[str, str]:
     return {
         "invitation": f"/invitations/{ids['token']}/",
         "confirm": f"/confirm/{ids['confirm']}/",
+        "preferences": f"/p/{ids['link']}/",
+        "address": f"/address/{ids['address']}/",
         "account_reset_password": "/accounts/password/reset/",
         "account_reset_password_done": "/accounts/password/reset/done/",
         "account_reset_password_from_key": "/accounts/password/reset/key/1-gone/",
