@@ -118,7 +118,7 @@ domain = SendingDomain.objects.create(
     checks={"records": [each.as_dict() for each in records], "hosts": [each.as_dict() for each in hosts]})
 keys.make(domain).save()
 SendingAccount.objects.create(
-    workspace=workspace, name="Mailgun", provider="mailgun", settings={"sender_domain": "juniper-roasters.net"})
+    workspace=workspace, name="Mailgun for receipts", provider="mailgun", settings={"sender_domain": "juniper-roasters.net"})
 draft = Campaign.objects.get(workspace=workspace, state="draft")
 news = List.objects.get(workspace=workspace, name="Newsletter")
 Subscription.objects.filter(pk=Subscription.objects.filter(list=news, status="pending").first().pk).update(
