@@ -458,6 +458,7 @@ def test_the_random_rules_ask_with_every_condition_and_operator(people, workspac
         for operator in operators
     }
     there = Vocabulary(workspace).conditions.values()
+    there = [each for each in there if each.key != "added_by"]  # needs an import: see test_imported
     assert asked == {(each.key, operator) for each in there for operator in each.operators}
 
 
