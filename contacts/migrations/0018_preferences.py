@@ -50,16 +50,4 @@ class Migration(migrations.Migration):
             name="public_name",
             field=models.CharField(blank=True, db_default="", default="", max_length=120),
         ),
-        migrations.AddIndex(
-            model_name="contact",
-            index=models.Index(
-                condition=models.Q(
-                    ("paused_until__isnull", False),
-                    models.Q(("frequency", ""), _negated=True),
-                    _connector="OR",
-                ),
-                fields=["workspace", "id"],
-                name="contact_wants_less_idx",
-            ),
-        ),
     ]
