@@ -49,7 +49,7 @@ def main() -> None:
 def run(options, workers, messages) -> dict[str, float]:
     sink = processes.a_sink()
     try:
-        options = argparse.Namespace(**vars(options) | {"messages": messages})
+        options = argparse.Namespace(**vars(options) | {"messages": messages, "signed": False})
         result = measure(options, sink.address, workers, sink)
     finally:
         sink.stop()

@@ -93,10 +93,13 @@ class SuppressForm(Styled, forms.Form):
         if (file.size or 0) > FILE_BYTES:
             raise forms.ValidationError(f"The file is larger than {FILE_BYTES // 2**20} MB; split it.")
         typed, left_out = Typed([], []), 0
-        for number, cells in enumerate(_rows(file.read()), 1):
-            if number > FILE_LINES:
-                raise forms.ValidationError(f"The file has more than {FILE_LINES:,} lines; split it.")
-            left_out += not _take_first(cells, typed)
+        try:
+            for number, cells in enumerate(_rows(file.read()), 1):
+                if number > FILE_LINES:
+                    raise forms.ValidationError(f"The file has more than {FILE_LINES:,} lines; split it.")
+                left_out += not _take_first(cells, typed)
+        except csv.Error as error:  # a cell longer than any address; its limit is the whole process's
+            raise forms.ValidationError(f"The file cannot be read as CSV: {error}.") from error
         if not (typed.emails or typed.digests):
             raise forms.ValidationError("There is no e-mail address in this file, and no SHA-256 hash.")
         return typed._replace(left_out=left_out)
@@ -141,7 +144,6 @@ def _rows(data: bytes) -> Any:
     text = text.replace("\0", "")
     line = text.partition("\n")[0]
     delimiter = max(",;\t|", key=line.count)
-    csv.field_size_limit(FILE_BYTES)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return (cells for cells in rows if any(cell.strip() for cell in cells))
 

@@ -18,7 +18,7 @@ from accounts.models import AuditEntry
 from accounts.queue import redis_client
 from campaigns.actions import lifecycle
 from campaigns.models import Campaign, State
-from contacts.models import Contact, Subscription
+from contacts.models import Contact, Subscription, Suppression
 from delivery.actions import NothingToRetry
 from delivery.mailings import finish_if_done
 from delivery.models import Batch, Delivery, Mailing
@@ -97,6 +97,7 @@ def begun(draft):
         for _ in range(ROUNDS):
             AuditEntry.objects.all().delete()
             redis_client().flushdb()
+            Suppression.objects.all().delete()  # of whoever was refused in the round before
             Campaign.objects.update(state=State.SENDING)
             Mailing.objects.update(
                 state="sending", finished_at=None, accepted_count=0, rejected_count=0, canceled_count=0

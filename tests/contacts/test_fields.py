@@ -99,8 +99,8 @@ def test_values_go_in_one_statement(workspace, ada, city, django_assert_num_quer
     for number in range(5):
         a_contact(workspace, f"p{number}@example.com", city="Köln")
     with django_assert_num_queries(
-        6
-    ):  # savepoint, the values, those of undoing, the audit entry, the field, release
+        8
+    ):  # savepoint, the values, those of undoing, the imports' and bulk actions' choices, the audit entry, the field
         assert actions.delete(city, by=ada) == 5
 
 

@@ -13,6 +13,7 @@ from contacts import segments
 from contacts.models import Contact, CustomField, List, Segment, SegmentMember, Subscription, Suppression, Tag
 from contacts.segments.rules import RulesProblem, read
 from contacts.segments.vocabulary import Vocabulary
+from delivery.hygiene.standing import CAME_BACK
 from delivery.models import Delivery, DeliveryState, Event, Mailing
 from tests.builders import a_contact, a_field, a_list, a_segment, an_account
 from tests.people import a_workspace
@@ -157,6 +158,12 @@ def is_empty(rules):
     return "rules" in rules and (not rules["rules"] or any(map(is_empty, rules["rules"])))
 
 
+def came_back(row):
+    """What came back of a message; it arrived where nothing says otherwise."""
+    is_lost = row.feedback in ("bounced", "soft_bounced", "blocked")
+    return {row.feedback} | ({"arrived"} if row.state == "accepted" and not is_lost else set())
+
+
 def reads(rules, known):
     if "rules" in rules:
         read_ones = [reads(each, known) for each in rules["rules"]]
@@ -184,6 +191,8 @@ def reads(rules, known):
             rows = [each for each in known.outcomes if each.mailing_id == value["mailing"]]
             if operator == "left":
                 return any(each.unsubscribed_at for each in rows)
+            if operator == "came_back":
+                return any(came_back(each) & {*value["feedbacks"]} for each in rows)
             return any(each.state in value["states"] for each in rows)
         case "segment":
             segment = Segment.objects.get(pk=value)
@@ -435,6 +444,11 @@ def leaves():
             st.fixed_dictionaries({"mailing": a_sent_one, "states": some(DeliveryState.values)}),
         ),
         (["outcome"], ["left"], st.fixed_dictionaries({"mailing": a_sent_one})),
+        (
+            ["outcome"],
+            ["came_back"],
+            st.fixed_dictionaries({"mailing": a_sent_one, "feedbacks": some(list(CAME_BACK))}),
+        ),
         (["segment"], ["in", "not_in"], st.sampled_from(inner)),
     ]
 
