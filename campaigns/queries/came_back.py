@@ -53,7 +53,7 @@ def _figures(campaign: Campaign, mailing: Mailing, of: int) -> list[Figure]:
     )
     if not mailing.delivered_count and not any(count for _, count, _, _ in lost):
         return []
-    rows = (("Delivered", standing.arrived_count(mailing), standing.ARRIVED, 0.0), *lost)
+    rows = (("Delivered", mailing.delivered, standing.ARRIVED, 0.0), *lost)
     return [
         Figure(label, count, key, of, addresses[key], bool(limit) and 100 * count >= limit * of)
         for label, count, key, limit in rows

@@ -84,12 +84,6 @@ def alarms(mailing: Mailing) -> list[Alarm]:
         return [Alarm(*row) for row in cursor.fetchall()]
 
 
-def arrived_count(mailing: Mailing) -> int:
-    """SMTP says of nobody that it was delivered: whoever it came back from was not, and all others were."""
-    lost = mailing.bounced_count + mailing.soft_bounced_count + mailing.blocked_count
-    return max(0, mailing.accepted_count - lost)
-
-
 def by_feedback(rows: QuerySet[Delivery], mailing: Mailing, feedback: str) -> QuerySet[Delivery]:
     """Those of a mailing's recipients; feedback: a key of CAME_BACK. The few are found by event_mailing_idx."""
     if feedback == ARRIVED:
