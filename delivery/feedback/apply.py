@@ -15,12 +15,12 @@ from delivery.feedback.facts import WEIGHTS, Fact, Kind
 from delivery.models import Feedback
 from delivery.words import storable
 
-# Made once a connection: a table for each chunk would fill the catalogue.
+# Made once a connection, and emptied by each that fills it: a table for each chunk would fill the catalogue.
 STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS fact (
     workspace_id bigint, account_id bigint, mailing_id bigint, number int, contact_id bigint, email text,
     kind text, weight int, at timestamptz, key uuid, is_machine boolean, why_machine text, url text, code text,
-    said text, is_nameless boolean, is_new boolean) ON COMMIT DELETE ROWS
+    said text, is_nameless boolean, is_new boolean)
 """
 # Whom a fact names: by number, else by address within the mailing (one_delivery_per_contact); a mailing of another
 # workspace is none.
