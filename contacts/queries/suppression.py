@@ -1,7 +1,6 @@
 """How the suppression list is read: the workspace's, each list's own, and the hashes that came without addresses."""
 
 from collections.abc import Collection, Iterable
-from typing import Final
 
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Lower
@@ -9,7 +8,6 @@ from django.db.models.functions import Lower
 from accounts.models import Workspace
 from contacts.models import Contact, List, ListSuppression, SuppressedHash, Suppression
 
-WORKSPACE: Final = ""  # the scope of an address that nothing at all is sent to
 Rows = QuerySet[Suppression] | QuerySet[ListSuppression]
 
 
