@@ -1,6 +1,6 @@
 """What ledger, counters and tallies say of opens and clicks, worked out anew from the events: the truth they are kept by.
 
-For the demo's data and for doubts; reads every event of the mailing.
+Reads every event of the mailing; what the counters are held against.
 """
 
 from typing import Final

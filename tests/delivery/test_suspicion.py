@@ -14,9 +14,9 @@ from delivery.feedback.stream import Entry
 from delivery.models import Delivery, Event, HourTally, LinkTally, Mailing
 from delivery.tracking import reading
 from delivery.tracking.hits import Hit
-from delivery.tracking.recount import recount
 from delivery.tracking.suspicion import WHY_BURST
 from tests.builders import a_contact, an_account
+from tests.delivery.recounting import recount
 
 SENT_AT = timezone.now().replace(minute=10) - datetime.timedelta(hours=5)
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0"
