@@ -7,7 +7,6 @@ import time
 import pytest
 
 from tests.fake_esp.server import FakeEsp
-from tests.volley import Volley
 
 RECIPIENTS = 16_000
 KILLS = 2
@@ -42,13 +41,6 @@ print(json.dumps({{"states": recount({mailing}), "accepted": accepted, "calls": 
 """
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
-
-
-@pytest.fixture(scope="module")
-def volley():
-    running = Volley(LOG_LEVEL="WARNING")
-    yield running
-    running.stop()
 
 
 @pytest.mark.parametrize("name", ["mailgun", "brevo"])

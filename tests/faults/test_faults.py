@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.volley import ROOT, Volley
+from tests.volley import ROOT
 
 RECIPIENTS = 6000
 LANES = 4
@@ -45,13 +45,6 @@ print(json.dumps(recount({mailing}) | {{"leased": Batch.objects.filter(mailing={
 FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
-
-
-@pytest.fixture(scope="module")
-def volley():
-    running = Volley(LOG_LEVEL="WARNING")
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.volley import Volley
-
 PEOPLE = 60_000
 FEWER = 30_000
 SUBSCRIBED = {"opt_in": "single", "status": "subscribed"}
@@ -163,13 +161,6 @@ print(json.dumps({{"state": run.state, "error": run.error, "taken": run.created_
 """
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
-
-
-@pytest.fixture(scope="module")
-def volley():
-    running = Volley(LOG_LEVEL="WARNING")
-    yield running
-    running.stop()
 
 
 def wait_until(volley, state, is_so):
