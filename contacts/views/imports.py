@@ -1,10 +1,8 @@
 """The import's pages: the list, upload, columns, progress and result."""
 
-import csv
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -16,13 +14,13 @@ from accounts.models import Role
 from accounts.pages import BY_AGE, page_of, render_part, sort_of
 from accounts.uploads import is_too_large
 from contacts.actions import imports as actions
+from contacts.csv_answer import csv_answer
 from contacts.forms.import_columns import guessed, sent, without_new
 from contacts.forms.imports import MappingForm, ReadingForm, UploadForm, as_there, earlier
 from contacts.importing.columns import mark_of
 from contacts.models import Import, ImportState
 from contacts.queries import imports as queries
 from contacts.queries.imported import kinds
-from contacts.spreadsheet import defused
 
 REFUSALS_SHOWN = 100  # rows of a page; the whole is a download
 ENDED = (ImportState.DONE, ImportState.FAILED)
@@ -164,20 +162,5 @@ def undo(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @needs(Role.VIEWER)
 def refused(request: WorkspaceRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Import.objects.of(request.workspace), pk=pk)
-    answer = StreamingHttpResponse(_csv_lines(run), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="refused-rows-{run.pk}.csv"'
-    return cast(HttpResponse, answer)
-
-
-class _Line:
-    """A file for csv.writer that gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv_lines(run: Import) -> Iterator[str]:
-    writer = csv.writer(_Line())
-    yield "\ufeff" + writer.writerow(["Row", "Reason", "Text"])
-    for number, reason, text in queries.refused_rows(run):
-        yield writer.writerow([number, defused(reason), defused(text)])
+    rows = queries.refused_rows(run)
+    return csv_answer(f"refused-rows-{run.pk}.csv", ["Row", "Reason", "Text"], rows)

@@ -1,13 +1,11 @@
 """The list of bounces, blocks and complaints: found, exported, taken back."""
 
-import csv
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, time, timedelta
-from typing import Any, cast
+from typing import Any, Final
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -17,11 +15,13 @@ from django.views.decorators.http import require_POST
 from accounts.access import WorkspaceRequest, needs
 from accounts.ids import id_in
 from accounts.models import Role
+from contacts.csv_answer import csv_answer
 from contacts.models import Contact
-from contacts.spreadsheet import defused
 from delivery.hygiene import returned
 from delivery.hygiene.returned import KINDS, Returned, Wanted
 from delivery.models import EventKind, Mailing, SendingAccount
+
+HEADER: Final = ("E-mail", "What", "Campaign", "Code", "The server’s words", "When (UTC)", "Taken back (UTC)")
 
 
 @needs(Role.VIEWER)
@@ -37,9 +37,11 @@ def index(request: WorkspaceRequest) -> HttpResponse:
 def export(request: WorkspaceRequest) -> HttpResponse:
     """The filter is in the address; a row at a time, however many."""
     rows = returned.every(request.workspace, _wanted(request))
-    answer = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="bounces.csv"'
-    return cast(HttpResponse, answer)
+    return csv_answer("bounces.csv", HEADER, map(_cells, rows))
+
+
+def _cells(row: Returned) -> list[Any]:
+    return [row.email, row.label, row.mailing, row.code, row.said, row.at, row.undone_at]
 
 
 @needs(Role.ADMIN)
@@ -133,20 +135,3 @@ def _key(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
-
-
-class _Line:
-    def write(self, text: str) -> str:
-        return text
-
-
-def _lines(rows: Iterator[Returned]) -> Iterator[str]:
-    """UTF-8 with the mark by which Excel knows it."""
-    writer = csv.writer(_Line())
-    yield "\ufeff" + writer.writerow(
-        ["E-mail", "What", "Campaign", "Code", "The server’s words", "When (UTC)", "Taken back (UTC)"]
-    )
-    for row in rows:
-        undone = row.undone_at.strftime("%Y-%m-%d %H:%M:%S") if row.undone_at else ""
-        cells = [row.email, row.label, row.mailing, row.code, row.said]
-        yield writer.writerow([*map(defused, cells), row.at.strftime("%Y-%m-%d %H:%M:%S"), undone])
