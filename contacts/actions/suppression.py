@@ -13,6 +13,8 @@ from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from contacts.models import List, ListSuppression, SuppressedHash, Suppression, SuppressionReason
 
+# What stood there before is named in the note behind it; undoing a bounce gives back what was put in by hand.
+BEFORE: Final = ". Before: "
 # Lower case as the database understands it, since that is how contacts are compared with it.
 # The first reason stays, but what the person did or their server said outweighs what was put in by hand: that
 # may be taken back by hand, too. Cost: one look by one_suppression_per_address for each address.
@@ -22,7 +24,7 @@ SELECT DISTINCT %(workspace)s::bigint, lower(email), %(reason)s, %(note)s, %(at)
 FROM unnest(%(emails)s::text[]) AS typed(email) ORDER BY 2
 ON CONFLICT (workspace_id, email) DO UPDATE SET reason = excluded.reason, created_at = excluded.created_at,
     mailing_id = NULL, expires_at = NULL,
-    note = left(concat_ws('. Before: ', excluded.note, NULLIF(held.note, '')), 500)
+    note = left(concat_ws(%(before)s, excluded.note, NULLIF(held.note, '')), 500)
 WHERE held.reason = 'soft_bounce' OR held.reason = 'manual' AND excluded.reason <> 'manual'
 """
 
@@ -108,8 +110,6 @@ def suppress_hashes(
     return new, found
 
 
-# What somebody put in by hand before is named in the note behind BEFORE, so that undoing a bounce gives it back.
-BEFORE: Final = ". Before: "
 RETURNED: Final = """
 INSERT INTO contacts_suppression AS held (workspace_id, email, reason, note, created_at, mailing_id, expires_at)
 SELECT DISTINCT ON (lower(email)) %(workspace)s::bigint, lower(email), %(reason)s, left(note, 500), now(), mailing_id,
@@ -225,6 +225,7 @@ def _insert(workspace: Workspace, emails: list[str], *, reason: str, note: str) 
         "reason": reason,
         "note": note[:500],
         "at": timezone.now(),
+        "before": BEFORE,
     }
     with connection.cursor() as cursor:
         cursor.execute(SUPPRESS, named)
