@@ -21,7 +21,7 @@ BURST_SECONDS: Final = 2  # in which nobody follows so many
 STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS taken_back (
     workspace_id bigint, key uuid, mailing_id bigint, number int, contact_id bigint, kind text, at timestamptz,
-    url text) ON COMMIT DELETE ROWS
+    url text)
 """
 # Only of whom something new has come, which the ledger is locked for; by event_mailing_idx. A sign says of which time
 # around it the message's clicks are a machine's, and with a hidden link its opens, too.
