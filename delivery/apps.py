@@ -31,8 +31,15 @@ class DeliveryConfig(AppConfig):
         contacts.list_links.append(standing.links)
         contacts.list_notes.append(standing.notes)
         contacts.list_facts.append(reasons.facts)
-        registry.on_tick += [asking.ask_waiting, drain.ask_workers, mailboxes.ask_workers]
-        registry.on_tick += [refusals.write_down, strays.trim, domains.ask_daily, breaker.watch]
+        registry.on_tick += [
+            asking.ask_waiting,
+            drain.ask_workers,
+            mailboxes.ask_workers,
+            refusals.write_down,
+            strays.trim,
+            domains.ask_daily,
+            breaker.watch,
+        ]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
         drain.readers[entries.STREAM] = hook_reading.read
