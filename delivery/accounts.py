@@ -38,6 +38,7 @@ class Values:
     pace: dict[str, Any]
     stands_in: bool = False
     position: int = 0
+    share: int = 1
 
 
 @transaction.atomic(durable=True)
@@ -54,6 +55,7 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
         hook=fresh(provider),
         stands_in=values.stands_in,
         position=values.position,
+        share=values.share,
         **values.pace,
     )
     record(by, "account.created", account)
@@ -70,6 +72,7 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         secrets=seal({name: secret for name, secret in secrets.items() if secret}),
         stands_in=values.stands_in,
         position=values.position,
+        share=values.share,
         **values.pace,
         updated_at=timezone.now(),
     )

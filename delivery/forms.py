@@ -32,7 +32,7 @@ PACE_FIELDS = (
     "domain_lanes",
     "lanes",
 )
-FAIL_OVER_FIELDS = ("stands_in", "position")
+FAIL_OVER_FIELDS = ("stands_in", "position", "share")
 METADATA = "That address is this machine's own cloud metadata; mail is not sent there."
 
 
@@ -152,6 +152,14 @@ class _ProviderForm(forms.Form):
         max_value=1000,
         help_text="The account with the lowest number takes over first.",
     )
+    share = forms.IntegerField(
+        label="Its share",
+        required=False,
+        min_value=1,
+        max_value=1000,
+        help_text="Of what accounts with the same turn take over: one with 3 takes three campaigns where one with 1 "
+        "takes one.",
+    )
     lanes = forms.IntegerField(
         label="Connections at once",
         min_value=1,
@@ -219,6 +227,7 @@ class _ProviderForm(forms.Form):
             },
             stands_in=typed["stands_in"],
             position=typed["position"] or 0,
+            share=typed["share"] or 1,
         )
 
 

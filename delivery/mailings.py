@@ -1,5 +1,6 @@
 """The states of a mailing: the only writer of `Mailing.state`, and what follows from a change."""
 
+import random
 from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
@@ -126,10 +127,9 @@ def stop_account(account: SendingAccount, words: str) -> None:
 
 
 def hand_over(account: SendingAccount, words: str) -> None:
-    """Let what the account was sending go on by the first that stands in for it; pause it where none does."""
-    heir = stand_in_for(account)
+    """Let what the account was sending go on by one that stands in for it; pause it where none does."""
     for mailing in Mailing.objects.filter(account=account, state=MailingState.SENDING).order_by("pk"):
-        _go_on(mailing, heir, words)
+        _go_on(mailing, stand_in_for(account), words)
 
 
 def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
@@ -155,11 +155,13 @@ def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
 
 
 def stand_in_for(account: SendingAccount) -> SendingAccount | None:
-    """The first usable account, by position, of those that stand in."""
+    """A usable account of those that stand in: of the lowest position one by chance, in proportion to its share."""
     others = SendingAccount.objects.filter(
         workspace_id=account.workspace_id, stands_in=True, stopped_reason=""
     ).exclude(pk=account.pk)
-    return others.order_by("position", "pk").first()
+    ready = list(others.order_by("position", "pk"))
+    first = [other for other in ready if other.position == ready[0].position]
+    return random.choices(first, [other.share for other in first])[0] if first else None  # noqa: S311
 
 
 def note_trouble(mailing: Mailing, words: str) -> None:

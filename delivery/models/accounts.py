@@ -37,9 +37,11 @@ class SendingAccount(models.Model):
     domain_lanes = models.PositiveSmallIntegerField(null=True, blank=True)
     lanes = models.PositiveSmallIntegerField(default=4)  # connections at once in each worker
     is_default = models.BooleanField(default=False)
-    # Whether it takes over what an account that was set aside was sending, the lowest position first.
+    # Whether it takes over what an account that was set aside was sending: the lowest position first, and of those
+    # with the same one each campaign goes to one by chance, in proportion to its share.
     stands_in = models.BooleanField(default=False)
     position = models.PositiveSmallIntegerField(default=0)
+    share = models.PositiveSmallIntegerField(default=1)
     # Set aside after an error that concerns the account (authentication, blocked); "" is in use.
     stopped_reason = models.TextField(blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)

@@ -349,11 +349,13 @@ def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
         "warm_up": "50, 100 250",
         "domain_per_second": "5",
     }
-    client.post(new("smtp"), {**SMTP, **pace, "domain_lanes": "2", "stands_in": "on", "position": "3"})
+    client.post(
+        new("smtp"), {**SMTP, **pace, "domain_lanes": "2", "stands_in": "on", "position": "3", "share": "2"}
+    )
     account = SendingAccount.objects.get()
     assert (account.rate_per_minute, account.rate_per_day, account.domain_lanes) == (600, 20_000, 2)
     assert (account.warm_up, account.warm_up_from) == ([50, 100, 250], timezone.localdate())
-    assert (account.stands_in, account.position) == (True, 3)
+    assert (account.stands_in, account.position, account.share) == (True, 3, 2)
     page = client.get(reverse("sending_edit", args=[account.pk])).content.decode()
     assert 'value="50, 100, 250"' in page
     overview = client.get(reverse("sending")).content.decode()
