@@ -1,11 +1,11 @@
-"""One whole Volley for the faults of a file."""
+"""One whole Volley for the faults of a run."""
 
 import pytest
 
 from tests.volley import Volley
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def volley():
     running = Volley(LOG_LEVEL="WARNING")
     yield running
