@@ -34,6 +34,7 @@ class Styled:
                 self.fields[name].widget.attrs["class"] += " is-invalid"  # type: ignore[attr-defined]
 
 
+LONGEST_DOUBT = 720  # hours; later, nobody expects a message to be sent once more
 NO_ADDRESS = {"invalid": "This is no e-mail address, such as anna@example.com."}
 # What allauth's forms call their fields, and what those are called everywhere else.
 LABELS = {
@@ -138,6 +139,8 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "soft_bounce_days",
             "soft_suppression_days",
             "repeats_in_doubt",
+            "in_doubt_then",
+            "in_doubt_hours",
         )
         widgets = {
             "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
@@ -153,6 +156,8 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "soft_bounce_days": "… over at least so many days",
             "soft_suppression_days": "… for so many days",
             "repeats_in_doubt": "Send a message once more when nobody knows if it arrived",
+            "in_doubt_then": "Messages that are in doubt",
+            "in_doubt_hours": "… so many hours after their campaign has ended",
         }
         help_texts = {
             "pause_at_rejected_percent": "Counted from the 200th message on. 0: never.",
@@ -164,7 +169,10 @@ class WorkspaceForm(Styled, forms.ModelForm):
             " Any message that arrives begins the row anew. 0: never.",
             "soft_suppression_days": "Then it is tried again. 0: for good.",
             "repeats_in_doubt": "When the connection to a mail server breaks after a message was handed over. "
-            "Off, and always through a provider's API, such a message is held as “in doubt” for you to decide.",
+            "Off, and always through a provider's API, such a message is held as “in doubt”.",
+            "in_doubt_then": "Whatever comes back of one, a delivery, a bounce, an open, settles it before. "
+            "Each campaign’s report says what will be done, and lets you decide earlier.",
+            "in_doubt_hours": "From 1 to 720. Holds for campaigns that end from now on.",
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
@@ -175,6 +183,12 @@ class WorkspaceForm(Styled, forms.ModelForm):
             if name.endswith("_percent") and not 0 <= percent <= 100:  # which no "nan" is, either
                 self.add_error(name, "Give a number from 0 to 100.")
         return data
+
+    def clean_in_doubt_hours(self) -> int:
+        hours: int = self.cleaned_data["in_doubt_hours"]
+        if not 1 <= hours <= LONGEST_DOUBT:
+            raise forms.ValidationError(f"Give a number from 1 to {LONGEST_DOUBT}.")
+        return hours
 
     def clean_language(self) -> str:
         """As it is, where nothing was chosen."""

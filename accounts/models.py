@@ -58,6 +58,14 @@ def check_zone(name: str) -> None:
         raise ValidationError(f"“{name}” is not a time zone; choose one such as Europe/Berlin.")
 
 
+class InDoubt(models.TextChoices):
+    """What becomes of messages in doubt once a person had time to decide."""
+
+    LEAVE = "leave", "Stay in doubt, for a person to decide"
+    COUNT = "count", "Count as delivered; some may never have arrived"
+    AGAIN = "again", "Are tried once more; some people may get them twice"
+
+
 class Workspace(models.Model):
     """The tenant: everything else belongs to one."""
 
@@ -69,6 +77,11 @@ class Workspace(models.Model):
     language = models.CharField(max_length=8, default="en", db_default="en")
     # Whether a message of which nobody knows if it arrived is sent once more, or held for a person to decide.
     repeats_in_doubt = models.BooleanField(default=True)
+    # What becomes of those that stay in doubt, so many hours after their mailing ended; see delivery.doubt.
+    in_doubt_then = models.CharField(
+        max_length=5, choices=InDoubt.choices, default=InDoubt.LEAVE, db_default=InDoubt.LEAVE
+    )
+    in_doubt_hours = models.PositiveSmallIntegerField(default=24, db_default=24)
     # A campaign pauses itself once so many of a hundred recipients were rejected; 0: never.
     pause_at_rejected_percent = models.PositiveSmallIntegerField(default=10)
     # The same of what comes back, in per cent of the messages sent: hard bounces, complaints, whoever leaves by the

@@ -83,6 +83,8 @@ WORDS: Final = {
     "mailbox.changed": "Changed a bounce mailbox",
     "mailbox.created": "Added a bounce mailbox",
     "mailbox.deleted": "Stopped reading a bounce mailbox",
+    "mailing.doubt_retried": "Tried messages in doubt once more, as the workspace has it",
+    "mailing.doubt_settled": "Counted messages in doubt as delivered, as the workspace has it",
     "member.made_admin": "Made a person an admin",
     "member.made_marketer": "Made a person a marketer",
     "member.made_owner": "Made a person an owner",

@@ -8,7 +8,7 @@ class DeliveryConfig(AppConfig):
         from accounts.registry import on_workspace_created
         from contacts import registry as contacts
         from contacts.actions import imports
-        from delivery import people, registry
+        from delivery import doubt, people, registry
         from delivery.accounts import give_inbox
         from delivery.bounces import mailboxes, take
         from delivery.confirming import asking, standing
@@ -24,6 +24,7 @@ class DeliveryConfig(AppConfig):
         from delivery.tracking import hits, reading, suspicion, tallies
 
         on_workspace_created.append(give_inbox)
+        registry.on_mailing_change.append(doubt.set_due)
         contacts.timeline += [of_contact, events_of_contact]
         contacts.conditions.append(conditions)
         contacts.is_busy.append(is_sending)
@@ -39,6 +40,7 @@ class DeliveryConfig(AppConfig):
             strays.trim,
             domains.ask_daily,
             breaker.watch,
+            doubt.decide_due,
         ]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read
@@ -48,6 +50,7 @@ class DeliveryConfig(AppConfig):
             imports.hold_unasked,
             asking.hold_unasked,  # behind it: no more come meanwhile
             mailboxes.hold,
+            doubt.hold,
         ]
         contacts.addresses.append(people.addresses)
         contacts.contact_links.append(returned.links)

@@ -79,7 +79,10 @@ class Provider:
             return (
                 f"{how} A call without an answer is repeated under the same key, which sends nothing twice."
             )
-        return f"{how} Where no answer comes, its recipients are in doubt until something comes back of them, or you decide."
+        return (
+            f"{how} Where no answer comes, its recipients are in doubt until something comes back of them, "
+            "or you decide, or the workspace's rule does."
+        )
 
     def summary(self, values: dict[str, Any]) -> str:
         """Where an account's mail goes, in one line: what is set and no secret."""

@@ -10,6 +10,7 @@ from campaigns.models import Campaign, State
 from campaigns.queries import campaigns as queries
 from campaigns.queries import segments
 from campaigns.queries.came_back import came_back
+from delivery.doubt import rule_of
 from delivery.hygiene.standing import CAME_BACK
 from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
@@ -42,6 +43,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "stage": stage,
         "mailing": campaign.mailing,
         "progress": stands,
+        "in_doubt_rule": rule_of(campaign.mailing) if campaign.mailing else "",
         "is_moving": is_moving,
         "is_open": is_open,
         "is_live": is_open or bool(stands and stands.open),  # the rest of a canceled one is closed bit by bit

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 
 from accounts.forms import Styled
+from delivery.bounces import microsoft
 from delivery.bounces.addresses import LONGEST_LOCAL
 from delivery.bounces.mailboxes import Values, has_password
 from delivery.forms import check_host, check_plain, check_return_path
@@ -22,8 +24,21 @@ PORTS: Final = {
 }
 SECURITY: Final = (("tls", "TLS"), ("starttls", "STARTTLS"), ("none", "None"))
 _FOLDER: Final = re.compile(r"[ !#-\[\]-~]+")  # ASCII without quotation marks and backslashes
-GUARDS: Final = ("host", "port", "security")  # the password goes there
-SETTINGS: Final = ("name", "protocol", "host", "port", "security", "user", "folder", "address", "deletes")
+OF_MICROSOFT: Final = ("tenant", "client_id")
+GUARDS: Final = ("host", "port", "security", *OF_MICROSOFT)  # the password goes there
+SETTINGS: Final = (
+    "name",
+    "protocol",
+    "host",
+    "port",
+    "security",
+    "user",
+    *OF_MICROSOFT,
+    "folder",
+    "address",
+    "deletes",
+)
+ONE_ID: Final = RegexValidator(r"^[A-Za-z0-9.-]+\Z", "Letters, digits, dots and hyphens alone.")
 
 
 def check_folder(folder: str) -> None:
@@ -60,7 +75,22 @@ class _MailboxForm(forms.Form):
         required=False,
         validators=[check_plain],
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Many providers want an app password here.",
+        help_text="Gmail and many others want an app password here, Microsoft 365 the secret of an application.",
+    )
+    tenant = forms.CharField(
+        label="Microsoft 365: directory (tenant) ID",
+        max_length=100,
+        required=False,
+        validators=[ONE_ID],
+        help_text="Microsoft 365 takes no passwords over IMAP. Register an application in Microsoft Entra, let it read "
+        "this mailbox, and type its secret as the password and the mailbox’s address as the user name.",
+    )
+    client_id = forms.CharField(
+        label="… application (client) ID",
+        max_length=100,
+        required=False,
+        validators=[ONE_ID],
+        help_text="Both empty anywhere else.",
     )
     folder = forms.CharField(
         max_length=200,
@@ -96,6 +126,7 @@ class _MailboxForm(forms.Form):
         typed = super().clean() or {}
         if not typed.get("port") and not self.has_error("port"):
             typed["port"] = PORTS.get((typed.get("protocol", ""), typed.get("security", "")), 993)
+        self._check_microsoft(typed)
         if typed.get("protocol") == Protocol.POP3:
             typed["folder"] = "INBOX"  # it knows no other
         if not typed.get("password") and not self.has_error("password"):
@@ -104,9 +135,25 @@ class _MailboxForm(forms.Form):
             elif self.mailbox and any(typed.get(name) != getattr(self.mailbox, name) for name in GUARDS):
                 self.add_error(
                     "password",
-                    "Type it again: the server has changed, and the stored one is sent nowhere else.",
+                    "Type it again: where it is sent has changed, and the stored one is sent nowhere else.",
                 )
         return typed
+
+    def _check_microsoft(self, typed: dict[str, Any]) -> None:
+        filled = [name for name in OF_MICROSOFT if typed.get(name)]
+        if not filled:
+            if microsoft.is_microsofts(typed.get("host", "")):
+                self.add_error(
+                    "tenant", "Microsoft takes no passwords any more: fill this in, and the next one."
+                )
+            return
+        for name in OF_MICROSOFT:
+            if name not in filled and not self.has_error(name):
+                self.add_error(name, "Fill in both, or none.")
+        if typed.get("protocol") != Protocol.IMAP:
+            self.add_error("protocol", "With an application of Microsoft 365 Volley reads by IMAP alone.")
+        if typed.get("security") == "none":
+            self.add_error("security", "The application’s token is shown to nobody without TLS.")
 
     def values(self) -> Values:
         """What was typed, once it is valid."""

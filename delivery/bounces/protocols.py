@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from delivery.bounces.microsoft import NoToken, is_microsofts, xoauth2
 from delivery.bounces.parts import MOST_BYTES
 from delivery.models import Mailbox
 from delivery.models import Protocol as Kind
@@ -19,6 +20,7 @@ from delivery.transports.hosts import refuse_metadata
 SECONDS: Final = 20.0  # for an answer
 TOP_LINES: Final = 5_000  # of a message that is longer than MOST_BYTES, by POP3
 MOST_LEFT: Final = 20_000  # messages that were read and stay in a POP3 mailbox
+MICROSOFT_NEEDS: Final = " Microsoft takes no passwords any more: fill in the application’s IDs under Edit."
 # The libraries refuse longer lines; a message may be one, and a search answers in one.
 poplib._MAXLINE = 100_000_000  # type: ignore[attr-defined]
 imaplib._MAXLINE = 20_000_000  # type: ignore[attr-defined]
@@ -66,6 +68,8 @@ def opened(mailbox: Mailbox) -> Iterator[Post]:
         post = None
     except CannotConnect as error:
         raise CannotRead(error.outcome.server_said) from error
+    except NoToken as error:
+        raise CannotRead(str(error)) from error
     except ssl.SSLCertVerificationError as error:
         raise CannotRead(
             f"The server's TLS certificate is not valid for {mailbox.host}: {error.verify_message}."
@@ -74,7 +78,8 @@ def opened(mailbox: Mailbox) -> Iterator[Post]:
         words = f"TLS with {mailbox.host}:{mailbox.port} failed ({error.reason or error})."
         raise CannotRead(f"{words} Is it the right port for this security?") from error
     except (imaplib.IMAP4.error, poplib.error_proto) as error:
-        raise CannotRead(f"The server answered: {_words(error)}") from error
+        needs = "" if mailbox.tenant or not is_microsofts(mailbox.host) else MICROSOFT_NEEDS
+        raise CannotRead(f"The server answered: {_words(error)}{needs}") from error
     except TimeoutError as error:
         raise CannotRead(
             f"{mailbox.host}:{mailbox.port} did not answer within {SECONDS:.0f} seconds."
@@ -116,7 +121,7 @@ class _Imap:
         try:
             if mailbox.security == "starttls":
                 self._client.starttls(context)
-            self._client.login(mailbox.user, unseal(mailbox.secrets).get("password", ""))
+            self._sign_in(mailbox)
             self._good(self._client.select(f'"{mailbox.folder}"'))
         except BaseException:
             self._client.shutdown()
@@ -126,6 +131,21 @@ class _Imap:
         is_same = mailbox.place.get("validity") == self._validity
         self._last = int(mailbox.place.get("last", 0)) if is_same else 0
         self._deletes = mailbox.deletes
+
+    def _sign_in(self, mailbox: Mailbox) -> None:
+        password = unseal(mailbox.secrets).get("password", "")
+        if not mailbox.tenant:
+            self._client.login(mailbox.user, password)
+            return
+        shown = xoauth2(mailbox.user, tenant=mailbox.tenant, client_id=mailbox.client_id, secret=password)
+        answers = iter([shown])  # a server that refuses may ask once more, and is answered with nothing
+        try:
+            self._client.authenticate("XOAUTH2", lambda _: next(answers, b""))
+        except imaplib.IMAP4.error as error:
+            raise CannotRead(
+                f"The server refused the application: {_words(error)} "
+                "Was it made known to Exchange, and may it read this mailbox?"
+            ) from error
 
     def _good(self, answer: tuple[str, list[Any]]) -> list[Any]:
         kind, data = answer

@@ -25,6 +25,9 @@ class Mailbox(models.Model):
     security = models.CharField(max_length=8)  # "tls", "starttls" or "none"
     user = models.CharField(max_length=300)
     secrets = models.BinaryField(default=bytes)  # delivery.secrets
+    # Of Microsoft 365: the directory, and its application as which it is read; the password is that one's secret.
+    tenant = models.CharField(max_length=100, blank=True, default="", db_default="")
+    client_id = models.CharField(max_length=100, blank=True, default="", db_default="")
     folder = models.CharField(max_length=200, default="INBOX")
     # Its own, where it takes plus addresses: mails to leave may go there.
     address = models.CharField(max_length=254, blank=True)

@@ -71,6 +71,9 @@ class Mailing(models.Model):
     breaker_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)
     # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
     due_at = models.DateTimeField(null=True, blank=True)
+    # When the workspace's rule decides about those in doubt, set as it ends; and whether it tried them again already.
+    doubt_due_at = models.DateTimeField(null=True, blank=True)
+    doubt_retried = models.BooleanField(default=False, db_default=False)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
     accepted_count = models.PositiveIntegerField(default=0)
@@ -103,6 +106,12 @@ class Mailing(models.Model):
             # The sweeper's question: what is in the air?
             models.Index(fields=["id"], condition=models.Q(state="sending"), name="mailing_sending_idx"),
             models.Index(fields=["workspace", "-id"], name="mailing_newest_idx"),
+            # The clock: whose messages in doubt are to be decided?
+            models.Index(
+                fields=["doubt_due_at"],
+                condition=models.Q(doubt_due_at__isnull=False),
+                name="mailing_doubt_due_idx",
+            ),
             # What of a list's confirmations stands still, for its page.
             models.Index(
                 fields=["confirms"],

@@ -180,4 +180,6 @@ def _texts(values: Sequence[str]) -> str:
 
 def _repeats(mailing: Mailing, result: Result) -> bool:
     """Once more, where a second copy would carry the same Message-ID and the workspace wants it so."""
-    return result.outcome.repeatable and not result.tried.in_doubt and mailing.workspace.repeats_in_doubt
+    if result.tried.in_doubt or mailing.doubt_retried:
+        return False
+    return result.outcome.repeatable and mailing.workspace.repeats_in_doubt

@@ -1,10 +1,14 @@
 """A mailbox served over IMAP and over POP3, as much of both as reading it takes."""
 
+import base64
 import contextlib
+import http.server
+import json
 import re
 import socketserver
 import threading
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 
 @dataclass
@@ -14,6 +18,7 @@ class PostServer:
     messages: dict[int, bytes] = field(default_factory=dict)
     flags: dict[int, set[str]] = field(default_factory=dict)
     password: str = "secret"
+    token: str = ""  # by which AUTHENTICATE XOAUTH2 lets in; "" nobody
     validity: int = 7
     offers: str = "IMAP4rev1 UIDPLUS"
     fails_at: str = ""
@@ -51,6 +56,50 @@ class PostServer:
             yield self.commands[-1]
 
 
+@dataclass
+class SignIn:
+    """Microsoft's sign-in as documented for OAuth 2.0 client credentials: one application, one secret, one token."""
+
+    token: str = "a-token"
+    answers: tuple[int, bytes] | None = None  # in place of what it would say
+    asked: list[dict[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def start(self):
+        signs_in = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                signs_in.asked.append({"path": self.path, **form})
+                status, body = signs_in.answers or signs_in.answer(form)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{{tenant}}/oauth2/v2.0/token"
+        return self
+
+    def answer(self, form):
+        if form.get("client_secret") != "app-secret":
+            words = "AADSTS7000215: Invalid client secret provided.\r\nTrace ID: 1\r\nTimestamp: 2"
+            return 401, json.dumps({"error": "invalid_client", "error_description": words}).encode()
+        said = {"token_type": "Bearer", "expires_in": 3599, "access_token": self.token}
+        return 200, json.dumps(said).encode()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 def _talking(server, talk):
     def handle(handler):
         def say(*pieces):
@@ -72,6 +121,14 @@ def _imap(server, handler, say):
         elif command.startswith("LOGIN"):
             if not rest.endswith(f'"{server.password}"'):
                 say(tag, " NO [AUTHENTICATIONFAILED] Invalid credentials\r\n")
+                continue
+        elif command.startswith("AUTHENTICATE XOAUTH2"):
+            say("+ \r\n")
+            shown = base64.b64decode(handler.rfile.readline())
+            if shown != f"user=bounces@acme.example\x01auth=Bearer {server.token}\x01\x01".encode():
+                say("+ eyJzdGF0dXMiOiI0MDAifQ==\r\n")  # what is wrong, as JSON
+                handler.rfile.readline()
+                say(tag, " NO AUTHENTICATE failed.\r\n")
                 continue
         elif command.startswith("SELECT"):
             if '"INBOX"' not in command:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from contacts.models import Subscription, Suppression
 from delivery import jobs, links
-from delivery.bounces import addresses, endpoint, mailboxes, take
+from delivery.bounces import addresses, endpoint, mailboxes, microsoft, take
 from delivery.bounces.forms import MailboxForm
 from delivery.bounces.returned import Came
 from delivery.bounces.take import packed
@@ -25,7 +25,7 @@ from delivery.models import Delivery, Event, Mailbox, Mailing, Stray
 from delivery.pipeline import molds
 from delivery.providers import SMTP as SMTP_PROVIDER
 from tests.builders import a_mailbox
-from tests.delivery.post_servers import PostServer
+from tests.delivery.post_servers import PostServer, SignIn
 from tests.delivery.servers import a_free_port
 from tests.people import a_workspace
 
@@ -473,7 +473,7 @@ def test_a_mailbox_is_added_tested_changed_and_deleted(ada, sign_in, post):
     client.post(reverse("mailbox_test", args=[mailbox.pk]))
     assert b"It can be read" in client.get(reverse("mailboxes")).content
     page = client.get(reverse("mailbox_edit", args=[mailbox.pk])).content
-    assert b"secret" not in page
+    assert b'"secret"' not in page
     client.post(reverse("mailbox_edit", args=[mailbox.pk]), typed(post, name="Other", password=""))
     assert Mailbox.objects.get().name == "Other"
     assert mailboxes.test(Mailbox.objects.get()) == ""  # with the password it had
@@ -519,6 +519,90 @@ def test_the_stored_password_goes_to_no_other_server(workspace, post):
 def test_a_test_says_why_it_cannot_be_read(workspace, post, fields, words):
     given = {"port": post.imap_port} | fields
     assert words in mailboxes.test(a_mailbox(workspace, **given))
+
+
+# --- Microsoft 365 ------------------------------------------------------------------------------------------
+
+APPLICATION = {"tenant": "acme.onmicrosoft.example", "client_id": "11-22"}
+
+
+@pytest.fixture
+def sign_in_server(monkeypatch, post):
+    """Microsoft's, whose token the mailbox's server takes."""
+    server = SignIn().start()
+    post.token = server.token
+    monkeypatch.setattr(microsoft, "SIGN_IN", server.url)
+    yield server
+    server.close()
+
+
+def test_a_mailbox_of_microsoft_365_is_read_as_an_application(spring, workspace, post, sign_in_server):
+    mailbox = a_mailbox(workspace, port=post.imap_port, password="app-secret", **APPLICATION)
+    post.put(a_bounce(bounces_of(spring)))
+    found = turn(mailbox)
+    assert (found.trouble, found.bounce_count) == ("", 1)
+    assert sign_in_server.asked == [
+        {
+            "path": "/acme.onmicrosoft.example/oauth2/v2.0/token",
+            "grant_type": "client_credentials",
+            "client_id": "11-22",
+            "client_secret": "app-secret",
+            "scope": "https://outlook.office365.com/.default",
+        }
+    ]
+    assert not any("app-secret" in command for command in post.commands), "the server sees the token alone"
+
+
+@pytest.mark.parametrize(
+    ("password", "answers", "token", "words"),
+    [
+        ("old-secret", None, "a-token", "AADSTS7000215: Invalid client secret provided."),
+        ("app-secret", (503, b"<p>Busy</p>"), "a-token", "could not be asked"),
+        ("app-secret", (200, b"[]"), "a-token", "200, and no reason"),
+        ("app-secret", (302, b"{}"), "a-token", "302, and no reason"),
+        ("app-secret", None, "another", "may it read this mailbox?"),
+    ],
+)
+def test_why_microsoft_lets_nobody_in_is_said(
+    workspace, post, sign_in_server, password, answers, token, words
+):
+    sign_in_server.answers, post.token = answers, token
+    mailbox = a_mailbox(workspace, port=post.imap_port, password=password, **APPLICATION)
+    said = mailboxes.test(mailbox)
+    assert words in said
+    assert "Trace ID" not in said
+
+
+def test_a_mailbox_of_before_says_what_microsoft_wants_now(mailbox, post, monkeypatch):
+    post.password = "no longer taken"
+    assert "takes no passwords" not in mailboxes.test(mailbox)
+    monkeypatch.setattr(microsoft, "HOSTS", ("127.0.0.1",))
+    assert "Microsoft takes no passwords any more" in mailboxes.test(mailbox)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"host": "outlook.office365.com"}, "tenant", "takes no passwords any more"),
+        ({"tenant": "acme.example"}, "client_id", "Fill in both"),
+        ({**APPLICATION, "protocol": "pop3"}, "protocol", "by IMAP alone"),
+        ({**APPLICATION, "security": "none"}, "security", "without TLS"),
+        ({**APPLICATION, "tenant": "evil.example/x?"}, "tenant", "Letters, digits"),
+    ],
+)
+def test_the_form_says_what_microsoft_365_needs(post, fields, field, words):
+    form = MailboxForm(typed(post, security="tls") | fields)
+    assert words in str(form.errors[field])
+
+
+def test_the_stored_secret_goes_to_no_other_directory(workspace, post):
+    stored = {**APPLICATION, "security": "tls", "port": post.imap_port, "user": "bounces"}
+    mailbox = a_mailbox(workspace, password="app-secret", **stored)
+    same = typed(post, security="tls", password="", **APPLICATION)
+    assert MailboxForm(same, mailbox=mailbox).is_valid()
+    for other in ({"tenant": "evil.example"}, {"tenant": "", "client_id": ""}):
+        form = MailboxForm(same | other, mailbox=mailbox)
+        assert "Type it again" in str(form.errors["password"])
 
 
 # --- The stream ---------------------------------------------------------------------------------------------
