@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from liquid import BoundTemplate, RenderContext
 from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
@@ -20,7 +21,7 @@ from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
 from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
 from delivery.tracking.signing import person_token
-from delivery.tracking.writing import TOKEN, Links, Tracked, base_of, token_of, written
+from delivery.tracking.writing import TOKEN, Links, Tracked, token_of, written
 from delivery.transports.base import Letter, Skeleton
 
 
@@ -36,6 +37,7 @@ class Frame:
     is_test: bool = False
     return_path: str = ""  # where bounces go; see delivery.bounces.addresses
     leave_path: str = ""  # where mails to leave go
+    base: str = ""  # begins all links that lead to us; "": PUBLIC_URL
     list_name: str | None = None  # of the list that it asks to confirm
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -151,7 +153,8 @@ class Mold:
         self._utm = content.utm
         self._leads = "{% link " in content.html or "{% link " in content.text
         self._token = token_of(tracked, frame.mailing_id) if tracked else ""
-        content = written(content, frame.mailing_id, tracked)
+        self._base = frame.base or settings.PUBLIC_URL
+        content = written(content, frame.mailing_id, tracked, self._base)
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
         self.text = _body(_closed(content.text), field="text", html=False)
@@ -214,7 +217,7 @@ class Mold:
             return mold.pieces(recipient)
         _check_address(recipient)
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
-        unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
+        unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe, self._base)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         self._watch(context, recipient)
         subject = b"".join(self.subject.fill(context)).decode()
@@ -244,9 +247,8 @@ class Mold:
         if (mold := self.of(recipient)) is not self:
             return mold.letter(recipient)
         _check_address(recipient)
-        unsubscribe_url = links.unsubscribe_url(
-            links.unsubscribe_token(self.frame.mailing_id, recipient.number)
-        )
+        token = links.unsubscribe_token(self.frame.mailing_id, recipient.number)
+        unsubscribe_url = links.unsubscribe_url(token, self._base)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         self._watch(context, recipient)
         slots = []
@@ -300,7 +302,7 @@ class Mold:
 
     def render(self, recipient: Recipient) -> Rendered:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""
-        context = self._context(recipient, "#unsubscribe", links.confirm_url(EXAMPLE))
+        context = self._context(recipient, "#unsubscribe", links.confirm_url(EXAMPLE, self._base))
         return Rendered(
             " ".join(self.subject.render(context).split()),
             self.html.render(context) + self.html_end.render(context),
@@ -318,7 +320,7 @@ class Mold:
     def _confirm_url(self, recipient: Recipient) -> str:
         if not self._asks:
             return ""
-        return links.confirm_url(links.confirm_token(self.frame.mailing_id, recipient.number))
+        return links.confirm_url(links.confirm_token(self.frame.mailing_id, recipient.number), self._base)
 
     def _context(self, recipient: Recipient, unsubscribe_url: str, confirm_url: str) -> dict[str, Any]:
         contact = liquid.person(
@@ -346,7 +348,7 @@ class Mold:
         if self._leads:
             tracked = self.frame.tracking
             watched = token if tracked and tracked.clicks else ""
-            context["links"] = Links(self.frame.mailing_id, base_of(tracked), watched, self._utm)
+            context["links"] = Links(self.frame.mailing_id, self._base, watched, self._utm)
 
     def _now(self) -> bytes:
         """The Date header, worked out once a second."""

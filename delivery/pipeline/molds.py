@@ -11,6 +11,7 @@ from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
+from delivery.tracking.rules import rules_of
 from delivery.tracking.writing import Tracked
 
 MOLDS_KEPT = 8
@@ -36,6 +37,8 @@ def mold_of(mailing: Mailing) -> Mold:
 def frame_of(mailing: Mailing) -> Frame:
     """What all its messages have in common, frozen at the launch."""
     said = mailing.frame or said_of(mailing.workspace)
+    tracking = dict(said.get("tracking") or {})
+    before = tracking.pop("base", "")  # mailings of an older Volley have it there
     return Frame(
         mailing_id=mailing.pk,
         workspace_id=mailing.workspace_id,
@@ -45,9 +48,10 @@ def frame_of(mailing: Mailing) -> Frame:
         is_test=mailing.is_test,
         return_path=addresses.return_path_of(mailing.account),
         leave_path=addresses.leave_path_of(mailing.account),
+        base=said.get("base") or before,
         list_name=said.get("list_name"),
         defaults=said.get("defaults", {}),
-        tracking=Tracked(**said["tracking"]) if said.get("tracking") else None,
+        tracking=Tracked(**tracking) if tracking else None,
     )
 
 
@@ -57,6 +61,7 @@ def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, Any
         "workspace_name": workspace.name,
         "postal_address": workspace.postal_address,
         "defaults": defaults_of(workspace),
+        "base": rules_of(workspace).domain_url,
     }
     return said | {"list_name": confirms.shown_name} if confirms else said
 
