@@ -39,6 +39,7 @@ class Frame:
     leave_path: str = ""  # where mails to leave go
     base: str = ""  # begins all links that lead to us; "": PUBLIC_URL
     list_name: str | None = None  # of the list that it asks to confirm
+    sent_to: tuple[int, str] | None = None  # id and name of the list, where it goes to that one alone
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
     tracking: Tracked | None = None
@@ -413,14 +414,23 @@ def _closed(source: str) -> str:
 
 
 def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
-    """List-Id (RFC 2919) names the sender's stream; Feedback-ID is Gmail's: campaign, workspace, kind, sender."""
+    """List-Id, and Gmail's Feedback-ID: campaign, workspace, kind, sender."""
     kind = "test" if frame.is_test else "campaign" if frame.list_name is None else "confirm"
-    name = mime.header_text(frame.workspace_name)
-    list_id = b"<w%d.%b>" % (frame.workspace_id, domain)
-    return (
-        b"List-Id: " + (name + b"\r\n " if name.isalnum() else b"") + list_id + b"\r\n"
-        b"Feedback-ID: %d:%d:%b:volley\r\n" % (frame.mailing_id, frame.workspace_id, kind.encode())
+    return _list_id(frame, domain) + b"Feedback-ID: %d:%d:%b:volley\r\n" % (
+        frame.mailing_id,
+        frame.workspace_id,
+        kind.encode(),
     )
+
+
+def _list_id(frame: Frame, domain: bytes) -> bytes:
+    """RFC 2919: the list, where it goes to one alone; else all that the workspace sends, which its lists are part of."""
+    label, name = b"w%d.%b" % (frame.workspace_id, domain), frame.workspace_name
+    if frame.sent_to:
+        pk, name = frame.sent_to
+        label = b"l%d.%b" % (pk, label)
+    phrase = mime.phrase_of(name)
+    return b"List-Id: " + (phrase + b"\r\n " if phrase else b"") + b"<" + label + b">\r\n"
 
 
 def _unsubscribe_headers(unsubscribe_url: str, address: str) -> bytes:
