@@ -1,5 +1,6 @@
 """What can be done with mailings: the door for campaigns, test sends and whatever else launches one."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -112,6 +113,7 @@ def _create(
     account: SendingAccount,
     content: Content,
     *,
+    list_ids: Sequence[int] = (),
     confirms: List | None = None,
     tracked: Tracked | None = None,
     **fields: Any,
@@ -122,7 +124,9 @@ def _create(
         name=name,
         account=account,
         content=content.as_dict(),
-        frame=said_of(workspace, confirms) | ({"tracking": asdict(tracked)} if tracked else {}),
+        frame=said_of(workspace, list_ids=list_ids, confirms=confirms)
+        | ({"tracking": asdict(tracked)} if tracked else {}),
+        list_ids=[*list_ids],
         confirms=confirms,
         **fields,
     )

@@ -139,8 +139,9 @@ def _named(octets: bytes, *, half: int, purpose: bytes, size: int) -> tuple[int,
     return None
 
 
-def unsubscribe_url(token: str) -> str:
-    return f"{settings.PUBLIC_URL}/u/{token}/"
+def unsubscribe_url(token: str, base: str = "") -> str:
+    """base: begins the address; "": PUBLIC_URL."""
+    return f"{base or settings.PUBLIC_URL}/u/{token}/"
 
 
 def preferences_url(unsubscribe_url: str) -> str:
@@ -153,8 +154,8 @@ def address_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/address/{token}/"
 
 
-def confirm_url(token: str) -> str:
-    return f"{settings.PUBLIC_URL}/confirm/{token}/"
+def confirm_url(token: str, base: str = "") -> str:
+    return f"{base or settings.PUBLIC_URL}/confirm/{token}/"
 
 
 def one_click_url(unsubscribe_url: str) -> str:

@@ -42,7 +42,8 @@ class ListForm(Styled, forms.Form):
         required=False,
         max_length=120,
         validators=[ONE_LINE],
-        help_text="As people know the list: on the preference centre and where they unsubscribe. Empty: its name.",
+        help_text="As people know the list: on the preference centre, where they unsubscribe, and in List-Id, by which "
+        "mail programs sort. Empty: its name.",
     )
     public_description = forms.CharField(
         label="What it is about, there",

@@ -23,7 +23,7 @@ class Tracking(models.Model):
     consent_field = models.ForeignKey(
         CustomField, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    # Where links and pictures are asked for, in place of PUBLIC_URL, once it was seen to lead here.
+    # What all links in messages begin with in place of PUBLIC_URL, once it was seen to lead here.
     domain = models.CharField(max_length=253, blank=True)
     domain_url = models.CharField(max_length=270, blank=True)  # "https://t.brand.com"; "" until it was seen
     domain_checked_at = models.DateTimeField(null=True, blank=True)

@@ -103,13 +103,13 @@ def address(email: str) -> str:
 
 def mailbox(name: str, email: str) -> bytes:
     """`Name <address>` for From, To and Reply-To."""
-    phrase = name.encode("ascii") if _PLAIN_NAME.fullmatch(name) else _phrase(name)
+    phrase = name.encode("ascii") if _PLAIN_NAME.fullmatch(name) else phrase_of(name)
     octets = address(email).encode("utf-8")
     return phrase + b"\r\n <" + octets + b">" if phrase else octets
 
 
 @lru_cache(maxsize=4096)
-def _phrase(name: str) -> bytes:
+def phrase_of(name: str) -> bytes:
     """A display name, quoted or in encoded words where it has to be (RFC 5322 §3.2.5, 2047 §5)."""
     name = " ".join(name.split())
     if name.isascii() and len(name) <= FOLD_AT - 12 and _PLAIN_HEADER.fullmatch(name) and "=?" not in name:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from liquid import BoundTemplate, RenderContext
 from liquid.builtin.content import ContentNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
@@ -20,7 +21,7 @@ from delivery.liquid import STANDARD_FIELDS, TemplateProblem
 from delivery.pipeline import mime
 from delivery.pipeline.slots import LIQUIDS_OWN, Encode, Slot
 from delivery.tracking.signing import person_token
-from delivery.tracking.writing import TOKEN, Links, Tracked, base_of, token_of, written
+from delivery.tracking.writing import TOKEN, Links, Tracked, token_of, written
 from delivery.transports.base import Letter, Skeleton
 
 
@@ -36,7 +37,9 @@ class Frame:
     is_test: bool = False
     return_path: str = ""  # where bounces go; see delivery.bounces.addresses
     leave_path: str = ""  # where mails to leave go
+    base: str = ""  # begins all links that lead to us; "": PUBLIC_URL
     list_name: str | None = None  # of the list that it asks to confirm
+    sent_to: tuple[int, str] | None = None  # id and name of the list, where it goes to that one alone
     # {field key: what stands for the value of who has none}
     defaults: Mapping[str, Any] = field(default_factory=dict)
     tracking: Tracked | None = None
@@ -151,7 +154,8 @@ class Mold:
         self._utm = content.utm
         self._leads = "{% link " in content.html or "{% link " in content.text
         self._token = token_of(tracked, frame.mailing_id) if tracked else ""
-        content = written(content, frame.mailing_id, tracked)
+        self._base = frame.base or settings.PUBLIC_URL
+        content = written(content, frame.mailing_id, tracked, self._base)
         self.sender = mime.address(content.from_email)
         self.subject = Part(content.subject, field="subject", html=False, static=_utf8, slot=_utf8)
         self.text = _body(_closed(content.text), field="text", html=False)
@@ -214,7 +218,7 @@ class Mold:
             return mold.pieces(recipient)
         _check_address(recipient)
         tokens = links.tokens(self.frame.mailing_id, recipient.number)
-        unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe)
+        unsubscribe_url = links.unsubscribe_url(tokens.unsubscribe, self._base)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         self._watch(context, recipient)
         subject = b"".join(self.subject.fill(context)).decode()
@@ -244,9 +248,8 @@ class Mold:
         if (mold := self.of(recipient)) is not self:
             return mold.letter(recipient)
         _check_address(recipient)
-        unsubscribe_url = links.unsubscribe_url(
-            links.unsubscribe_token(self.frame.mailing_id, recipient.number)
-        )
+        token = links.unsubscribe_token(self.frame.mailing_id, recipient.number)
+        unsubscribe_url = links.unsubscribe_url(token, self._base)
         context = self._context(recipient, unsubscribe_url, self._confirm_url(recipient))
         self._watch(context, recipient)
         slots = []
@@ -300,7 +303,7 @@ class Mold:
 
     def render(self, recipient: Recipient) -> Rendered:
         """The same as a person reads it, for previews; its unsubscribe link leads nowhere."""
-        context = self._context(recipient, "#unsubscribe", links.confirm_url(EXAMPLE))
+        context = self._context(recipient, "#unsubscribe", links.confirm_url(EXAMPLE, self._base))
         return Rendered(
             " ".join(self.subject.render(context).split()),
             self.html.render(context) + self.html_end.render(context),
@@ -318,7 +321,7 @@ class Mold:
     def _confirm_url(self, recipient: Recipient) -> str:
         if not self._asks:
             return ""
-        return links.confirm_url(links.confirm_token(self.frame.mailing_id, recipient.number))
+        return links.confirm_url(links.confirm_token(self.frame.mailing_id, recipient.number), self._base)
 
     def _context(self, recipient: Recipient, unsubscribe_url: str, confirm_url: str) -> dict[str, Any]:
         contact = liquid.person(
@@ -346,7 +349,7 @@ class Mold:
         if self._leads:
             tracked = self.frame.tracking
             watched = token if tracked and tracked.clicks else ""
-            context["links"] = Links(self.frame.mailing_id, base_of(tracked), watched, self._utm)
+            context["links"] = Links(self.frame.mailing_id, self._base, watched, self._utm)
 
     def _now(self) -> bytes:
         """The Date header, worked out once a second."""
@@ -411,14 +414,23 @@ def _closed(source: str) -> str:
 
 
 def _fixed_headers(frame: Frame, domain: bytes) -> bytes:
-    """List-Id (RFC 2919) names the sender's stream; Feedback-ID is Gmail's: campaign, workspace, kind, sender."""
+    """List-Id, and Gmail's Feedback-ID: campaign, workspace, kind, sender."""
     kind = "test" if frame.is_test else "campaign" if frame.list_name is None else "confirm"
-    name = mime.header_text(frame.workspace_name)
-    list_id = b"<w%d.%b>" % (frame.workspace_id, domain)
-    return (
-        b"List-Id: " + (name + b"\r\n " if name.isalnum() else b"") + list_id + b"\r\n"
-        b"Feedback-ID: %d:%d:%b:volley\r\n" % (frame.mailing_id, frame.workspace_id, kind.encode())
+    return _list_id(frame, domain) + b"Feedback-ID: %d:%d:%b:volley\r\n" % (
+        frame.mailing_id,
+        frame.workspace_id,
+        kind.encode(),
     )
+
+
+def _list_id(frame: Frame, domain: bytes) -> bytes:
+    """RFC 2919: the list, where it goes to one alone; else all that the workspace sends, which its lists are part of."""
+    label, name = b"w%d.%b" % (frame.workspace_id, domain), frame.workspace_name
+    if frame.sent_to:
+        pk, name = frame.sent_to
+        label = b"l%d.%b" % (pk, label)
+    phrase = mime.phrase_of(name)
+    return b"List-Id: " + (phrase + b"\r\n " if phrase else b"") + b"<" + label + b">\r\n"
 
 
 def _unsubscribe_headers(unsubscribe_url: str, address: str) -> bytes:

@@ -1,6 +1,7 @@
 """The molds of this process, each compiled once, and what their messages say of the workspace."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from accounts.models import Workspace
@@ -11,6 +12,7 @@ from delivery.bounces import addresses
 from delivery.content import Content
 from delivery.models import Mailing
 from delivery.pipeline.mold import Frame, Mold
+from delivery.tracking.rules import rules_of
 from delivery.tracking.writing import Tracked
 
 MOLDS_KEPT = 8
@@ -36,6 +38,8 @@ def mold_of(mailing: Mailing) -> Mold:
 def frame_of(mailing: Mailing) -> Frame:
     """What all its messages have in common, frozen at the launch."""
     said = mailing.frame or said_of(mailing.workspace)
+    tracking = dict(said.get("tracking") or {})
+    before = tracking.pop("base", "")  # mailings of an older Volley have it there
     return Frame(
         mailing_id=mailing.pk,
         workspace_id=mailing.workspace_id,
@@ -45,20 +49,36 @@ def frame_of(mailing: Mailing) -> Frame:
         is_test=mailing.is_test,
         return_path=addresses.return_path_of(mailing.account),
         leave_path=addresses.leave_path_of(mailing.account),
+        base=said.get("base") or before,
         list_name=said.get("list_name"),
+        sent_to=tuple(said["sent_to"]) if said.get("sent_to") else None,
         defaults=said.get("defaults", {}),
-        tracking=Tracked(**said["tracking"]) if said.get("tracking") else None,
+        tracking=Tracked(**tracking) if tracking else None,
     )
 
 
-def said_of(workspace: Workspace, confirms: List | None = None) -> dict[str, Any]:
-    """What a mailing keeps of its workspace: later changes in its settings and fields are for later mailings."""
+def said_of(
+    workspace: Workspace, *, list_ids: Sequence[int] = (), confirms: List | None = None
+) -> dict[str, Any]:
+    """What a mailing keeps of its workspace: later changes in its settings and fields are for later mailings.
+
+    list_ids: of the lists that it is sent to. confirms: the list that it asks to confirm.
+    """
     said: dict[str, Any] = {
         "workspace_name": workspace.name,
         "postal_address": workspace.postal_address,
         "defaults": defaults_of(workspace),
+        "base": rules_of(workspace).domain_url,
     }
-    return said | {"list_name": confirms.shown_name} if confirms else said
+    if confirms:
+        said["list_name"] = confirms.shown_name
+    if only := confirms or _only(workspace, list_ids):
+        said["sent_to"] = [only.pk, only.shown_name]
+    return said
+
+
+def _only(workspace: Workspace, list_ids: Sequence[int]) -> List | None:
+    return List.objects.of(workspace).filter(pk__in=list_ids).first() if len(list_ids) == 1 else None
 
 
 def defaults_of(workspace: Workspace) -> dict[str, Any]:

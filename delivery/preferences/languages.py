@@ -17,7 +17,7 @@ def of(request: HttpRequest, contact: Contact | None = None, workspace: Workspac
     """A code of settings.LANGUAGES."""
     return (
         (contact and of_contact(contact))
-        or _of_browser(request)
+        or of_browser(request.headers.get("Accept-Language", ""))
         or (workspace.language if workspace else "")
         or settings.LANGUAGE_CODE
     )
@@ -35,8 +35,9 @@ def of_contact(contact: Contact) -> str:
     return contact.language or _known(str(contact.attributes.get(FIELD) or ""))
 
 
-def _of_browser(request: HttpRequest) -> str:
-    asked = parse_accept_lang_header(request.headers.get("Accept-Language", ""))
+def of_browser(accepts: str) -> str:
+    """The first of ours that the header Accept-Language asks for, or ""."""
+    asked = parse_accept_lang_header(accepts)
     return next((known for code, _weight in asked if (known := _known(code))), "")
 
 

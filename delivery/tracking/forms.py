@@ -48,7 +48,8 @@ class TrackingForm(Styled, forms.Form):
         widget=forms.TextInput(
             attrs={"placeholder": "t.brand.com", "autocapitalize": "none", "spellcheck": "false"}
         ),
-        help_text="Links then begin with a name that your recipients know. Left empty, they begin with Volley’s own.",
+        help_text="All links, those for unsubscribing and preferences too, then begin with a name that your recipients "
+        "know. Left empty, they begin with Volley’s own. What has left keeps its domain: keep that one alive.",
     )
 
     def __init__(self, *args: Any, rules: Tracking, **kwargs: Any) -> None:

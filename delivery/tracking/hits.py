@@ -14,12 +14,16 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import idna
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from django.utils import translation
 from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext
 
 from delivery.feedback import stream
 from delivery.front import NOT_KEPT, Answer, Environ, said, visitor
 from delivery.models import EventKind
+from delivery.preferences import languages
 from delivery.tracking import signing
 from delivery.tracking.signing import Person
 
@@ -28,7 +32,6 @@ AGENT_LENGTH: Final = 300  # characters that are kept of it until it is read
 PIXEL: Final = base64.b64decode(
     "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 )  # 1×1, transparent
-_NOT_FOUND = said(HTTPStatus.NOT_FOUND, "This link is not complete. Open it from the message again.")
 _NOT_ALLOWED = said(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only.")
 _SHOWN = Answer(HTTPStatus.OK, (("Content-Type", "image/gif"), NOT_KEPT), PIXEL)
 _QUIET = (NOT_KEPT, ("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex"))
@@ -58,7 +61,7 @@ def pixel(environ: Environ) -> Answer:
     name, dot, ending = environ["PATH_INFO"].removeprefix("/o/").partition(".")
     person = signing.read_person(name) if dot + ending == ".gif" else None
     if person is None:
-        return _NOT_FOUND
+        return _not_found(environ)
     if (method := environ["REQUEST_METHOD"]) not in ("GET", "HEAD"):
         return _NOT_ALLOWED
     if method == "GET":
@@ -72,7 +75,7 @@ def click(environ: Environ) -> Answer:
     person = signing.read_person(token)
     target = person and signing.read_link(person.mailing_id, part)
     if person is None or target is None:
-        return _NOT_FOUND
+        return _not_found(environ)
     if (method := environ["REQUEST_METHOD"]) not in ("GET", "HEAD"):
         return _NOT_ALLOWED
     if method == "GET":
@@ -85,6 +88,15 @@ def click(environ: Environ) -> Answer:
 def well_known(environ: Environ) -> Answer:
     """Whoever asks under another domain learns that it leads here."""
     return said(HTTPStatus.OK, signing.mark())
+
+
+def _not_found(environ: Environ) -> Answer:
+    """In the language of whoever asks, as far as their browser says it: nothing else is known of them."""
+    accepts = environ.get("HTTP_ACCEPT_LANGUAGE", "")
+    with translation.override(languages.of_browser(accepts) or settings.LANGUAGE_CODE):
+        return said(
+            HTTPStatus.NOT_FOUND, gettext("This link is not complete. Open it from the message again.")
+        )
 
 
 def _hit(environ: Environ, kind: str, person: Person, target: signing.Target = signing.Target("")) -> Hit:  # noqa: B008

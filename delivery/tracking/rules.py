@@ -37,7 +37,6 @@ def tracked(workspace: Workspace, *, opens: bool, clicks: bool) -> Tracked | Non
         opens,
         clicks,
         is_nameless=rules.is_nameless,
-        base=rules.domain_url,
         consent=field.key if rules.needs_consent and field else "",
     )
 

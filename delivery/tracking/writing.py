@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 
-from django.conf import settings
-
 from delivery.content import Content
 from delivery.tracking import utm
 from delivery.tracking.signing import Target, link_part, person_token
@@ -28,14 +26,12 @@ _END: Final = "</body>"
 class Tracked:
     """What is watched of a mailing, as it was at the launch.
 
-    base: begins the addresses; "": PUBLIC_URL. is_nameless: all recipients get the same. consent: the key of the
-    yes-or-no field that has to say yes, or "".
+    is_nameless: all recipients get the same. consent: the key of the yes-or-no field that has to say yes, or "".
     """
 
     opens: bool
     clicks: bool
     is_nameless: bool = False
-    base: str = ""
     consent: str = ""
 
 
@@ -62,21 +58,16 @@ class Links:
         return ""
 
 
-def base_of(tracked: Tracked | None) -> str:
-    return (tracked and tracked.base) or settings.PUBLIC_URL
-
-
 def token_of(tracked: Tracked, mailing_id: int) -> str:
     """What stands for the recipient: Liquid, or in privacy mode the mailing's own word."""
     return person_token(mailing_id, 0) if tracked.is_nameless else TOKEN
 
 
-def written(content: Content, mailing_id: int, tracked: Tracked | None) -> Content:
-    """The content with the addresses that leave in it."""
+def written(content: Content, mailing_id: int, tracked: Tracked | None, base: str) -> Content:
+    """The content with the addresses that leave in it. base: begins those that lead through us."""
     if tracked is None:
         return _placed(content, content.links)
-    token, base = token_of(tracked, mailing_id), base_of(tracked)
-    links = content.links
+    token, links = token_of(tracked, mailing_id), content.links
     if tracked.clicks:
         links = [_led(url, f"{base}/c/{token}/", mailing_id) for url in links]
     placed = _placed(content, links)

@@ -28,10 +28,10 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
             return render(request, "unsubscribe/unknown.html", status=404)
     if request.method != "POST":
         return _page(request, link, token)
-    if limits.is_too_much("saves", token, limits.SAVES):
-        return _page(request, link, token, problem="too_often", status=429)
     match request.POST.get("do"):
         case "save":
+            if limits.is_too_much("saves", token, limits.SAVES):
+                return _page(request, link, token, problem="too_often", status=429)
             centre.save(link, _choice(request), ip=client_ip(request))
             return redirect(reverse("preferences", args=[token]) + "?saved")
         case "address":

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
@@ -44,7 +45,8 @@ def unsubscribe_one_click(request: HttpRequest, token: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("unsubscribe", token)
     actions.leave(link, ip=client_ip(request))
-    return HttpResponse("You are unsubscribed.\n", content_type="text/plain; charset=utf-8")
+    with languages.reading(request, link.contact, link.mailing.workspace):
+        return HttpResponse(gettext("You are unsubscribed") + ".\n", content_type="text/plain; charset=utf-8")
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:

@@ -137,6 +137,24 @@ def test_whatever_we_did_not_sign_leads_nowhere_and_is_not_kept(spring, workspac
     assert not Incoming.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("accepts", "says"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "Dieser Link ist unvollständig."),
+        ("fr-CA", "Ce lien est incomplet."),
+        ("ja", "This link is not complete."),
+        ("", "This link is not complete."),
+        ("\x00;;q=x", "This link is not complete."),
+    ],
+)
+def test_half_a_link_says_so_in_the_language_of_the_browser(spring, accepts, says):
+    for path in (link(spring)[:-2], picture(spring)[:-2]):
+        answer = ask(path, HTTP_ACCEPT_LANGUAGE=accepts)
+        assert answer["status"] == 404
+        assert answer["body"].decode().startswith(says)
+        assert answer["headers"]["Content-Length"] == str(len(answer["body"]))
+
+
 def test_links_outlive_a_change_of_the_key(spring, settings):
     path = link(spring)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]

@@ -75,6 +75,13 @@ def test_what_the_person_chose_goes_before_all(token):
     assert_is_in("pt", read(token, "de"))
 
 
+def test_one_click_answers_in_the_persons_language(token):
+    Contact.objects.update(attributes={"language": "fr"})
+    url = reverse("unsubscribe_one_click", args=[token])
+    answer = Client().post(url, {"List-Unsubscribe": "One-Click"}, headers={"Accept-Language": "de"})
+    assert answer.content.decode() == "Vous êtes désabonné.\n"
+
+
 def test_the_page_after_it_is_in_english_again(token, sign_in, carol):
     read(token, "de")
     assert (

@@ -2,7 +2,14 @@
 
 import pytest
 
-from delivery.links import one_click_url, read_token, unsubscribe_token, unsubscribe_url
+from delivery.links import (
+    confirm_url,
+    one_click_url,
+    preferences_url,
+    read_token,
+    unsubscribe_token,
+    unsubscribe_url,
+)
 
 
 @pytest.mark.parametrize("named", [(1, 1), (7, 123_456), (2**47, 2**32 - 1)])
@@ -43,3 +50,10 @@ def test_links_begin_with_the_public_address(settings):
     settings.PUBLIC_URL = "https://mail.acme.example"
     assert unsubscribe_url("t") == "https://mail.acme.example/u/t/"
     assert one_click_url(unsubscribe_url("t")) == "https://mail.acme.example/u/t/one-click/"
+
+
+def test_links_begin_with_the_workspaces_domain_where_it_has_one():
+    url = unsubscribe_url("t", "https://t.acme.example")
+    assert url == "https://t.acme.example/u/t/"
+    assert preferences_url(url) == "https://t.acme.example/p/t/"
+    assert confirm_url("t", "https://t.acme.example") == "https://t.acme.example/confirm/t/"

@@ -4,18 +4,23 @@ import contextlib
 import email
 import email.policy
 import string
+from dataclasses import replace
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contacts.models import Contact, List
 from delivery import liquid
+from delivery.actions import launch, send_test
 from delivery.content import Content
 from delivery.links import read_message_token, read_token
 from delivery.liquid import TemplateProblem
 from delivery.pipeline.mold import Frame, Mold, Recipient
 from delivery.pipeline.molds import frame_of, mold_of
 from delivery.pipeline.work import work_slice
+from tests.builders import a_list
 
 FRAME = Frame(7, 3, "Acme", "1 High Street", "Spring")
 
@@ -50,9 +55,59 @@ def test_a_message_carries_the_headers_that_receivers_ask_for():
     assert message["Message-ID"].endswith("@acme.example>")
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message["List-Unsubscribe"].strip("<>").endswith("/one-click/")
-    assert message["List-Id"].endswith("<w3.acme.example>")
+    assert message["List-Id"] == "Acme <w3.acme.example>"
     assert message["Feedback-ID"] == "7:3:campaign:volley"
     assert message["Date"].datetime is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["News", "News & more, weekly", "Grüße aus Köln", "x" * 100, "a\r\nBcc: evil", '"\\']
+)
+def test_the_list_of_a_message_has_a_name_of_its_own(name):
+    mold = Mold(Content("Hi", "", "Hi", "Acme", "news@acme.example"), replace(FRAME, sent_to=(9, name)))
+    phrase, address = parseaddr(read(mold.fill(Recipient(5, "eve@example.com")))["List-Id"])
+    assert address == "l9.w3.acme.example"
+    assert phrase == " ".join(name.split())
+
+
+@pytest.mark.django_db
+def test_a_mailing_to_one_list_is_that_lists_and_to_several_the_workspaces(
+    workspace, people, news, account, send_to_news
+):
+    people(1)
+    offers = a_list(workspace, "Offers Q3", public_name="Offers")
+    content = Content("Hi", "", "{{ list.name }}", "Acme", "news@acme.example")
+
+    def list_id(mailing):
+        return str(read(mold_of(mailing).fill(Recipient(1, "eve@example.com")))["List-Id"])
+
+    def launched(*lists):
+        everybody, ids = Contact.objects.filter(workspace=workspace), [each.pk for each in lists]
+        return launch(
+            workspace=workspace,
+            name="x",
+            account=account,
+            content=content,
+            recipients=everybody,
+            list_ids=ids,
+        )
+
+    whole = f"w{workspace.pk}.acme.example>"
+    one = launched(offers)
+    assert list_id(one) == f"Offers <l{offers.pk}.{whole}"
+    assert list_id(launched(news, offers)) == list_id(launched()) == f"{workspace.name} <{whole}"
+    test = send_test(
+        workspace=workspace,
+        name="x",
+        account=account,
+        content=content,
+        to=["a@b.example"],
+        sample=None,
+        confirms=news,
+    )
+    assert list_id(test) == f"News <l{news.pk}.{whole}"
+    List.objects.filter(pk=offers.pk).update(public_name="Bargains")
+    assert list_id(type(one).objects.get(pk=one.pk)).startswith("Offers "), "as it was at the launch"
 
 
 def test_the_message_id_is_the_same_at_each_try_and_another_for_each_recipient():

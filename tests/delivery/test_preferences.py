@@ -256,6 +256,8 @@ def test_too_many_changes_are_put_off_but_leaving_never_is(client, workspace, ev
     assert statuses(eve) == {"News": "subscribed"}
     assert client.post(one_click(token), {"List-Unsubscribe": "One-Click"}).status_code == 200
     assert statuses(eve) == {"News": "unsubscribed"}
+    assert client.post(centre(token), {"do": "everything"}).status_code == 302
+    assert Suppression.objects.get().reason == "unsubscribed"
 
 
 def test_forged_links_are_told_nothing(client, token, eve, workspace):

@@ -8,10 +8,11 @@ from django.test import Client
 
 from campaigns.content import compile_content
 from delivery.actions import launch
+from delivery.content import Content
 from delivery.feedback import drain
 from delivery.models import Event, Tracking
-from delivery.pipeline.mold import Recipient
-from delivery.pipeline.molds import mold_of
+from delivery.pipeline.mold import Mold, Recipient
+from delivery.pipeline.molds import frame_of, mold_of
 from delivery.tracking.signing import read_link, read_person
 from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 
@@ -192,6 +193,32 @@ def test_a_domain_of_ones_own_is_used_once_it_was_seen(mailing, workspace):
     assert "https://t.acme.example/c/" in html
     assert "https://t.acme.example/o/" in html
     assert "https://t.acme.example/c/" in text
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_leaving_and_choosing_are_under_the_domain_too_and_stay_there(mailing, workspace, settings, is_plain):
+    rules = Tracking.objects.create(workspace=workspace, domain_url="https://t.acme.example")
+    sent = mailing(f"{PAGE}{{{{ preferences_url }}}}", opens=False, clicks=False)
+    Tracking.objects.filter(pk=rules.pk).update(domain_url="")
+
+    def ours(frozen):
+        mold = Mold(Content(**sent.content), frame_of(frozen), is_plain=is_plain)
+        said = str(mold.letter(ANNA)) if is_plain else mold.fill(ANNA).decode().replace("=\r\n", "")
+        return set(re.findall(r"(https?://[^/]+)/(\w)/", said))
+
+    own = "https://t.acme.example"
+    assert ours(sent) == {(own, "u"), (own, "p")}, (
+        "also when nothing is watched, and the domain is another since"
+    )
+    sent.frame.pop("base")  # a campaign of before this
+    assert ours(sent) == {(settings.PUBLIC_URL, "u"), (settings.PUBLIC_URL, "p")}
+
+
+def test_a_campaign_of_an_older_volley_keeps_its_domain(mailing, workspace):
+    sent = mailing()
+    sent.frame["tracking"] |= {"base": "https://t.acme.example"}
+    del sent.frame["base"]
+    assert "https://t.acme.example/c/" in parts(sent)[0]
 
 
 def test_a_contacts_value_makes_no_link_of_something_else(mailing):

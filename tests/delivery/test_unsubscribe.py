@@ -2,12 +2,14 @@
 
 import threading
 import time
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, transaction
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from config.fast import in_front_of
 from contacts.actions.subscriptions import unsubscribe_by_hand
 from contacts.models import Contact, List, Subscription, Suppression
 from delivery.content import Content
@@ -115,6 +117,31 @@ def test_one_click_needs_no_cookie_no_token_and_no_page(client, workspace, eve, 
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert not answer.cookies
     assert statuses(eve) == {"News": "unsubscribed", "Offers": "subscribed"}
+
+
+def test_it_works_under_the_workspaces_own_domain(client, workspace, eve, news, settings):
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://volley.example", ["volley.example"]
+    token = a_token(workspace, eve, lists=[news])
+
+    def ask(path, **form):
+        """Through what stands in front of Django."""
+        own = {"host": "t.brand.com", "origin": "https://t.brand.com"}
+        request = RequestFactory(headers=own).generic(
+            "POST" if form else "GET", path, urlencode(form), content_type="application/x-www-form-urlencoded"
+        )
+        answers = []
+        in_front_of(lambda environ, _start: answers.append(client.handler(environ)) or [])(
+            request.environ, None
+        )
+        return answers[0]
+
+    for path in (page(token), reverse("preferences", args=[token])):
+        assert ask(path).status_code == 200
+    assert ask(one_click(token), **{"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert statuses(eve) == {"News": "unsubscribed", "Offers": "subscribed"}
+    assert ask(page(token), do="undo")["Location"] == page(token), "it stays under that name"
+    assert statuses(eve) == {"News": "subscribed", "Offers": "subscribed"}
+    assert ask("/campaigns/").status_code == 400
 
 
 def test_one_click_also_takes_multipart_and_is_safe_to_repeat(client, workspace, eve, news):
