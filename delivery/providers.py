@@ -76,10 +76,11 @@ class Provider:
             "single": "One message a call.",
         }[self.mode]
         if self.repeat_seconds:
-            return (
-                f"{how} A call without an answer is repeated under the same key, which sends nothing twice."
-            )
-        return f"{how} Where no answer comes, its recipients are in doubt until something comes back of them, or you decide."
+            return f"{how} A call without a clear answer is repeated under the same key, which sends nothing twice."
+        return (
+            f"{how} Where no clear answer comes, its recipients are in doubt until something comes back of them, "
+            "or you decide."
+        )
 
     def summary(self, values: dict[str, Any]) -> str:
         """Where an account's mail goes, in one line: what is set and no secret."""

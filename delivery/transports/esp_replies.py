@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from delivery.transports.base import Fate, Letter, Outcome
-from delivery.transports.esp_answers import about_account, outcomes_of_status, words_of
+from delivery.transports.esp_answers import QUOTA_SECONDS, about_account, outcomes_of_status, words_of
 
 # SES's statuses of one entry that are not the recipient's fault; any other one is.
 SES_ACCOUNT: Final = {
@@ -16,7 +16,6 @@ SES_ACCOUNT: Final = {
     "INVALID_SENDING_POOL_NAME",
 }
 SES_MOMENT: Final = {"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED", "TRANSIENT_FAILURE"}
-QUOTA_SECONDS: Final = 600.0  # until a used-up daily quota is asked again
 
 
 class UnreadableError(ValueError):
