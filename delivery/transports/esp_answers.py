@@ -21,6 +21,7 @@ from anymail.exceptions import (
 from anymail.message import AnymailRecipientStatus, AnymailStatus
 
 from delivery.transports.base import Fate, Outcome
+from delivery.transports.esp_verdicts import verdict_of
 
 WORDS_LIMIT = 480  # characters; the ledger keeps 500
 # Statuses that concern the account: no or wrong key, no credit, no permission, no such domain or address.
@@ -119,7 +120,10 @@ def _outcome_of_status(provider: str, each: AnymailRecipientStatus, response: An
     if each.status in ("sent", "queued", "unknown"):  # unknown: it took the message and says more later
         return Outcome(Fate.ACCEPTED, provider_id=provider_id)
     http, said = _status_of(response), f"{_status_of(response)} {word}" if word else _answer(response)
-    rejected = Outcome(Fate.REJECTED, each.status or "failed", said, provider_id)
+    told = json.dumps({"failed_emails": {"": word}}) if word else _text(response)
+    rejected = Outcome(
+        Fate.REJECTED, each.status or "failed", said, provider_id, verdict=verdict_of(provider, told)
+    )
     if each.status in ("invalid", "rejected"):
         return rejected
     if _is_account(provider, http, _text(response)):
@@ -169,7 +173,7 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
         return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
-    rejected = Outcome(Fate.REJECTED, str(http), said)
+    rejected = Outcome(Fate.REJECTED, str(http), said, verdict=verdict_of(provider, _text(answer)))
     return _outcome_of_trouble(http, said, answer) or rejected
 
 
