@@ -76,11 +76,9 @@ class Provider:
             "single": "One message a call.",
         }[self.mode]
         if self.repeat_seconds:
-            return (
-                f"{how} A call without an answer is repeated under the same key, which sends nothing twice."
-            )
+            return f"{how} A call without a clear answer is repeated under the same key, which sends nothing twice."
         return (
-            f"{how} Where no answer comes, its recipients are in doubt until something comes back of them, "
+            f"{how} Where no clear answer comes, its recipients are in doubt until something comes back of them, "
             "or you decide, or the workspace's rule does."
         )
 

@@ -11,8 +11,6 @@ from django.utils import timezone
 from accounts.models import Workspace
 from accounts.queue import workers_alive
 from delivery import days
-from delivery.feedback.classes import class_of
-from delivery.feedback.facts import Kind
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
@@ -30,31 +28,36 @@ STANDS_STILL = (
 )
 
 # Equal complaints meet: the recipient's address and what servers number their answers with (a token of eight
-# letters or more with a digit in it) are left out of the comparison; one answer is shown for all.
+# letters or more with a digit in it) are left out of the comparison; one answer is shown for all. What it said of one of
+# them it said of all: by event_mailing_idx, once a group.
 ERRORS = """
-SELECT exception, code, min(said), count(*)
-  FROM (SELECT exception, code, replace(server_said, email, '…') AS said FROM delivery_delivery
-         WHERE mailing_id = %s AND exception IN ('rejected', 'deferred', 'in_doubt', 'skipped') LIMIT %s) AS bad
- GROUP BY exception, code, regexp_replace(said, '\\m(?=[[:alnum:]._=+-]*[0-9])[[:alnum:]._=+-]{8,}', '…', 'g')
- ORDER BY count(*) DESC, code LIMIT %s
+SELECT exception, code, said, count, exception = 'rejected' AND EXISTS (
+       SELECT FROM delivery_event e
+        WHERE e.mailing_id = %(mailing)s AND e.kind IN ('bounced', 'complained', 'unsubscribed')
+          AND e.contact_id = one AND e.undone_at IS NULL)
+  FROM (SELECT exception, code, min(said) AS said, count(*) AS count, min(contact_id) AS one
+          FROM (SELECT exception, code, replace(server_said, email, '…') AS said, contact_id FROM delivery_delivery
+                 WHERE mailing_id = %(mailing)s AND exception IN ('rejected', 'deferred', 'in_doubt', 'skipped')
+                 LIMIT %(most)s) AS bad
+         GROUP BY exception, code, regexp_replace(said, '\\m(?=[[:alnum:]._=+-]*[0-9])[[:alnum:]._=+-]{8,}', '…', 'g')
+         ORDER BY count(*) DESC, code LIMIT %(groups)s) AS shown
+ ORDER BY count DESC, code
 """
 
 
 @dataclass(frozen=True)
 class ErrorGroup:
+    """is_gone: refused as people who are gone, complained or left, and noted as that: another try would skip them."""
+
     state: str
     code: str
     server_said: str
     count: int
+    is_gone: bool = False
 
     @property
     def label(self) -> str:
         return str(DeliveryState(self.state).label)
-
-    @property
-    def is_gone(self) -> bool:
-        """Refused as addresses that do not exist, and suppressed for it: another try would skip them."""
-        return self.state == DeliveryState.REJECTED and class_of(self.code, self.server_said) == Kind.BOUNCED
 
     @property
     def is_retryable(self) -> bool:
@@ -125,7 +128,7 @@ def progress(mailing: Mailing) -> Progress:
 
 def error_groups(mailing: Mailing) -> list[ErrorGroup]:
     with connection.cursor() as cursor:
-        cursor.execute(ERRORS, [mailing.pk, ERRORS_READ, ERROR_GROUPS])
+        cursor.execute(ERRORS, {"mailing": mailing.pk, "most": ERRORS_READ, "groups": ERROR_GROUPS})
         return [ErrorGroup(*row) for row in cursor.fetchall()]
 
 

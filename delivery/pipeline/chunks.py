@@ -31,12 +31,17 @@ class ChunkLane(Lane):
     _turns: ChunkTurns
 
     def _work(self) -> None:
-        while (chunk := self._load.next_chunk(self._turns.chunk_size)) is not None:
+        while (chunk := self._load.next_chunk(self._most)) is not None:
             leaving = self._admitted(chunk)
             if leaving is None:
                 return
             if leaving.recipients and not self._serve(leaving):
                 return
+
+    @property
+    def _most(self) -> int:
+        """Of an ESP in trouble each try may leave its recipients in doubt, so it is tried with one."""
+        return 1 if self._load.is_probing else self._turns.chunk_size
 
     def _admitted(self, chunk: Chunk) -> Chunk | None:
         """Those of them who may leave now; None: nobody may for longer, or the lanes are to stop."""
@@ -143,6 +148,8 @@ class ChunkLane(Lane):
         ]
         self.counts.update(each.fate for _, each in outcomes)
         taken = [(to, each) for to, each in outcomes if each.fate is Fate.ACCEPTED]
+        if taken:
+            self._load.is_probing = False
         self._load.note_all([(to.number, each.provider_id) for to, each in taken])
         self._turns.count_all([to for to, _ in taken])
         self._report([(to, each) for to, each in outcomes if not _is_unsent(each)], waiting)
@@ -159,12 +166,12 @@ class ChunkLane(Lane):
         return False
 
     def _count_failures(self, outcomes: Sequence[Outcome]) -> None:
-        """Not these recipients: an ESP that fails twice in a row takes nobody right now."""
+        """Not these recipients: an ESP that fails twice in a row, or one call of many, takes nobody right now."""
         if any(each.fate in (Fate.ACCEPTED, Fate.REJECTED) for each in outcomes):
             self._broken_count = 0
             return
         self._broken_count += 1
-        if self._broken_count >= FAILURES_ALLOWED:
+        if self._broken_count >= FAILURES_ALLOWED or len(outcomes) > 1 or self._load.is_probing:
             raise CannotConnect(Outcome(Fate.DEFERRED, outcomes[0].code, outcomes[0].server_said))
 
     def _report(self, outcomes: Sequence[tuple[Recipient, Outcome]], waiting: dict[int, Recipient]) -> None:

@@ -42,6 +42,7 @@ class Load:
         self.is_over = False  # nobody notes calls any more
         self.trouble = ""  # why a lane could not connect
         self.account_stopped: Outcome | None = None
+        self.is_probing = False  # one call for one recipient at a time, until somebody is accepted
 
     def add(
         self,

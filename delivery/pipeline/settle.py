@@ -108,7 +108,10 @@ def settle(
             cursor.execute("DELETE FROM delivery_call WHERE id = ANY(%s)", [list(calls)])
         standing = _count(mailing, counts)
         if counts.get(REJECTED):  # last, since what came back later is applied in this order, too
-            refusals.note(mailing, [row[0] for row in rows if row[1] == REJECTED])
+            rejected = {row[0] for row in rows if row[1] == REJECTED}
+            refusals.note(
+                mailing, {each.number: each.outcome.verdict for each in results if each.number in rejected}
+            )
         return standing
 
 

@@ -122,6 +122,7 @@ class _Slice:
             self._pause(REDIS_AWAY_WAIT)
             return
         shared = Load(turns, fence=self._began + FENCE_SECONDS)
+        shared.is_probing = self._provider.is_esp and self.mailing.trouble_since is not None
         try:
             self._load(shared, self._held[0])
             self._run(shared)
@@ -153,7 +154,8 @@ class _Slice:
     def _staff(self, shared: Load) -> bool:
         """Start as many lanes as there is work for, once each. Returns whether any is at work."""
         shares = -(-shared.waiting_count // self._provider.most)
-        wanted = min(self.mailing.account.lanes, len(self._lanes) + shares)
+        lanes = 1 if shared.is_probing else self.mailing.account.lanes
+        wanted = min(lanes, len(self._lanes) + shares)
         while len(self._lanes) < wanted and not shared.stop.is_set():
             lane = (
                 ChunkLane(shared, self._mold)

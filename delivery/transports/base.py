@@ -5,8 +5,13 @@ Tuples, since one of each is made for every message: a frozen dataclass costs fi
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 from uuid import UUID
+
+from delivery.feedback.facts import Kind
+
+IN_ITS_WORDS: Final = "in its words"
+Verdict = Kind | Literal["in its words"] | None
 
 
 class Fate(StrEnum):
@@ -28,6 +33,9 @@ class Outcome(NamedTuple):
     code: "550 5.1.1" or a word. server_said: its own words. retry_after: seconds, where it asked for them.
     throttled: it says that too much comes too fast. repeatable: an in-doubt one may be sent once more, since a
     second copy with the same Message-ID is one message to most programs.
+    verdict: what a refusal says of the recipient, as a bounce would that comes back later; IN_ITS_WORDS: what the
+    mail server's words say, which are read where that is needed. None: nothing, since it is about us, the content, the
+    account or the ESP.
     """
 
     fate: Fate
@@ -37,6 +45,7 @@ class Outcome(NamedTuple):
     retry_after: float | None = None
     throttled: bool = False
     repeatable: bool = False
+    verdict: Verdict = None
 
 
 class Message(NamedTuple):

@@ -19,6 +19,7 @@ from anymail.exceptions import AnymailConfigurationError, AnymailError, AnymailR
 from anymail.message import AnymailStatus
 from django.core.mail import get_connection
 
+from delivery.feedback.facts import Kind
 from delivery.providers import Provider
 from delivery.transports.base import (
     Answer,
@@ -157,7 +158,7 @@ class Connection:
             answer = self._call(payload, mail, letters)
         if answer.outcomes[0].code in ("in doubt", "dropped"):
             self.close()
-        return answer
+        return answer._replace(outcomes=[*map(_of_ascii, answer.outcomes, letters)])
 
     def close(self) -> None:
         self.usable = False
@@ -239,7 +240,18 @@ class Connection:
 
 
 def _for_all(outcome: Outcome, letters: Sequence[Letter]) -> Answer:
-    return Answer([outcome] * len(letters), is_refused=len(letters) > 1 and outcome.fate is Fate.REJECTED)
+    """What is said of the call as one is said of nobody in it, unless it holds nobody else."""
+    if len(letters) == 1:
+        return Answer([outcome])
+    outcome = outcome._replace(verdict=None)
+    return Answer([outcome] * len(letters), is_refused=outcome.fate is Fate.REJECTED)
+
+
+def _of_ascii(outcome: Outcome, letter: Letter) -> Outcome:
+    """An address with letters beyond ASCII may be good; it is this ESP that does not know it."""
+    if outcome.verdict is Kind.BOUNCED and not letter.to.isascii():
+        return outcome._replace(verdict=None)
+    return outcome
 
 
 def _lists(provider: str, response: Any) -> bool:

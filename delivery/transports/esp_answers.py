@@ -21,16 +21,27 @@ from anymail.exceptions import (
 from anymail.message import AnymailRecipientStatus, AnymailStatus
 
 from delivery.transports.base import Fate, Outcome
+from delivery.transports.esp_verdicts import verdict_of
 
 WORDS_LIMIT = 480  # characters; the ledger keeps 500
 # Statuses that concern the account: no or wrong key, no credit, no permission, no such domain or address.
 ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 407}
 # Statuses that pass: time-out, too early, too many; SparkPost's 420 is its sending limit.
 MOMENT_STATUSES = {408, 420, 425, 429}
+# Of 5xx those that are said before a call is looked at: not able to (RFC 9110 §15.6.4), and Cloudflare's where it did not
+# reach the API. All others leave open what was taken: 502, 504, 520 and 524 are a gateway's, which has handed the call
+# over; after a 500 the message is lost "in most cases" (Postmark), and AWS and users of Mailgun tell of duplicates.
+UNTAKEN_STATUSES = {501, 503, 505, 521, 523, 525, 526, 530}
+# Envoy says 503, too, where its connection to the API ends in the middle of a call.
+BROKEN_OFF = re.compile(
+    r"reset before headers(?!.*reset reason: (overflow|(remote )?connection (failure|timeout)))", re.DOTALL
+)
 # Answers about the account that come with another status, by what the ESP writes.
 ACCOUNT_WORDS = {
-    # "Email address is not verified. The following identities failed the check in region …"
-    "amazon_ses": r"not verified|SendingPaused|AccountSuspended|ConfigurationSet|ExpiredToken",
+    # "Email address is not verified. The following identities failed the check in region …"; RequestExpired, with 400
+    # as the others: our clock is slow
+    "amazon_ses": r"not verified|NotVerified|SendingPaused|AccountSuspended|ConfigurationSet|ExpiredToken"
+    r"|RequestExpired|IncompleteSignature|UnrecognizedClient|NotAuthorized|OptInRequired",
     # "Sending has been rejected because the sender you used … is not valid."
     "brevo": r"sender you used|not_enough_credits|account_under_validation|permission_denied",
     # "The from.email domain must be verified in your account to send emails. #MS42207"
@@ -47,6 +58,14 @@ ACCOUNT_WORDS = {
     # "Unconfigured Sending Domain <…>"
     "sparkpost": r"Unconfigured Sending Domain|Invalid domain",
 }
+# Answers that put the call off and come with another status. Nothing was taken.
+MOMENT_WORDS = {
+    # HTTP 400 with {"Code": "ThrottlingException", "Message": "Maximum sending rate exceeded."}
+    "amazon_ses": r"Throttl|LimitExceeded|sending rate exceeded|quota exceeded",
+    # HTTP 500 with {"name": "ServiceUnavailable"}: the part of the API is down for maintenance
+    "mandrill": r'"name":\s*"ServiceUnavailable"',
+}
+QUOTA_SECONDS = 600.0  # until a used-up quota is asked again, where the ESP does not say when
 # Retry-After first, then what SendGrid and Mailgun (a time), Brevo, Resend and MailerSend (seconds) write.
 RESETS = ("Retry-After", "x-sib-ratelimit-reset", "ratelimit-reset", "X-RateLimit-Reset")
 SINCE_1970 = 1e9  # a number from there on is a time
@@ -55,8 +74,15 @@ MESSAGE_WORDS = {
     "mandrill": r'"name":\s*"(ValidationError|Invalid_Template|Unknown_Template)"',
     "postal": r'"status":\s*"(error|parameter-error)"(?!.*InternalError)',
 }
-NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.SSLError)
-NOT_CONNECTED = ("NewConnectionError", "NameResolutionError", "Could not connect to the endpoint")
+NEVER = r"(?!)"  # fits no words
+NEVER_SENT = (requests.ConnectTimeout, requests.exceptions.ProxyError)
+# TLS fails before a call, or breaks in the middle of one by the same exception: these are of its beginning.
+NOT_CONNECTED = re.compile(
+    r"NewConnectionError|NameResolutionError|Could not connect to the endpoint|Connect timeout on endpoint"
+    r"|Failed to connect to proxy|CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|UNSUPPORTED_PROTOCOL"
+    r"|UNEXPECTED_EOF_WHILE_READING|handshake",
+    re.IGNORECASE,
+)
 _NOT_OURS_TO_SEND = (AnymailInvalidAddress, AnymailUnsupportedFeature, AnymailSerializationError)
 
 
@@ -69,31 +95,40 @@ def outcomes_of_status(provider: str, status: AnymailStatus, to: Sequence[str]) 
     none = AnymailRecipientStatus(None, "unknown")
     if len(to) == 1:
         none = next(iter(by_address.values()), none)
-    known: dict[tuple[object, object], Outcome] = {}  # several ESPs say the same of all
+    words = _words_by_address(provider, status.esp_response)
+    known: dict[tuple[object, ...], Outcome] = {}  # several ESPs say the same of all
     outcomes = []
     for address in to:
-        each = by_address.get(address.lower(), none)
-        key = each.status, each.message_id
+        each, word = by_address.get(address.lower(), none), words.get(address.lower(), "")
+        key = each.status, each.message_id, word
         if key not in known:
-            known[key] = _outcome_of_status(provider, each, status.esp_response)
+            known[key] = _outcome_of_status(provider, each, status.esp_response, word)
         outcomes.append(known[key])
     return outcomes
 
 
-def _outcome_of_status(provider: str, each: AnymailRecipientStatus, response: Any) -> Outcome:
+def _words_by_address(provider: str, response: Any) -> dict[str, str]:
+    """Unisender Go alone answers a word for each address that it refuses."""
+    if provider != "unisender_go":
+        return {}
+    return {address.lower(): str(word) for address, word in response.json().get("failed_emails", {}).items()}
+
+
+def _outcome_of_status(provider: str, each: AnymailRecipientStatus, response: Any, word: str) -> Outcome:
+    """word: the ESP's about this recipient, where its answer has one for each."""
     provider_id = str(each.message_id or "")[:200]
-    match each.status:
-        case "sent" | "queued" | "unknown":  # unknown: it took the message and says more later
-            return Outcome(Fate.ACCEPTED, provider_id=provider_id)
-        case "invalid" | "rejected":
-            return Outcome(Fate.REJECTED, each.status, _answer(response), provider_id)
-    said = _answer(response)
-    http = _status_of(response)
+    if each.status in ("sent", "queued", "unknown"):  # unknown: it took the message and says more later
+        return Outcome(Fate.ACCEPTED, provider_id=provider_id)
+    http, said = _status_of(response), f"{_status_of(response)} {word}" if word else _answer(response)
+    told = json.dumps({"failed_emails": {"": word}}) if word else _text(response)
+    rejected = Outcome(
+        Fate.REJECTED, each.status or "failed", said, provider_id, verdict=verdict_of(provider, told)
+    )
+    if each.status in ("invalid", "rejected"):
+        return rejected
     if _is_account(provider, http, _text(response)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http or ""), said)
-    if http and (http in MOMENT_STATUSES or http >= 500):
-        return _later(http, said, response)
-    return Outcome(Fate.REJECTED, "failed", said, provider_id)
+    return _outcome_of_trouble(http, said, response) or rejected
 
 
 def outcome_of_error(provider: str, error: Exception) -> Outcome:
@@ -115,7 +150,7 @@ def outcome_of_error(provider: str, error: Exception) -> Outcome:
 
 def about_account(provider: str, said: Any) -> bool:
     """Whether one message's part of an answer tells of the account, not of its recipient."""
-    return bool(re.search(ACCOUNT_WORDS.get(provider, r"(?!)"), json.dumps(said, ensure_ascii=False)))
+    return bool(re.search(ACCOUNT_WORDS.get(provider, NEVER), json.dumps(said, ensure_ascii=False)))
 
 
 def words_of(said: Any) -> str:
@@ -130,21 +165,35 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
         if "concurrent" in _text(answer).lower():
             return Outcome(Fate.IN_DOUBT, "in doubt", said)
         return Outcome(Fate.ACCEPTED, server_said=said)
+    if re.search(MOMENT_WORDS.get(provider, NEVER), _text(answer)):
+        return _later(http, said, answer, throttled=http < 500)
     if _is_account(provider, http, _text(answer)):
         return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
-    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, r"(?!)"), _text(answer)):
+    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, NEVER), _text(answer)):
         return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
-    if http in MOMENT_STATUSES or http >= 500:
-        return _later(http, said, answer)
-    return Outcome(Fate.REJECTED, str(http), said)
+    rejected = Outcome(Fate.REJECTED, str(http), said, verdict=verdict_of(provider, _text(answer)))
+    return _outcome_of_trouble(http, said, answer) or rejected
 
 
-def _later(http: int, said: str, answer: Any) -> Outcome:
-    """Too many, too early, or the ESP's own trouble; Retry-After is obeyed."""
-    throttled = http in (420, 429)
-    return Outcome(Fate.DEFERRED, str(http), said, retry_after=_retry_after(answer), throttled=throttled)
+def _outcome_of_trouble(http: int, said: str, answer: Any) -> Outcome | None:
+    """Of a status that passes, or of the ESP's own trouble; None: it is neither."""
+    if http in MOMENT_STATUSES:
+        return _later(http, said, answer, throttled=http in (420, 429))
+    if http < 500:
+        return None
+    if http in UNTAKEN_STATUSES and not BROKEN_OFF.search(_text(answer)):
+        return _later(http, said, answer, throttled=False)
+    return Outcome(Fate.IN_DOUBT, "in doubt", f"No clear answer: {said}"[:WORDS_LIMIT])
+
+
+def _later(http: int, said: str, answer: Any, *, throttled: bool) -> Outcome:
+    """Too many, too early, or not now, and nothing was taken; Retry-After is obeyed."""
+    wait = _retry_after(answer)
+    if wait is None and "quota" in said.lower():
+        wait = QUOTA_SECONDS
+    return Outcome(Fate.DEFERRED, str(http), said, retry_after=wait, throttled=throttled)
 
 
 def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
@@ -153,7 +202,7 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     words = " ".join(str(cause or error).split())[:WORDS_LIMIT]
     if isinstance(cause, botocore.exceptions.ParamValidationError):
         return Outcome(Fate.REJECTED, "unsupported", words)
-    never_sent = isinstance(cause, NEVER_SENT) or any(sign in words for sign in NOT_CONNECTED)
+    never_sent = isinstance(cause, NEVER_SENT) or bool(NOT_CONNECTED.search(words))
     if isinstance(cause, requests.TooManyRedirects):
         words = "The address of the API redirects elsewhere; enter the one it leads to."
         return Outcome(Fate.ACCOUNT_STOPPED, server_said=words)
@@ -162,7 +211,7 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
 
 
 def _is_account(provider: str, http: int, text: str) -> bool:
-    return http in ACCOUNT_STATUSES or bool(re.search(ACCOUNT_WORDS.get(provider, r"(?!)"), text))
+    return http in ACCOUNT_STATUSES or bool(re.search(ACCOUNT_WORDS.get(provider, NEVER), text))
 
 
 def _status_of(answer: Any) -> int:

@@ -3,6 +3,7 @@
 Unasked, it never says so: no event comes of a message that it did not send.
 """
 
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import requests
 
 from delivery.transports.base import Fate, Outcome
 from delivery.transports.esp_answers import about_account, words_of
+from delivery.transports.esp_verdicts import verdict_of
 
 LOOKS: Final = 4  # its bulk calls are ten a minute, so a lane has the time
 LOOK_AFTER_SECONDS: Final = 1.0
@@ -52,7 +54,8 @@ def _refused(job: Any) -> dict[int, Outcome]:
         if found:
             stops = about_account("mailersend", said)
             fate = Fate.ACCOUNT_STOPPED if stops else Fate.REJECTED
-            refused[int(found[1])] = Outcome(fate, "422", _words(said))
+            verdict = None if stops else verdict_of("mailersend", json.dumps(said))
+            refused[int(found[1])] = Outcome(fate, "422", _words(said), verdict=verdict)
     return refused
 
 

@@ -1,10 +1,12 @@
 """What an ESP says of each message of one call, where its answer lists them: in their order, in its own words."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from delivery.transports.base import Fate, Letter, Outcome
-from delivery.transports.esp_answers import about_account, outcomes_of_status, words_of
+from delivery.transports.esp_answers import QUOTA_SECONDS, about_account, outcomes_of_status, words_of
+from delivery.transports.esp_verdicts import verdict_of
 
 # SES's statuses of one entry that are not the recipient's fault; any other one is.
 SES_ACCOUNT: Final = {
@@ -16,7 +18,6 @@ SES_ACCOUNT: Final = {
     "INVALID_SENDING_POOL_NAME",
 }
 SES_MOMENT: Final = {"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED", "TRANSIENT_FAILURE"}
-QUOTA_SECONDS: Final = 600.0  # until a used-up daily quota is asked again
 
 
 class UnreadableError(ValueError):
@@ -51,7 +52,7 @@ def _outcome(provider: str, message_id: str | None, code: str, said: Any) -> Out
     if code in SES_MOMENT:
         wait = QUOTA_SECONDS if "QUOTA" in code else None
         return Outcome(Fate.DEFERRED, code, words, retry_after=wait, throttled=code != "TRANSIENT_FAILURE")
-    return Outcome(Fate.REJECTED, code, words)
+    return Outcome(Fate.REJECTED, code, words, verdict=verdict_of(provider, json.dumps(said)))
 
 
 def _postmark(data: Any) -> list[Item]:

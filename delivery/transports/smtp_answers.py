@@ -6,7 +6,8 @@ RFC 5321 §4.2 (codes), RFC 3463 and 2034 (enhanced codes at the start of the te
 import re
 from typing import Literal, NamedTuple
 
-from delivery.transports.base import Fate, Outcome
+from delivery.feedback.facts import Kind
+from delivery.transports.base import IN_ITS_WORDS, Fate, Outcome, Verdict
 
 Command = Literal["MAIL", "RCPT", "DATA", "END"]
 
@@ -65,9 +66,11 @@ def outcome_of(reply: Reply, command: Command) -> Outcome:
         return Outcome(Fate.ACCEPTED, code, said)
     if _concerns_account(reply, command):
         return Outcome(Fate.ACCOUNT_STOPPED, code, said)
-    if reply.code < 500:
-        return Outcome(Fate.DEFERRED, code, said, throttled=_is_throttle(reply))
-    return Outcome(Fate.REJECTED, code, said)
+    throttled = reply.code < 500 and _is_throttle(reply)
+    # Our pace, or our envelope: the recipient was not named yet.
+    verdict: Verdict = Kind.BLOCKED if throttled or command == "MAIL" else IN_ITS_WORDS
+    fate = Fate.DEFERRED if reply.code < 500 else Fate.REJECTED
+    return Outcome(fate, code, said, throttled=throttled, verdict=verdict)
 
 
 def _concerns_account(reply: Reply, command: Command) -> bool:

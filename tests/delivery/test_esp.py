@@ -196,8 +196,15 @@ ANSWERS = [
     ("postmark", 422, {"ErrorCode": 406, "Message": "Found inactive addresses: eve@example.com. Inactive recipients are ones"}, Fate.REJECTED, "inactive"),
     ("postmark", 422, {"ErrorCode": 300, "Message": "Invalid 'To' address: 'eve@example.com'."}, Fate.REJECTED, "Invalid 'To'"),
     ("postmark", 422, {"ErrorCode": 400, "Message": "The 'From' address is not a Sender Signature."}, Fate.ACCOUNT_STOPPED, "Sender Signature"),
-    ("postmark", 500, {"ErrorCode": 0, "Message": "Internal trouble"}, Fate.DEFERRED, "500 Internal trouble"),
+    ("postmark", 500, {"ErrorCode": 0, "Message": "Internal trouble"}, Fate.IN_DOUBT, "500 Internal trouble"),
     ("postmark", 503, "<html>nginx</html>", Fate.DEFERRED, "503"),
+    ("sendgrid", 503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", Fate.IN_DOUBT, "503"),
+    ("sendgrid", 503, "upstream connect error or disconnect/reset before headers. reset reason: connection failure", Fate.DEFERRED, "503"),
+    ("mailgun", 502, "<html>Bad gateway</html>", Fate.IN_DOUBT, "No clear answer: 502"),
+    ("mailgun", 520, "<html>Web server is returning an unknown error</html>", Fate.IN_DOUBT, "520"),
+    ("mailgun", 523, "<html>Origin is unreachable</html>", Fate.DEFERRED, "523"),
+    ("mandrill", 500, {"status": "error", "code": -99, "name": "GeneralError", "message": "An unexpected error"}, Fate.IN_DOUBT, "unexpected"),
+    ("mandrill", 500, {"status": "error", "code": -99, "name": "ServiceUnavailable", "message": "Down for maintenance"}, Fate.DEFERRED, "maintenance"),
     ("postmark", 200, "no JSON at all", Fate.IN_DOUBT, "no JSON"),
     ("mailgun", 400, {"message": "'to' parameter is not a valid address. please check documentation"}, Fate.REJECTED, "not a valid address"),
     ("mailgun", 403, {"message": "Domain acme.example is not allowed to send"}, Fate.ACCOUNT_STOPPED, "not allowed"),
@@ -217,6 +224,12 @@ ANSWERS = [
     ("amazon_ses", 400, {"__type": "MessageRejected", "message": "Email address is not verified."}, Fate.ACCOUNT_STOPPED, "not verified"),
     ("amazon_ses", 400, {"__type": "BadRequestException", "message": "Invalid domain name: ''."}, Fate.REJECTED, "Invalid domain name"),
     ("amazon_ses", 429, {"__type": "TooManyRequestsException", "message": "Rate exceeded"}, Fate.DEFERRED, "Rate exceeded"),
+    ("amazon_ses", 400, {"__type": "ThrottlingException", "message": "Maximum sending rate exceeded."}, Fate.DEFERRED, "rate exceeded"),
+    ("amazon_ses", 400, {"__type": "LimitExceededException", "message": "Too many instances"}, Fate.DEFERRED, "Too many"),
+    ("amazon_ses", 400, {"__type": "RequestExpired", "message": "The request is too old."}, Fate.ACCOUNT_STOPPED, "too old"),
+    ("amazon_ses", 400, {"__type": "MailFromDomainNotVerifiedException", "message": "It is not."}, Fate.ACCOUNT_STOPPED, "It is not"),
+    ("amazon_ses", 503, {"__type": "ServiceUnavailable", "message": "Failed"}, Fate.DEFERRED, "Failed"),
+    ("amazon_ses", 500, {"__type": "InternalFailure", "message": "Failed"}, Fate.IN_DOUBT, "Failed"),
 ]  # fmt: skip
 
 
@@ -237,6 +250,17 @@ def test_too_many_requests_are_deferred_for_as_long_as_it_asks(workspace, esp, h
     outcome = connect(an_esp_account(workspace, esp)).send(a_message())
     assert outcome.fate is Fate.DEFERRED
     assert outcome.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"), [("Maximum sending rate exceeded.", None), ("Daily message quota exceeded.", 600)]
+)
+def test_amazon_says_too_fast_by_a_400_and_a_used_up_quota_is_asked_again_in_ten_minutes(
+    workspace, esp, words, seconds
+):
+    esp.answers.append((400, {"x-amzn-ErrorType": "ThrottlingException"}, {"message": words}))
+    outcome = connect(an_esp_account(workspace, esp, "amazon_ses")).send(a_message())
+    assert (outcome.fate, outcome.throttled, outcome.retry_after) == (Fate.DEFERRED, True, seconds)
 
 
 def test_a_dropped_answer_is_in_doubt_and_ends_the_connection(workspace, esp):

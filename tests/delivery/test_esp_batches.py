@@ -5,7 +5,10 @@ import json
 import re
 import uuid
 
+import botocore.exceptions
 import pytest
+import requests
+from anymail.exceptions import AnymailAPIError
 
 from config.settings import BASE_DIR
 from delivery.content import Content
@@ -212,6 +215,29 @@ def test_an_address_of_any_kind_stays_one_recipient(workspace, fake):
     letter = Letter(1, "eve@example.com", name, ("Eve", "Eve"), {})
     send(connect(an_esp_account(workspace, fake, "postmark")), skeleton, [letter])
     assert [message.to for message in fake.messages] == ["eve@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "fate"),
+    [
+        (
+            requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
+            Fate.DEFERRED,
+        ),
+        (requests.exceptions.SSLError("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE]"), Fate.DEFERRED),
+        (requests.exceptions.SSLError("[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC]"), Fate.IN_DOUBT),
+        (requests.exceptions.ProxyError("Unable to connect to proxy"), Fate.DEFERRED),
+        (requests.exceptions.ConnectTimeout("timed out"), Fate.DEFERRED),
+        (requests.exceptions.ReadTimeout("timed out"), Fate.IN_DOUBT),
+        (botocore.exceptions.ConnectTimeoutError(endpoint_url="https://email.example"), Fate.DEFERRED),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://email.example"), Fate.IN_DOUBT),
+    ],
+    ids=lambda each: str(each)[:30],
+)
+def test_only_where_no_connection_was_made_it_is_certain_that_nothing_was_taken(cause, fate):
+    error = AnymailAPIError("Error posting")
+    error.__cause__ = cause
+    assert outcome_of_error("mailgun", error).fate is fate
 
 
 def test_an_error_that_nobody_foresaw_is_in_doubt():

@@ -22,6 +22,7 @@ from delivery.transports import esp
 from delivery.transports.names import read_name
 from tests.delivery.test_esp_batches import BATCHING, ESPS, an_esp_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
+from tests.fake_esp.core import Answer
 from tests.fake_esp.server import FakeEsp, Plan
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +124,7 @@ def until_finished(mailing):
 
 @names
 def test_an_esp_in_trouble_is_asked_again_later(people, send_to_news, fake, name):
-    fake.plan(Plan(status=500))
+    fake.plan(Plan(status=503))
     people(COUNT)
     mailing = send_to_news()
     work_all(mailing)
@@ -151,6 +152,46 @@ def test_without_an_answer_nobody_is_sent_to_twice(people, send_to_news, fake, q
     assert (mailing.state, mailing.in_doubt_count) == ("finished", doubtful)
     assert mailing.accepted_count == COUNT - doubtful
     assert_nobody_got_it_twice(fake, mailing)
+
+
+@names
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_an_error_that_leaves_open_what_was_taken_sends_nobody_a_second_copy(
+    people, send_to_news, fake, quick, name, status
+):
+    fake.plan(Plan(says=Answer(status, "<html>Gateway</html>")))
+    people(COUNT)
+    mailing = send_to_news()
+    list(until_finished(mailing))
+    doubtful = 0 if name in REPEATING else min(COUNT, PROVIDERS[name].most)
+    assert (mailing.in_doubt_count, mailing.accepted_count) == (doubtful, COUNT - doubtful)
+    assert_nobody_got_it_twice(fake, mailing)
+
+
+@pytest.mark.parametrize("name", ["amazon_ses", "mailjet"])
+def test_an_esp_that_fails_for_long_leaves_one_call_in_doubt_and_is_then_tried_with_one_recipient(
+    people, send_to_news, fake, name
+):
+    failed = Plan(says=Answer(502, "<html>Gateway</html>"))
+    fake.plan(failed, failed, failed)
+    people(150)
+    mailing = send_to_news()
+    list(until_finished(mailing))
+    sizes = [len(call.to) for call in fake.calls]
+    assert sizes[:4] == [50, 1, 1, 1], "the last of them was taken"
+    assert max(sizes[4:]) == 50, "and from then on it is as ever"
+    assert (mailing.in_doubt_count, mailing.accepted_count) == (52, 98)
+    assert_nobody_got_it_twice(fake, mailing, everybody=150)
+
+
+@pytest.mark.parametrize("name", ["amazon_ses"])
+def test_amazon_says_too_fast_with_a_400_and_it_costs_nobody_a_try(people, send_to_news, fake, name):
+    fake.plan(Plan(status=429))
+    people(COUNT)
+    mailing = send_to_news()
+    list(until_finished(mailing))
+    assert (mailing.accepted_count, mailing.rejected_count) == (COUNT, 0)
+    assert set(Delivery.objects.values_list("attempt_count", flat=True)) == {1}
 
 
 def test_what_comes_back_settles_who_was_in_doubt(people, send_to_news, workspace, fake, quick):
@@ -352,7 +393,7 @@ def test_a_connection_that_breaks_between_two_parts_is_made_anew(
     fake.plan(Plan(answer="none"))
     people(COUNT)
     mailing = send_to_news()
-    work_all(mailing)
+    list(until_finished(mailing))
     assert (mailing.in_doubt_count, mailing.accepted_count) == (3, 4)
     assert_nobody_got_it_twice(fake, mailing)
 

@@ -14,6 +14,7 @@ from delivery.providers import PROVIDERS
 from delivery.transports import connect, esp, esp_bulk
 from delivery.transports.base import Fate, Message
 from tests.builders import an_account
+from tests.fake_esp.core import Answer
 from tests.fake_esp.server import Plan
 
 ESPS = sorted(provider.name for provider in PROVIDERS.values() if provider.is_esp)
@@ -319,6 +320,19 @@ def test_with_a_key_the_call_is_repeated_and_nobody_gets_two(fake_esp, esp_accou
     outcomes = send(connect(esp_account(name)), PEOPLE)
     assert {each.fate for each in outcomes.values()} == {Fate.ACCEPTED}
     assert (fake_esp.call_count, fake_esp.recipient_count) == (2, len(PEOPLE))
+    assert set(fake_esp.counts.values()) == {1}
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 524])
+@pytest.mark.parametrize("name", ESPS)
+def test_an_error_behind_a_call_that_was_taken_makes_no_second_copy(fake_esp, esp_account, name, status):
+    """A gateway has handed the call over before it gives up, and an API may fail when it is half through."""
+    fake_esp.plan(Plan(says=Answer(status, "<html>Gateway</html>")))
+    people = PEOPLE if name in MANY else PEOPLE[:1]
+    outcomes = send(connect(esp_account(name)), people)
+    fates = {each.fate for each in outcomes.values()}
+    assert fates == ({Fate.ACCEPTED} if name in WITH_KEYS else {Fate.IN_DOUBT})
+    assert fake_esp.recipient_count == len(people)
     assert set(fake_esp.counts.values()) == {1}
 
 

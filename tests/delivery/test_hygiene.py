@@ -20,10 +20,13 @@ from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.hygiene import breaker, returned, standing
 from delivery.hygiene.returned import Wanted
+from delivery.liquid import TemplateProblem
 from delivery.models import Delivery, Event, Mailing, Stray
+from delivery.pipeline.mold import Mold
+from delivery.queries import error_groups
 from tests.builders import a_campaign, a_contact, a_list, an_account
 from tests.delivery.conftest import HELLO
-from tests.delivery.test_pipeline import work_all
+from tests.delivery.test_pipeline import make_due, work_all
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -161,6 +164,70 @@ def test_an_address_that_is_refused_as_unknown_is_suppressed_and_a_block_is_not(
     assert sorted(Event.objects.values_list("kind", flat=True)) == ["blocked", "bounced"]
     assert mailing.bounced_count == 0  # of the accepted ones
     assert mailing.rejected_count == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Invalid name"),
+        TemplateProblem("It names an unknown user, who does not exist.", field="subject"),
+    ],
+)
+def test_a_message_that_cannot_be_made_says_nothing_of_the_person(people, send_to_news, monkeypatch, error):
+    """Whatever words it is told in: five of them suppress nobody."""
+    Workspace.objects.update(soft_bounce_limit=1, soft_bounce_days=0)
+    people(2)
+    mailing = send_to_news()
+
+    def fails(self, recipient):
+        raise error
+
+    monkeypatch.setattr(Mold, "pieces", fails)
+    work_all(mailing)
+    assert set(Delivery.objects.values_list("state", "code")) == {("rejected", "template")}
+    assert not Event.objects.exists()
+    assert not Suppression.objects.exists()
+    (group,) = error_groups(mailing)
+    assert group.is_retryable, "nobody is gone, so the page offers another try"
+
+
+def test_an_address_that_our_server_cannot_carry_is_not_bad(people, send_to_news, server):
+    (anna,) = people(1)
+    Contact.objects.filter(pk=anna.pk).update(email="änna@example.com")
+    mailing = send_to_news()
+    work_all(mailing)
+    assert Delivery.objects.get().code == "553 5.6.7"
+    assert not Event.objects.exists()
+
+
+def test_who_was_put_off_until_it_was_too_late_counts_as_a_soft_bounce(
+    people, send_to_news, server, settings
+):
+    settings.RETRY_HOURS = 0
+    people(2)
+    said = {"p1@": "452 4.2.2 Mailbox full", "p2@": "451 4.7.1 Too many messages, slow down"}
+    server.answers["RCPT"] = lambda line: next((said[each] for each in said if each in line), "250 2.1.5 Ok")
+    mailing = send_to_news()
+    for _ in range(2):
+        work_all(mailing)
+        make_due(mailing)
+    assert {row.said[:8] for row in Event.objects.all()} == {"Given up"}
+    kinds = dict(Event.objects.values_list("contact__email", "kind"))
+    assert kinds == {"p1@example.com": "soft_bounced", "p2@example.com": "blocked"}, "our pace is our own"
+
+
+def test_the_page_offers_no_second_try_for_who_is_gone_until_that_is_taken_back(
+    people, send_to_news, server, workspace, ada
+):
+    people(2)
+    server.answers["RCPT"] = lambda line: "550 5.1.1 No such user"
+    mailing = send_to_news()
+    work_all(mailing)
+    (group,) = error_groups(mailing)
+    assert (group.count, group.is_gone, group.is_retryable) == (2, True, False)
+    returned.undo(workspace, Wanted(mailing=mailing), by=ada)
+    (group,) = error_groups(mailing)
+    assert (group.is_gone, group.is_retryable) == (False, True)
 
 
 # --- No way to somebody who is suppressed ---------------------------------------------------------------------

@@ -45,7 +45,10 @@ QUOTA = {"Max24HourSend": 50000.0, "MaxSendRate": 500.0, "SentLast24Hours": 0.0}
 
 
 def throttled(retry_after: int | None) -> Answer:
-    return _error(429, "TooManyRequestsException", "Maximum sending rate exceeded.")  # and no header
+    """By either of the two errors that the documents have for it, and no header; the common one where nothing is asked."""
+    if retry_after is None:
+        return _error(400, "ThrottlingException", "Maximum sending rate exceeded.")
+    return _error(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
 
 
 def broken(status: int) -> Answer:
