@@ -76,7 +76,7 @@ def test_the_weightiest_stands_in_whatever_order_they_come(workspace, spring, se
     number = sent(a_contact(workspace))
     facts = [fact(spring, number, kind, at) for at, kind in enumerate(("delivered", "opened", "complained"))]
     facts += [
-        fact(spring, number, "delivered", 9),
+        fact(spring, number, "delivered", -9),
         fact(spring, number, "clicked", 4),
         fact(spring, number, "clicked", 2),
     ]
