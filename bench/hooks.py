@@ -50,7 +50,8 @@ STATE = {
     "events": "SELECT count(*), md5(string_agg(key::text || kind || number || is_machine, '' ORDER BY key)) "
     "FROM delivery_event WHERE workspace_id = %(workspace)s",
     "ledger": "SELECT md5(string_agg(concat_ws(',', number, state, feedback, feedback_at, delivered_at, "
-    "opened_at, clicked_at, unsubscribed_at IS NOT NULL), ';' ORDER BY number)) FROM delivery_delivery WHERE mailing_id = %(mailing)s",
+    "opened_at, clicked_at, unsubscribed_at IS NOT NULL), ';' ORDER BY number)) "
+    "FROM delivery_delivery WHERE mailing_id = %(mailing)s",
     "mailing": "SELECT to_jsonb(m) - 'progress_at' FROM delivery_mailing m WHERE id = %(mailing)s",
     "suppressed": "SELECT md5(string_agg(email || reason, ',' ORDER BY email)) FROM contacts_suppression "
     "WHERE workspace_id = %(workspace)s",
