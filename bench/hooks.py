@@ -49,8 +49,9 @@ SELECT %s, row_number() OVER (ORDER BY id), id, email, 'accepted', 1, now(), '',
 STATE = {
     "events": "SELECT count(*), md5(string_agg(key::text || kind || number || is_machine, '' ORDER BY key)) "
     "FROM delivery_event WHERE workspace_id = %(workspace)s",
-    "ledger": "SELECT md5(string_agg(concat_ws(',', number, state, feedback, feedback_at, opened_at, clicked_at, "
-    "unsubscribed_at IS NOT NULL), ';' ORDER BY number)) FROM delivery_delivery WHERE mailing_id = %(mailing)s",
+    "ledger": "SELECT md5(string_agg(concat_ws(',', number, state, feedback, feedback_at, delivered_at, "
+    "opened_at, clicked_at, unsubscribed_at IS NOT NULL), ';' ORDER BY number)) "
+    "FROM delivery_delivery WHERE mailing_id = %(mailing)s",
     "mailing": "SELECT to_jsonb(m) - 'progress_at' FROM delivery_mailing m WHERE id = %(mailing)s",
     "suppressed": "SELECT md5(string_agg(email || reason, ',' ORDER BY email)) FROM contacts_suppression "
     "WHERE workspace_id = %(workspace)s",
@@ -62,8 +63,8 @@ DELETE FROM delivery_event WHERE workspace_id = %(workspace)s;
 DELETE FROM delivery_stray WHERE workspace_id = %(workspace)s;
 DELETE FROM contacts_suppression WHERE workspace_id = %(workspace)s;
 UPDATE contacts_subscription SET status = 'subscribed' WHERE workspace_id = %(workspace)s AND status <> 'subscribed';
-UPDATE delivery_delivery SET feedback = '', feedback_at = NULL, opened_at = NULL, clicked_at = NULL, unsubscribed_at = NULL,
-       "left" = NULL WHERE mailing_id = %(mailing)s
+UPDATE delivery_delivery SET feedback = '', feedback_at = NULL, delivered_at = NULL, opened_at = NULL, clicked_at = NULL,
+       unsubscribed_at = NULL, "left" = NULL WHERE mailing_id = %(mailing)s
 """
 COUNTERS = [
     field.name

@@ -168,6 +168,7 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "answer": f"{delivery.code} {delivery.server_said}".strip(),
         "came_back": delivery.get_feedback_display() if delivery.feedback else None,
         "came_back_at": delivery.feedback_at,
+        "delivered_at": delivery.delivered_at,
         "opened_at": delivery.opened_at,
         "clicked_at": delivery.clicked_at,
         "unsubscribed_at": delivery.unsubscribed_at,

@@ -35,6 +35,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
     stage = f"{campaign.state}-{campaign.mailing_id or 0}"
     if request.htmx and request.GET.get("seen", stage) != stage:
         return HttpResponse(headers={"HX-Refresh": "true"})  # other buttons, other parts
+    counts_all = request.GET.get("count") == "all"
     is_moving = campaign.state == State.SENDING
     is_open = campaign.state in (State.SENDING, State.PAUSED)
     stands = progress(campaign.mailing) if campaign.mailing else None
@@ -53,7 +54,7 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
         "answers": reasons.of_mailing(campaign.mailing) if campaign.mailing and not request.htmx else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
-        "watched": watched(campaign.mailing) if campaign.mailing else None,
+        "watched": watched(campaign.mailing, with_machines=counts_all) if campaign.mailing else None,
     }
     return render_part(request, "campaigns/report.html", "campaigns/_polled.html", context, target="progress")
 

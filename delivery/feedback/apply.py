@@ -64,6 +64,7 @@ NOTE: Final = """
 WITH said AS (
   SELECT mailing_id, number, max(weight) AS weight,
          (array_agg(kind ORDER BY weight DESC, at))[1] AS kind, (array_agg(at ORDER BY weight DESC, at))[1] AS at,
+         min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
          min(at) FILTER (WHERE kind IN ('opened', 'clicked') AND is_new AND NOT is_machine) AS opened_at,
          min(at) FILTER (WHERE kind = 'clicked' AND is_new AND NOT is_machine) AS clicked_at
     FROM fact WHERE number IS NOT NULL GROUP BY mailing_id, number),
@@ -78,11 +79,13 @@ noted AS (
          feedback_at = CASE WHEN s.weight > h.weight THEN s.at
                             WHEN s.weight = h.weight AND s.weight > 0 THEN least(d.feedback_at, s.at)
                             ELSE d.feedback_at END,
+         delivered_at = least(d.delivered_at, s.delivered_at),
          opened_at = least(d.opened_at, s.opened_at), clicked_at = least(d.clicked_at, s.clicked_at),
          state = CASE d.state WHEN 'in_doubt' THEN 'accepted' ELSE d.state END
     FROM said s JOIN held h ON h.mailing_id = s.mailing_id AND h.number = s.number
    WHERE d.mailing_id = s.mailing_id AND d.number = s.number
      AND (s.weight > h.weight OR (s.weight = h.weight AND s.at < d.feedback_at) OR d.state = 'in_doubt'
+          OR s.delivered_at < coalesce(d.delivered_at, 'infinity')
           OR s.opened_at < coalesce(d.opened_at, 'infinity') OR s.clicked_at < coalesce(d.clicked_at, 'infinity'))
   RETURNING d.mailing_id, h.feedback AS was, d.feedback AS became, h.state = 'in_doubt' AS was_in_doubt,
             h.opened_at IS NULL AND d.opened_at IS NOT NULL AS opens,

@@ -22,7 +22,8 @@ class EventKind(models.TextChoices):
 class Event(models.Model):
     """What came back of one message: what its recipient did, or what a server said later than at the hand-over.
 
-    Written by `delivery.feedback`, never changed but for `undone_at`; deliveries that went well stand in the ledger alone.
+    Written by `delivery.feedback`, never changed but for `undone_at` and, by a later sign, the verdict; deliveries that
+    went well stand in the ledger alone.
 
     The key tells the event from every other one of the workspace and begins with its time, so that one that is
     reported twice is written once, new ones stand together, and a table may be cut by workspace or by time.

@@ -130,6 +130,8 @@ class Delivery(models.Model):
     # What came back since: the weightiest, and when that was; opened and clicked first by a person, not a machine.
     feedback = models.CharField(max_length=12, choices=Feedback.choices, db_default=Feedback.NONE, blank=True)
     feedback_at = models.DateTimeField(null=True, blank=True)
+    # When the recipient's own server had it, where an ESP tells so; kept when weightier things come back later.
+    delivered_at = models.DateTimeField(null=True, blank=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     clicked_at = models.DateTimeField(null=True, blank=True)
     # Set while the person stays away by this message's link; `left` is what the link took, so that it can give it back.

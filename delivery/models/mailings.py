@@ -95,6 +95,9 @@ class Mailing(models.Model):
     click_total = models.PositiveIntegerField(default=0)
     machine_open_total = models.PositiveIntegerField(default=0)
     machine_click_total = models.PositiveIntegerField(default=0)
+    # Recipients whose message was opened or clicked by anybody, person or machine.
+    any_opened_count = models.PositiveIntegerField(default=0, db_default=0)
+    any_clicked_count = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(default=timezone.now)
     progress_at = models.DateTimeField(default=timezone.now)  # or when it was told to go on
     finished_at = models.DateTimeField(null=True, blank=True)

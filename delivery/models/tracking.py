@@ -42,6 +42,7 @@ class LinkTally(models.Model):
     digest = models.UUIDField()  # MD5 of the address, which is too long for an index
     url = models.CharField(max_length=2000)
     people_count = models.IntegerField(default=0)
+    any_count = models.IntegerField(default=0, db_default=0)  # recipients, followed by a person or a machine
     click_total = models.IntegerField(default=0)
     machine_total = models.IntegerField(default=0)
 
@@ -53,7 +54,7 @@ class LinkTally(models.Model):
 
 
 class HourTally(models.Model):
-    """How often people opened and clicked in one hour, UTC."""
+    """How often people opened and clicked in one hour, UTC, and apart how often machines did."""
 
     mailing = models.ForeignKey(
         Mailing, on_delete=models.CASCADE, related_name="hour_tallies", db_index=False
@@ -61,6 +62,8 @@ class HourTally(models.Model):
     hour = models.DateTimeField()
     open_total = models.IntegerField(default=0)
     click_total = models.IntegerField(default=0)
+    machine_open_total = models.IntegerField(default=0, db_default=0)
+    machine_click_total = models.IntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["mailing", "hour"], name="one_tally_per_hour")]

@@ -17,7 +17,7 @@ WITH held AS MATERIALIZED (
 opened AS (
   UPDATE delivery_delivery d
      SET state = 'pending', due_at = NULL, deferred_since = NULL, code = '', server_said = '', feedback = '',
-         feedback_at = NULL
+         feedback_at = NULL, delivered_at = NULL
     FROM held h WHERE d.mailing_id = %(mailing)s AND d.number = h.number
   RETURNING h.feedback)
 SELECT feedback, count(*) FROM opened GROUP BY 1

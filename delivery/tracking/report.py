@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import F
+
 from delivery.models import HourTally, LinkTally, Mailing
 
 LINKS_SHOWN: Final = 50
@@ -22,13 +24,25 @@ class Hour:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """delivered: what the rates are of. opened, clicked: people. The totals count each time.
+class Link:
+    """recipients: who followed it; clicks: how often. machine_clicks: counted in `clicks` with machines, else apart."""
 
-    opens, clicks: whether they were asked for. links: the most followed ones, has_more beyond. hours: from the launch
-    to the last one with a hit; none where there was none.
+    url: str
+    recipients: int
+    clicks: int
+    machine_clicks: int
+
+
+@dataclass(frozen=True)
+class Watched:
+    """delivered: what the rates are of. opened, clicked: recipients. The totals count each time.
+
+    with_machines: all but machine_… are of people and machines together, else of people alone. opens, clicks: whether
+    they were asked for. links: the most followed ones, has_more beyond. hours: from the launch to the last one with a
+    hit; none where there was none.
     """
 
+    with_machines: bool
     opens: bool
     clicks: bool
     is_nameless: bool
@@ -39,7 +53,7 @@ class Watched:
     click_total: int
     machine_open_total: int
     machine_click_total: int
-    links: list[LinkTally]
+    links: list[Link]
     has_more_links: bool
     hours: list[Hour]
 
@@ -57,39 +71,57 @@ class Watched:
         return 10 * len(self.hours)
 
 
-def watched(mailing: Mailing) -> Watched:
+def watched(mailing: Mailing, *, with_machines: bool = False) -> Watched:
     """Two short queries."""
     tracked = mailing.frame.get("tracking") or {}
-    rows = LinkTally.objects.filter(mailing=mailing).order_by("-people_count", "-click_total", "url")
-    links = list(rows[: LINKS_SHOWN + 1])
+    links = _links(mailing, with_machines=with_machines)
+    opens, clicks = (mailing.machine_open_total, mailing.machine_click_total) if with_machines else (0, 0)
     return Watched(
+        with_machines=with_machines,
         opens=tracked.get("opens", False),
         clicks=tracked.get("clicks", False),
         is_nameless=tracked.get("is_nameless", False),
         delivered=mailing.delivered,
-        opened=mailing.opened_count,
-        clicked=mailing.clicked_count,
-        open_total=mailing.open_total,
-        click_total=mailing.click_total,
+        opened=mailing.any_opened_count if with_machines else mailing.opened_count,
+        clicked=mailing.any_clicked_count if with_machines else mailing.clicked_count,
+        open_total=mailing.open_total + opens,
+        click_total=mailing.click_total + clicks,
         machine_open_total=mailing.machine_open_total,
         machine_click_total=mailing.machine_click_total,
         links=links[:LINKS_SHOWN],
         has_more_links=len(links) > LINKS_SHOWN,
-        hours=_hours(mailing),
+        hours=_hours(mailing, with_machines=with_machines),
     )
 
 
-def _hours(mailing: Mailing) -> list[Hour]:
+def _links(mailing: Mailing, *, with_machines: bool) -> list[Link]:
+    """One more than are shown, where there are."""
+    followed = F("any_count" if with_machines else "people_count")
+    clicks = F("click_total") + F("machine_total") if with_machines else F("click_total")
+    rows = LinkTally.objects.filter(mailing=mailing).annotate(followed=followed, clicks=clicks)
+    shown = rows.order_by("-followed", "-clicks", "url")[: LINKS_SHOWN + 1]
+    return [Link(*row) for row in shown.values_list("url", "followed", "clicks", "machine_total")]
+
+
+def _hours(mailing: Mailing, *, with_machines: bool) -> list[Hour]:
     start = mailing.created_at.replace(minute=0, second=0, microsecond=0)
     rows = HourTally.objects.filter(mailing=mailing, hour__gte=start, hour__lt=start + timedelta(hours=HOURS))
-    found = {row.hour: row for row in rows if row.open_total > 0 or row.click_total > 0}
-    highest = max((max(row.open_total, row.click_total) for row in found.values()), default=0)
+    counts = {row.hour: _counts(row, with_machines=with_machines) for row in rows}
+    found = {hour: count for hour, count in counts.items() if any(count)}
+    highest = max((max(count) for count in found.values()), default=0)
     if not highest:
         return []
-    hours, none = [], HourTally()
+    hours = []
     for step in range(int((max(found) - start).total_seconds() // 3600) + 1):
         at = start + timedelta(hours=step)
-        row = found.get(at, none)
-        opens, clicks = max(row.open_total, 0), max(row.click_total, 0)
+        opens, clicks = found.get(at, (0, 0))
         hours.append(Hour(at, opens, clicks, 100 * opens / highest, 100 * clicks / highest))
     return hours
+
+
+def _counts(row: HourTally, *, with_machines: bool) -> tuple[int, int]:
+    """Opens and clicks of the hour; a tally may be below zero for none."""
+    opens, clicks = row.open_total, row.click_total
+    if with_machines:
+        opens, clicks = opens + row.machine_open_total, clicks + row.machine_click_total
+    return max(opens, 0), max(clicks, 0)

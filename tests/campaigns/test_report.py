@@ -66,6 +66,40 @@ def test_people_are_counted_of_the_delivered_and_machines_apart(sign_in, carol, 
     assert "1 open and 0 clicks, by mail programs" in page
 
 
+def test_with_one_press_machines_are_counted_too(sign_in, carol, spring):
+    did(spring, "opened", 1)
+    did(spring, "clicked", 1, url=SHOP, minutes=1)
+    did(spring, "clicked", 2, url=SHOP, minutes=2, why="Proofpoint")
+    did(spring, "clicked", 2, url=BLOG, minutes=3, why="Proofpoint")
+    did(spring, "opened", 3, minutes=4, why="Apple Mail Privacy Protection")
+    people = report(sign_in(carol), spring)
+    assert 'href="?count=all#watched"' in people
+    assert '<td data-label="People" class="text-end">1 ' in people
+    page = report(sign_in(carol), spring, query="?count=all")
+    assert "What people and machines did" in page
+    assert "2 opens, 3 clicks by people and machines" in page
+    assert (
+        '<div class="h2 mb-0"> 3 </div> <div class="text-secondary">150.0 %' in page
+    )  # whose message was opened
+    assert '<div class="h2 mb-0"> 2 </div> <div class="text-secondary">100.0 %' in page  # and clicked
+    assert '<td data-label="Recipients" class="text-end">2 ' in page
+    assert '<td data-label="Of these by machines" class="text-end text-secondary">1</td>' in page
+    assert "2 clicks</title>" in page or "3 clicks</title>" in page  # by hour
+    assert "?state=opened" not in page
+
+
+def test_where_no_machine_came_there_is_nothing_to_choose(sign_in, carol, spring):
+    did(spring, "opened", 1)
+    assert "count=all" not in report(sign_in(carol), spring)
+
+
+def test_while_it_is_sent_the_choice_stands(sign_in, carol, spring):
+    did(spring, "opened", 1, why="Apple Mail Privacy Protection")
+    type(spring).objects.update(state="sending")
+    Mailing.objects.update(state="sending")
+    assert "&amp;count=all" in report(sign_in(carol), spring, query="?count=all")
+
+
 def test_links_and_hours_stand_in_the_report(sign_in, carol, spring):
     for number, minutes in ((1, 1), (1, 65), (2, 70)):
         did(spring, "clicked", number, url=SHOP, minutes=minutes)
@@ -97,6 +131,9 @@ def test_the_list_of_campaigns_and_home_show_the_rates(sign_in, carol, spring):
 def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
     Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "is_nameless": True}})
     did(spring, "clicked", None, url=SHOP)
+    did(spring, "clicked", None, url=SHOP, minutes=1, why="Proofpoint")
+    page = report(sign_in(carol), spring, query="?count=all")
+    assert '<div class="h2 mb-0"> 2 </div>' in page
     page = report(sign_in(carol), spring)
     assert "privacy mode" in page
     assert "?state=clicked" not in page

@@ -20,27 +20,31 @@ UPDATE delivery_delivery d SET opened_at = e.opened_at, clicked_at = e.clicked_a
 COUNTERS: Final = """
 UPDATE delivery_mailing m
    SET opened_count = d.opened, clicked_count = d.clicked, open_total = e.opens, click_total = e.clicks,
-       machine_open_total = e.machine_opens, machine_click_total = e.machine_clicks
+       machine_open_total = e.machine_opens, machine_click_total = e.machine_clicks,
+       any_opened_count = e.any_opened, any_clicked_count = e.any_clicked
   FROM (SELECT count(opened_at) AS opened, count(clicked_at) AS clicked
           FROM delivery_delivery WHERE mailing_id = %(mailing)s) d,
        (SELECT count(*) FILTER (WHERE kind = 'opened' AND NOT is_machine) AS opens,
                count(*) FILTER (WHERE kind = 'clicked' AND NOT is_machine) AS clicks,
                count(*) FILTER (WHERE kind = 'opened' AND is_machine) AS machine_opens,
-               count(*) FILTER (WHERE kind = 'clicked' AND is_machine) AS machine_clicks
-          FROM delivery_event WHERE mailing_id = %(mailing)s) e
+               count(*) FILTER (WHERE kind = 'clicked' AND is_machine) AS machine_clicks,
+               count(DISTINCT contact_id) AS any_opened,
+               count(DISTINCT contact_id) FILTER (WHERE kind = 'clicked') AS any_clicked
+          FROM delivery_event WHERE mailing_id = %(mailing)s AND kind IN ('opened', 'clicked')) e
  WHERE m.id = %(mailing)s
 """
 LINKS: Final = """
-INSERT INTO delivery_linktally (mailing_id, digest, url, people_count, click_total, machine_total)
+INSERT INTO delivery_linktally (mailing_id, digest, url, people_count, any_count, click_total, machine_total)
 SELECT mailing_id, md5(url)::uuid, url, count(DISTINCT contact_id) FILTER (WHERE NOT is_machine),
-       count(*) FILTER (WHERE NOT is_machine), count(*) FILTER (WHERE is_machine)
+       count(DISTINCT contact_id), count(*) FILTER (WHERE NOT is_machine), count(*) FILTER (WHERE is_machine)
   FROM delivery_event WHERE mailing_id = %(mailing)s AND kind = 'clicked' AND url <> '' GROUP BY 1, 3
 """
 HOURS: Final = """
-INSERT INTO delivery_hourtally (mailing_id, hour, open_total, click_total)
-SELECT mailing_id, date_trunc('hour', at, 'UTC'), count(*) FILTER (WHERE kind = 'opened'),
-       count(*) FILTER (WHERE kind = 'clicked')
-  FROM delivery_event WHERE mailing_id = %(mailing)s AND kind IN ('opened', 'clicked') AND NOT is_machine GROUP BY 1, 2
+INSERT INTO delivery_hourtally (mailing_id, hour, open_total, click_total, machine_open_total, machine_click_total)
+SELECT mailing_id, date_trunc('hour', at, 'UTC'), count(*) FILTER (WHERE kind = 'opened' AND NOT is_machine),
+       count(*) FILTER (WHERE kind = 'clicked' AND NOT is_machine), count(*) FILTER (WHERE kind = 'opened' AND is_machine),
+       count(*) FILTER (WHERE kind = 'clicked' AND is_machine)
+  FROM delivery_event WHERE mailing_id = %(mailing)s AND kind IN ('opened', 'clicked') GROUP BY 1, 2
 """
 
 

@@ -1,10 +1,12 @@
 """Out through an ESP and back by its webhooks: the ledger tells what became of everybody, in whatever order it is told."""
 
+import datetime
 from collections import Counter
 
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
 from accounts.queue import redis_client
 from contacts.models import Subscription, Suppression
@@ -112,8 +114,9 @@ def test_what_comes_back_stands_in_the_ledger_once(people, send_to_news, fake_es
 
     told = [each for each in HAPPENS.values() if each in webhooks.kinds(name)]
     by_person = {person(message): message for message in fake_esp.messages_of(name)}
+    later = timezone.now() + datetime.timedelta(seconds=30)  # as a reader does
     events = [
-        webhooks.event(what, by_person[number])
+        webhooks.event(what, by_person[number], later)
         for number, what in HAPPENS.items()
         if what in webhooks.kinds(name)
     ]

@@ -74,29 +74,36 @@ def test_what_is_reported_twice_is_written_and_counted_once(workspace, spring, s
 
 def test_the_weightiest_stands_in_whatever_order_they_come(workspace, spring, sent):
     number = sent(a_contact(workspace))
-    facts = [fact(spring, number, kind, at) for at, kind in enumerate(("delivered", "opened", "complained"))]
+    at = {"delivered": 0, "opened": 20, "complained": 40}
+    facts = [fact(spring, number, kind, seconds) for kind, seconds in at.items()]
     facts += [
         fact(spring, number, "delivered", 9),
-        fact(spring, number, "clicked", 4),
-        fact(spring, number, "clicked", 2),
+        fact(spring, number, "clicked", 24),
+        fact(spring, number, "clicked", 22),
     ]
     states = set()
     for seed in range(6):
         Event.objects.all().delete()
-        Delivery.objects.update(feedback="", feedback_at=None, opened_at=None, clicked_at=None)
+        Delivery.objects.update(
+            feedback="", feedback_at=None, delivered_at=None, opened_at=None, clicked_at=None
+        )
         Mailing.objects.update(**{name: 0 for name in COUNTERS if name != "accepted_count"})
         random.Random(seed).shuffle(facts)
         for each in facts:
             apply([each])
         apply(facts)
-        row = Delivery.objects.values_list("feedback", "feedback_at", "opened_at", "clicked_at").get()
+        row = Delivery.objects.values_list(
+            "feedback", "feedback_at", "opened_at", "clicked_at", "delivered_at"
+        ).get()
         states.add((row, tuple(counters(spring).items())))
     assert len(states) == 1
     (row, counted), *_ = states
     assert row[0] == "complained"
-    assert row[3] == NOW + datetime.timedelta(seconds=2)
+    assert row[3] == NOW + datetime.timedelta(seconds=22)
+    assert row[4] == NOW
     assert dict(counted) == {
         "accepted_count": 1, "complained_count": 1, "opened_count": 1, "clicked_count": 1, "open_total": 1, "click_total": 2,
+        "any_opened_count": 1, "any_clicked_count": 1,
     }  # fmt: skip
 
 

@@ -175,6 +175,7 @@ def addresses(ids: dict) -> dict[str, str]:
         "campaign_report-sending": f"/campaigns/{ids['air']}/report/",
         "campaign_report-paused": f"/campaigns/{ids['trouble']}/report/",
         "campaign_report": f"/campaigns/{ids['sent']}/report/",
+        "campaign_report-all": f"/campaigns/{ids['sent']}/report/?count=all",
         "campaign_recipients": f"/campaigns/{ids['sent']}/recipients/?state=rejected",
         "contacts": "/contacts/",
         "columns": "/contacts/columns/contacts/",
