@@ -26,7 +26,7 @@ SELECT e.mailing_id, date_trunc('hour', e.at, 'UTC'), 0, 0, count(*) FILTER (WHE
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("delivery", "0020_fail_over_share"),
+        ("delivery", "0022_mailbox_of_microsoft"),
     ]
 
     operations = [
