@@ -41,9 +41,9 @@ def without_ours(facts: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
     return kept
 
 
-def _ours(mailing_ids: set[int | None]) -> dict[tuple[int, int | None, str], datetime]:
+def _ours(mailing_ids: Iterable[int | None]) -> dict[tuple[int, int | None, str], datetime]:
     """{(workspace, mailing, kind): when its last message left} of what the provider does not count."""
-    rows = Mailing.objects.filter(pk__in=mailing_ids - {None}).values_list(
+    rows = Mailing.objects.filter(pk__in=list(filter(None, mailing_ids))).values_list(
         "pk", "workspace_id", "progress_at", *RULES
     )
     return {
