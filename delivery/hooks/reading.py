@@ -165,8 +165,7 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         code=_code(told) if told else "",
         said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,
-        # Of an open or click it must be known at once whose mailing it is: see `tracked`.
-        message_id="" if kind in tracked.KINDS else _message_id(event),
+        message_id=_message_id(event) if number is None and kind not in tracked.KINDS else "",
     )
 
 
@@ -313,7 +312,10 @@ def _name(event: Any) -> tuple[int | None, int | None]:
 
 
 def _message_id(event: Any) -> str:
-    """The provider's id of the message, as it stands in the ledger but for angle brackets."""
+    """The provider's id of the message, as it stands in the ledger but for angle brackets.
+
+    No open or click is matched by it: whose mailing it is must be known before the ledger is asked, see `tracked`.
+    """
     return str(event.message_id or "").strip().strip("<>")
 
 
