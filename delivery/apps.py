@@ -37,7 +37,7 @@ class DeliveryConfig(AppConfig):
             drain.ask_workers,
             mailboxes.ask_workers,
             refusals.write_down,
-            strays.trim,
+            strays.tend,
             domains.ask_daily,
             breaker.watch,
             doubt.decide_due,

@@ -132,7 +132,7 @@ OUTWEIGHED: Final[dict[SuppressionReason, tuple[str, ...]]] = {
 
 def suppress_returned(
     workspace_id: int,
-    rows: Iterable[tuple[str, str, int]],
+    rows: Iterable[tuple[str, str, int | None]],
     *,
     reason: SuppressionReason,
     expires_at: datetime | None = None,

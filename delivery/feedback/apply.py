@@ -20,19 +20,20 @@ STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS fact (
     workspace_id bigint, account_id bigint, mailing_id bigint, number int, contact_id bigint, email text,
     kind text, weight int, at timestamptz, key uuid, is_machine boolean, why_machine text, url text, code text,
-    said text, is_nameless boolean, is_new boolean)
+    said text, is_nameless boolean, message_id text, is_new boolean)
 """
-# Whom a fact names: by number, else by address within the mailing (one_delivery_per_contact); a mailing of another
-# workspace is none.
+# Whom a fact names: by number, else by address within the mailing, else by address and the provider's id of the
+# message (both by one_delivery_per_contact); a mailing of another workspace is none.
 READ: Final = """
 INSERT INTO fact
 SELECT DISTINCT ON (f.workspace_id, f.key)
-       f.workspace_id, f.account_id, m.id, coalesce(d.number, found.number),
-       coalesce(d.contact_id, found.contact_id), coalesce(d.email, found.email, f.email),
-       f.kind, f.weight, f.at, f.key, f.is_machine, f.why_machine, f.url, f.code, f.said, f.is_nameless, false
+       f.workspace_id, f.account_id, coalesce(told.mailing_id, m.id), coalesce(d.number, found.number, told.number),
+       coalesce(d.contact_id, found.contact_id, told.contact_id), coalesce(d.email, found.email, told.email, f.email),
+       f.kind, f.weight, f.at, f.key, f.is_machine, f.why_machine, f.url, f.code, f.said, f.is_nameless, f.message_id,
+       false
   FROM jsonb_to_recordset(%s::jsonb) AS f(workspace_id bigint, account_id bigint, mailing_id bigint, number int,
        email text, kind text, weight int, at timestamptz, key uuid, is_machine boolean, why_machine text, url text,
-       code text, said text, is_nameless boolean)
+       code text, said text, is_nameless boolean, message_id text)
   LEFT JOIN delivery_mailing m ON m.id = f.mailing_id AND m.workspace_id = f.workspace_id
   LEFT JOIN delivery_delivery d ON d.mailing_id = m.id AND d.number = f.number
   LEFT JOIN LATERAL (
@@ -40,6 +41,11 @@ SELECT DISTINCT ON (f.workspace_id, f.key)
          JOIN delivery_delivery o ON o.contact_id = c.id AND o.mailing_id = m.id
         WHERE f.number IS NULL AND NOT f.is_nameless AND f.email <> ''
           AND c.workspace_id = f.workspace_id AND lower(c.email) = lower(f.email) LIMIT 1) found ON true
+  LEFT JOIN LATERAL (
+       SELECT o.mailing_id, o.number, o.contact_id, o.email FROM contacts_contact c
+         JOIN delivery_delivery o ON o.contact_id = c.id AND btrim(o.provider_id, '<>') = f.message_id
+        WHERE d.number IS NULL AND found.number IS NULL AND f.message_id <> '' AND f.email <> ''
+          AND c.workspace_id = f.workspace_id AND lower(c.email) = lower(f.email) LIMIT 1) told ON true
  ORDER BY f.workspace_id, f.key
 """
 # What came before stays as it is. A contact that is gone, or another workspace's, is not named.
@@ -98,16 +104,24 @@ TOTALS: Final = """
 SELECT mailing_id, kind, is_machine, count(*) FROM fact
  WHERE is_new AND kind IN ('opened', 'clicked') GROUP BY 1, 2, 3
 """
+# Of whom a webhook tells that are no recipients of ours: contacts alone. By a mail anybody could say so.
 RETURNED: Final = """
-SELECT f.workspace_id, f.kind, f.email, f.code, f.said, m.id, m.name, f.at
-  FROM fact f JOIN delivery_mailing m ON m.id = f.mailing_id
- WHERE f.is_new AND f.kind IN ('bounced', 'complained') AND f.email <> '' ORDER BY f.workspace_id, f.kind, lower(f.email)
+SELECT f.workspace_id, f.kind, f.email, f.code, f.said, m.id, coalesce(m.name, a.name), f.at
+  FROM fact f
+  LEFT JOIN delivery_mailing m ON m.id = f.mailing_id LEFT JOIN delivery_sendingaccount a ON a.id = f.account_id
+ WHERE f.is_new AND f.kind IN ('bounced', 'complained') AND f.email <> ''
+   AND (f.number IS NOT NULL OR f.account_id IS NOT NULL AND EXISTS (
+        SELECT FROM contacts_contact c WHERE c.workspace_id = f.workspace_id AND lower(c.email) = lower(f.email)))
+ ORDER BY f.workspace_id, f.kind, lower(f.email)
 """
 STRAY: Final = """
-INSERT INTO delivery_stray (workspace_id, account_id, kind, at, key, email, said)
-SELECT workspace_id, account_id, kind, at, key, left(email, 254), said FROM fact
- WHERE (mailing_id IS NULL OR (number IS NULL AND NOT is_nameless)) AND kind NOT IN ('opened', 'clicked')
-    ON CONFLICT (workspace_id, key) DO NOTHING
+WITH written AS (
+  INSERT INTO delivery_stray (workspace_id, account_id, kind, at, key, email, code, said, message_id)
+  SELECT workspace_id, account_id, kind, at, key, left(email, 254), code, said, message_id FROM fact
+   WHERE (mailing_id IS NULL OR (number IS NULL AND NOT is_nameless)) AND kind NOT IN ('opened', 'clicked')
+      ON CONFLICT (workspace_id, key) DO NOTHING
+  RETURNING workspace_id, key)
+UPDATE fact f SET is_new = true FROM written w WHERE w.workspace_id = f.workspace_id AND w.key = f.key
 """
 SEEN: Final = """
 UPDATE delivery_sendingaccount a
@@ -129,7 +143,14 @@ TOTALLED: Final = {
     ("opened", True): "machine_open_total",
     ("clicked", True): "machine_click_total",
 }
-LONGEST: Final = {"why_machine": 40, "url": 2000, "code": 12, "said": 500, "email": 254}  # characters
+LONGEST: Final = {
+    "why_machine": 40,
+    "url": 2000,
+    "code": 12,
+    "said": 500,
+    "email": 254,
+    "message_id": 200,
+}  # characters
 REASONS: Final = {Kind.BOUNCED: SuppressionReason.HARD_BOUNCE, Kind.COMPLAINED: SuppressionReason.COMPLAINT}
 
 # Called inside the transaction, while the facts stand in the temporary table `fact` with whom they name, whether they
@@ -210,7 +231,7 @@ def _count(cursor: Any, applied: Applied) -> None:
 def _suppress(cursor: Any) -> None:
     """Hard bounces and complaints are suppressed with the event, also for batches in the air."""
     cursor.execute(RETURNED)
-    returned: dict[tuple[int, SuppressionReason], list[tuple[str, str, int]]] = {}
+    returned: dict[tuple[int, SuppressionReason], list[tuple[str, str, int | None]]] = {}
     for workspace_id, kind, email, code, said, mailing_id, name, at in cursor.fetchall():
         row = (email, note_of(name, at, code, said), mailing_id)
         returned.setdefault((workspace_id, REASONS[Kind(kind)]), []).append(row)
@@ -219,7 +240,7 @@ def _suppress(cursor: Any) -> None:
 
 
 def note_of(name: str, at: datetime, code: str, said: str) -> str:
-    """Which message it was, when, and in which words: for the suppression list."""
+    """Which mailing it was, or which account told so, when, and in which words: for the suppression list."""
     words = f"{code} {said}".strip() if code not in said else said
     return f"“{name}”, {at:%Y-%m-%d}" + (f": {words}" if words else "")
 

@@ -29,8 +29,9 @@ WEIGHTS: Final = {feedback.value: weight for weight, feedback in enumerate(Feedb
 class Fact(NamedTuple):
     """workspace_id: whose account or link it came by; it says nothing about mailings of others.
 
-    key: from `key_of`. number: the recipient's in the ledger; None: looked for by email within the mailing, or, with
-    is_nameless, nobody's on purpose. code: "5.1.1". said: the server's words. account_id: of a webhook.
+    key: from `key_of`. number: the recipient's in the ledger; None: looked for by email within the mailing, else by
+    email and the provider's message_id, or, with is_nameless, nobody's on purpose. code: "5.1.1". said: the server's
+    words. account_id: of a webhook.
     """
 
     workspace_id: int
@@ -47,10 +48,11 @@ class Fact(NamedTuple):
     said: str = ""
     account_id: int | None = None
     is_nameless: bool = False
+    message_id: str = ""
 
 
 def key_of(at: datetime, *parts: object) -> uuid.UUID:
     """A key that begins with the millisecond, and is the same for the same parts: a provider's id of the event, or
     the message, what was done and how often before."""
     digest = hashlib.sha256("\0".join(map(str, (at.timestamp(), *parts))).encode()).digest()
-    return uuid.UUID(bytes=int(at.timestamp() * 1000).to_bytes(6, "big") + digest[:10])
+    return uuid.UUID(bytes=max(int(at.timestamp() * 1000), 0).to_bytes(6, "big") + digest[:10])

@@ -15,17 +15,16 @@ from django.utils.dateparse import parse_datetime
 from delivery.feedback.classes import reply_of, status_of
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.feedback.stream import Entry
+from delivery.hooks import tracked
 from delivery.hooks.checks import view_of
 from delivery.hooks.entries import Call, request_of, unpacked
 from delivery.hooks.setup import SETUPS
 from delivery.hooks.verdicts import Failure, verdict
-from delivery.models import Mailing, SendingAccount
+from delivery.models import SendingAccount
 from delivery.tracking.machines import why_machine
 from delivery.transports import names
 
 FAILURES: Final = {EventType.BOUNCED, EventType.REJECTED, EventType.FAILED, EventType.DEFERRED}
-# {what Volley measures itself where a mailing is told so: as the mailing calls it}
-MEASURED: Final = {Kind.OPENED: "opens", Kind.CLICKED: "clicks"}
 FAILED: Final = (Kind.BOUNCED, Kind.SOFT_BOUNCED, Kind.BLOCKED)
 KINDS: Final = {
     EventType.DELIVERED: Kind.DELIVERED,
@@ -34,7 +33,7 @@ KINDS: Final = {
     EventType.OPENED: Kind.OPENED,
     EventType.CLICKED: Kind.CLICKED,
 }
-# Times of events outside of these, seen from when the call came, are nobody's: that of the call is taken.
+# Times of events outside of these, seen from when the call came, are nobody's: that of the call is shown.
 LONGEST_AGO, FARTHEST_AHEAD = timedelta(days=366), timedelta(days=1)
 WHY_MACHINE: Final = "Said by the provider"
 UNSAID_URL: Final = (
@@ -56,25 +55,7 @@ def read(entries: Sequence[Entry]) -> list[list[Fact]]:
     found = accounts.values_list("pk", "workspace_id", "provider")
     owners = {pk: _Owner(workspace_id, provider) for pk, workspace_id, provider in found}
     facts = [_facts(call, owners.get(call.account_id)) if call else [] for call in calls]
-    measured = {fact.mailing_id for each in facts for fact in each if fact.kind in MEASURED}
-    ours = _measured_by_us({pk for pk in measured if pk})
-    return [[fact for fact in each if (fact.mailing_id, fact.kind) not in ours] for each in facts]
-
-
-def _measured_by_us(mailing_ids: set[int]) -> set[tuple[int | None, Kind]]:
-    """The opens and clicks that our own links count: the provider's would count the same ones again.
-
-    And all where the workspace watches nobody without consent, or nobody by name: the provider knows of neither.
-    """
-    if not mailing_ids:
-        return set()
-    rules = "frame__tracking", "workspace__tracking__needs_consent", "workspace__tracking__is_nameless"
-    return {
-        (pk, kind)
-        for pk, ours, *forbid in Mailing.objects.filter(pk__in=mailing_ids).values_list("pk", *rules)
-        for kind, name in MEASURED.items()
-        if any(forbid) or (ours and ours.get(name))
-    }
+    return tracked.without_ours(facts)
 
 
 def _unpacked(entry: Entry) -> Call | None:
@@ -165,16 +146,16 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
     kind, failure = _kind(provider, event, raw)
     if kind is None:
         return None
-    at = _time(provider, event, raw, call)
+    at, stated = _times(provider, event, raw, call)
     mailing_id, number = _name(event)
-    why_machine = _why_machine(kind, event, raw) if kind in MEASURED else ""
+    why_machine = _why_machine(kind, event, raw) if kind in tracked.KINDS else ""
     email = str(event.recipient or "").strip()
     told = failure if kind in FAILED else None
     return Fact(
         workspace_id=owner.workspace_id,
         kind=kind,
         at=at,
-        key=key_of(at, provider, *_identity(provider, event, raw), kind, email.lower()),
+        key=key_of(stated, provider, *_identity(provider, event, raw), kind, email.lower()),
         mailing_id=mailing_id,
         number=number,
         email=email,
@@ -184,6 +165,7 @@ def _fact(event: Any, call: Call, owner: _Owner) -> Fact | None:
         code=_code(told) if told else "",
         said=told.said[:SHOWN] if told else "",
         account_id=call.account_id,
+        message_id=_message_id(event) if number is None and kind not in tracked.KINDS else "",
     )
 
 
@@ -329,14 +311,27 @@ def _name(event: Any) -> tuple[int | None, int | None]:
     return next((mailing_id for tag in tags if (mailing_id := names.read_tag(tag))), None), None
 
 
-def _time(provider: str, event: Any, raw: Mapping[str, Any], call: Call) -> datetime:
-    """When it happened, or when the call came where that is not said or cannot be."""
+def _message_id(event: Any) -> str:
+    """The provider's id of the message, as it stands in the ledger but for angle brackets.
+
+    No open or click is matched by it: whose mailing it is must be known before the ledger is asked, see `tracked`.
+    """
+    return str(event.message_id or "").strip().strip("<>")
+
+
+def _times(provider: str, event: Any, raw: Mapping[str, Any], call: Call) -> tuple[datetime, datetime]:
+    """When it happened, or when the call came where that is not said or cannot be; and the time for its key.
+
+    Of what is too old the key keeps the time that is said, so that it is the same however late the call comes again.
+    """
     came = datetime.fromtimestamp(call.at, UTC)
-    at = _own_time(raw) if provider == "amazon_ses" else event.timestamp
-    if not isinstance(at, datetime):
-        return came
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return at if came - LONGEST_AGO < at < came + FARTHEST_AHEAD else came
+    stated = _own_time(raw) if provider == "amazon_ses" else event.timestamp
+    if not isinstance(stated, datetime):
+        return came, came
+    stated = stated if stated.tzinfo else stated.replace(tzinfo=UTC)
+    if stated >= came + FARTHEST_AHEAD:
+        return came, came
+    return (stated if stated > came - LONGEST_AGO else came), stated
 
 
 def _own_time(raw: Mapping[str, Any]) -> datetime | None:

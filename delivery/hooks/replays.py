@@ -1,7 +1,8 @@
 """A call that came before is refused, where its signature says when it was made and is made for it alone.
 
-Elsewhere (basic auth, a signature of the body alone) nothing tells a replay from the provider's own second try; there
-the same event has the same key, and is applied once: see `delivery.feedback.facts.key_of`.
+Elsewhere nothing tells a replay from the provider's own second try, which is the same to the byte where the body alone
+is signed (Mailtrap, Mandrill, Unisender Go), and refusing those would make a provider hold back what follows. There the
+same event has the same key, and is applied once: see `delivery.feedback.facts.key_of`.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import redis
@@ -21,7 +23,9 @@ AHEAD_SECONDS: Final = 300  # a signature may be ahead of our clock
 # remembered for longer, so that the length lets nothing in twice.
 GOOD_SECONDS: Final = {
     "amazon_ses": 3600 + 300,
+    "mailersend": 6 * 3600,  # its tries end within half an hour; the rest is for its own queue
     "mailgun": 9 * 3600,
+    "postal": 24 * 3600,  # so, too; the queue of one's own server may be long
     "resend": 300,
     "sendgrid": 24 * 3600,
 }
@@ -72,6 +76,22 @@ def _mailgun(request: HttpRequest) -> tuple[str, float]:
     return request.POST["token"], float(request.POST["timestamp"])
 
 
+def _mailersend(request: HttpRequest) -> tuple[str, float]:
+    """The body is what is signed, with when the call was made."""
+    return hashlib.sha256(request.body).hexdigest(), _unix(json.loads(request.body)["created_at"])
+
+
+def _postal(request: HttpRequest) -> tuple[str, float]:
+    """The call has an id and a time, which its next tries keep."""
+    said = json.loads(request.body)
+    return said["uuid"], float(said["timestamp"])
+
+
+def _unix(text: str) -> float:
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
 def _resend(request: HttpRequest) -> tuple[str, float]:
     return request.headers["svix-id"] + request.headers["svix-timestamp"], float(
         request.headers["svix-timestamp"]
@@ -85,7 +105,9 @@ def _sendgrid(request: HttpRequest) -> tuple[str, float]:
 
 
 _SIGNS: Final[dict[str, Callable[[HttpRequest], tuple[str, float]]]] = {
+    "mailersend": _mailersend,
     "mailgun": _mailgun,
+    "postal": _postal,
     "resend": _resend,
     "sendgrid": _sendgrid,
 }

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils import timezone
 
+from delivery.hooks import tracked
 from delivery.hooks.setup import (
     ASKING_TOPIC,
     SETUPS,
@@ -32,7 +33,8 @@ PATIENCE: Final = timedelta(hours=1)  # of what was sent something has come back
 @dataclass(frozen=True)
 class Webhook:
     """address: as it is entered; password: beside it or, with in_address, within it. asking: a topic that may be
-    confirmed. waits_since: when the last message left of which nothing has come back."""
+    confirmed. waits_since: when the last message left of which nothing has come back. tracked_at: when it last told of
+    an open or click that is not its own to count."""
 
     setup: Setup
     address: str
@@ -43,6 +45,7 @@ class Webhook:
     topic: str
     asking: str
     waits_since: datetime | None
+    tracked_at: datetime | None
     strays: Sequence[tuple[str, Stray]]  # with the word for its kind
     stray_count: int
     more_strays: bool
@@ -71,6 +74,7 @@ def webhook(account: SendingAccount) -> Webhook | None:
         topic=known.get(TOPIC, ""),
         asking=asking,
         waits_since=_waits_since(account),
+        tracked_at=tracked.seen_at(account),
         strays=[(WORDS.get(stray.kind, stray.kind), stray) for stray in strays[:STRAYS_SHOWN]],
         stray_count=len(strays),
         more_strays=len(strays) >= MOST,

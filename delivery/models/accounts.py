@@ -52,6 +52,8 @@ class SendingAccount(models.Model):
     hook = models.BinaryField(default=bytes)
     event_at = models.DateTimeField(null=True, blank=True)  # when something came back of it last
     bounce_at = models.DateTimeField(null=True, blank=True)
+    # When it last told of an open or click that is Volley's to count: see delivery.hooks.tracked.
+    tracking_seen_at = models.DateTimeField(null=True, blank=True)
     refused_hook_count = models.PositiveIntegerField(default=0)  # calls whose signature or secret was wrong
     refused_hook_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -91,7 +91,10 @@ class Stray(models.Model):
     at = models.DateTimeField()
     key = models.UUIDField()
     email = models.CharField(max_length=254, blank=True)
+    code = models.CharField(max_length=12, db_default="", blank=True)
     said = models.CharField(max_length=500, blank=True)
+    # The provider's, by which it may be found once the ledger has it: see delivery.hooks.strays.
+    message_id = models.CharField(max_length=200, db_default="", blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "key"], name="stray_once")]

@@ -2,6 +2,7 @@
 
 import datetime
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from django.db import connections
@@ -12,7 +13,7 @@ from accounts.queue import redis_client
 from contacts.models import Subscription, Suppression
 from delivery import mailings
 from delivery.feedback import drain
-from delivery.hooks import setup, sns
+from delivery.hooks import setup, sns, strays
 from delivery.hooks.entries import STREAM
 from delivery.models import Event, SendingAccount, Stray
 from delivery.secrets import seal
@@ -141,6 +142,38 @@ def test_what_comes_back_stands_in_the_ledger_once(people, send_to_news, fake_es
     }
     left = Subscription.objects.get(contact__email="p6@example.com")
     assert (left.status == "unsubscribed") is (What.UNSUBSCRIBED in told)
+    assert not Stray.objects.exists()
+
+
+# MailerSend says no ids of what it takes in bulk; those that SendGrid and Unisender Go are known by travel with our name.
+WITHOUT_IDS = ("mailersend", "sendgrid", "unisender_go")
+WITH_IDS = [name for name in webhooks.PROVIDERS if name not in WITHOUT_IDS]
+
+
+@pytest.mark.parametrize("name", WITH_IDS)
+def test_what_has_lost_our_name_is_matched_by_the_providers_id(people, send_to_news, fake_esp, hook, name):
+    """Also what is told before the ledger has the id: it is looked for again."""
+    people(3)
+    hook()
+    mailing = send_to_news()
+    work_all(mailing)
+    nameless = [
+        replace(message, metadata={}, headers={}, tags=(), options={})
+        for message in fake_esp.messages_of(name)
+    ]
+    bounces = What.BOUNCED if What.BOUNCED in webhooks.kinds(name) else What.SOFT_BOUNCED
+    fake_esp.tellers[name].tell([bounces], nameless)
+    ids = dict(mailing.deliveries.values_list("number", "provider_id"))
+    mailing.deliveries.filter(number=1).update(provider_id="")
+    drain.drain(STREAM)
+    assert sum(counted(mailing).values()) == 2
+    assert Stray.objects.count() == 1
+    mailing.deliveries.filter(number=1).update(provider_id=ids[1])
+    strays.find()
+    assert sum(counted(mailing).values()) == 3
+    assert {(each.number, each.contact_id) for each in Event.objects.all()} == set(
+        mailing.deliveries.values_list("number", "contact_id")
+    )
     assert not Stray.objects.exists()
 
 

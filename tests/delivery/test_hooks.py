@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 import redis
@@ -11,7 +12,7 @@ from django.urls import reverse
 from accounts.queue import redis_client
 from contacts.models import Subscription, Suppression
 from delivery.feedback import drain, stream
-from delivery.hooks import calls, refusals, setup, sns, strays
+from delivery.hooks import calls, checks, refusals, setup, sns, strays, tracked
 from delivery.hooks.entries import STREAM
 from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray, Tracking
 from delivery.pipeline.settle import Result, settle
@@ -191,6 +192,35 @@ def test_a_providers_opens_count_where_volley_counts_none_itself(client, workspa
     )
     applied()
     assert [each.kind for each in Event.objects.all()] == ["clicked"]
+
+
+def test_a_provider_whose_own_tracking_was_left_on_is_noticed(client, workspace, spring, anna):
+    account, key = an_esp(workspace, "sendgrid")
+
+    def seen(*events):
+        told(client, account, key, *events)
+        applied()
+        account.refresh_from_db()
+        return account.tracking_seen_at
+
+    Mailing.objects.filter(pk=spring.pk).update(frame={"tracking": {"opens": True, "clicks": False}})
+    message = a_message("sendgrid", spring)
+    assert seen(event("clicked", message), event("delivered", message)) is None, "theirs to count"
+    Mailing.objects.filter(pk=spring.pk).update(progress_at=NOW - tracked.LATELY)
+    assert seen(event("opened", message)) is None, "it may have been switched off since"
+    Mailing.objects.filter(pk=spring.pk).update(progress_at=NOW)
+    assert seen(event("opened", message)) is not None
+    assert not Event.objects.filter(kind="opened").exists()
+
+
+def test_nobody_notices_tracking_by_another_workspaces_mailing(client, workspace, spring, anna):
+    Mailing.objects.filter(pk=spring.pk).update(frame={"tracking": {"opens": True, "clicks": True}})
+    theirs, key = an_esp(a_workspace("Mallory's"), "sendgrid")
+    told(client, theirs, key, event("opened", a_message("sendgrid", spring)))
+    applied()
+    theirs.refresh_from_db()
+    assert theirs.tracking_seen_at is None
+    assert not Event.objects.exists()
 
 
 @pytest.mark.parametrize("rule", ["needs_consent", "is_nameless"])
@@ -378,16 +408,51 @@ def test_one_bad_event_of_many_takes_none_of_the_others_with_it(
 # --- Again, late, early ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("provider", ["mailgun", "sendgrid", "resend", "amazon_ses"])
+SIGN_A_TIME = ["amazon_ses", "mailersend", "mailgun", "postal", "resend", "sendgrid"]
+
+
+@pytest.mark.parametrize("provider", SIGN_A_TIME)
 def test_a_call_that_came_before_or_is_old_is_refused(client, workspace, spring, anna, provider):
     account, key = an_esp(workspace, provider)
     [post] = webhooks.posts(provider, [event("clicked", a_message(provider, spring))], key)
     assert call(client, account, post) == 200
     assert call(client, account, post) == 406
-    for ago in (datetime.timedelta(days=1, seconds=1), -datetime.timedelta(hours=1)):
-        again = event("clicked", a_message(provider, spring))
+    for ago in (datetime.timedelta(days=1, minutes=1), -datetime.timedelta(hours=1)):
+        again = event("clicked", a_message(provider, spring), NOW - ago)  # Postal signs the event's own time
         assert told(client, account, key, again, signed_at=NOW - ago) == [403]
     assert kept() == 1
+
+
+@pytest.mark.parametrize("provider", ["mailersend", "postal"])
+def test_what_is_signed_without_its_time_is_refused(client, workspace, provider, monkeypatch):
+    account, _ = an_esp(workspace, provider)
+    monkeypatch.setattr(checks, "_check_anymail", lambda *_: None)
+    for body in (
+        {},
+        {"created_at": None, "timestamp": None, "uuid": "1"},
+        {"created_at": "?", "timestamp": "?", "uuid": "1"},
+    ):
+        sent = client.post(address(account), json.dumps(body), "application/json")
+        assert sent.status_code == 403
+    assert kept() == 0
+
+
+@pytest.mark.parametrize("provider", sorted({*webhooks.PROVIDERS} - {*SIGN_A_TIME}))
+def test_where_no_time_is_signed_the_same_call_years_later_changes_nothing(
+    client, workspace, spring, anna, provider, monkeypatch
+):
+    account, key = an_esp(workspace, provider)
+    [post] = webhooks.posts(
+        provider, [event("bounced", a_message(provider, spring))], key, setup.address_of(account)
+    )
+    for at in (NOW, NOW + datetime.timedelta(days=1), NOW + datetime.timedelta(days=500)):
+        monkeypatch.setattr(calls.time, "time", at.timestamp)
+        assert call(client, account, post) == 200
+        applied()
+        Suppression.objects.all().delete()  # the admin lets them get mail again
+    assert Event.objects.count() == 1
+    assert not Suppression.objects.exists()
+    assert Mailing.objects.get(pk=spring.pk).bounced_count == 1
 
 
 @pytest.mark.parametrize("provider", webhooks.PROVIDERS)
@@ -472,9 +537,123 @@ def test_what_names_nothing_of_ours_is_kept_as_a_stray_and_the_oldest_make_room(
     assert not Suppression.objects.exists()
     monkeypatch.setattr(strays, "MOST", 2)
     monkeypatch.setattr(strays, "_next", 0.0)
-    strays.trim()
+    strays.tend()
     assert min(Stray.objects.values_list("at", flat=True)) >= at[1] - datetime.timedelta(seconds=1)
     assert Stray.objects.count() == 2
+
+
+def without_name(message):
+    return replace(message, metadata={}, headers={}, tags=())
+
+
+def test_an_event_that_has_lost_our_name_is_matched_by_the_providers_id_and_the_address(
+    client, workspace, spring, anna
+):
+    """As SES tells of bounces where the original headers are not included."""
+    account, key = an_esp(workspace, "amazon_ses")
+    ben = a_contact(workspace, "ben@example.com")
+    for number, contact in ((5, anna), (6, ben)):  # Mailgun and SparkPost give all of a call one id
+        Delivery.objects.update_or_create(
+            mailing=spring,
+            number=number,
+            defaults={"contact": contact, "email": contact.email, "provider_id": "<m-1@ses>"},
+        )
+    told(
+        client,
+        account,
+        key,
+        *(
+            event("bounced", replace(without_name(a_message("amazon_ses", spring, to=to)), id=name))
+            for to, name in (("ben@EXAMPLE.com", "m-1@ses"), ("anna@example.com", "m-2@ses"))
+        ),
+    )
+    applied()
+    assert list(Event.objects.values_list("number", "contact")) == [(6, ben.pk)]
+    assert Mailing.objects.get(pk=spring.pk).bounced_count == 1
+    assert Suppression.objects.get(email="ben@example.com").mailing_id == spring.pk
+    assert Stray.objects.get().email == "anna@example.com"
+
+
+def test_our_own_name_goes_before_the_providers_id(client, workspace, spring, anna):
+    other = Mailing.objects.create(workspace=workspace, name="Winter", account=spring.account, content={})
+    Delivery.objects.create(mailing=other, number=1, contact=anna, email=anna.email, provider_id="m-1")
+    account, key = an_esp(workspace, "amazon_ses")
+    told(client, account, key, event("bounced", a_message("amazon_ses", spring)))
+    applied()
+    assert Event.objects.get().mailing_id == spring.pk
+
+
+def test_a_providers_id_finds_nothing_in_another_workspace(client, workspace, spring, anna):
+    Delivery.objects.update(provider_id="m-1")
+    theirs, key = an_esp(a_workspace("Mallory's"), "amazon_ses")
+    message = without_name(a_message("amazon_ses", spring))
+    told(client, theirs, key, *(event(what, message) for what in ("delivered", "bounced", "complained")))
+    applied()
+    assert not Event.objects.exists()
+    assert not Suppression.objects.exists()
+    assert Delivery.objects.get().feedback == ""
+    assert set(Stray.objects.values_list("workspace_id", flat=True)) == {theirs.workspace_id}
+
+
+def test_opens_without_our_name_are_nobodys(client, workspace, spring, anna):
+    """Whether they may be counted is the mailing's to say."""
+    Delivery.objects.update(provider_id="m-1")
+    Tracking.objects.create(workspace=workspace, needs_consent=True)
+    account, key = an_esp(workspace, "amazon_ses")
+    told(client, account, key, event("opened", without_name(a_message("amazon_ses", spring))))
+    applied()
+    assert not Event.objects.exists()
+    assert Delivery.objects.get().opened_at is None
+
+
+def test_a_hard_bounce_or_complaint_of_a_contact_suppresses_whatever_message_it_was(
+    client, workspace, spring, anna
+):
+    account, key = an_esp(workspace, "postmark")
+    a_contact(workspace, "ben@example.com")
+    told_of = [
+        event(what, Message("postmark", f"x-{what}", to))
+        for to, what in (
+            ("ANNA@example.com", "complained"),
+            ("ben@example.com", "soft_bounced"),
+            ("nobody@example.com", "bounced"),
+        )
+    ]
+    told(client, account, key, *told_of)
+    applied()
+    held = Suppression.objects.get()
+    assert (held.email, held.reason, held.mailing_id) == ("anna@example.com", "complaint", None)
+    assert "“postmark”" in held.note
+    assert not Event.objects.exists()
+    assert Stray.objects.count() == 3
+    held.delete()  # they have asked for mail since, and the old complaint is told once more
+    told(client, account, key, *told_of)
+    applied()
+    assert not Suppression.objects.exists()
+
+
+def test_what_came_before_the_ledger_knew_the_providers_id_is_found_later(
+    client, workspace, spring, anna, monkeypatch
+):
+    account, key = an_esp(workspace, "amazon_ses")
+    told(client, account, key, event("delivered", without_name(a_message("amazon_ses", spring))))
+    told(
+        client,
+        account,
+        key,
+        event("bounced", without_name(a_message("amazon_ses", spring, to="x@b.example"))),
+    )
+    applied()
+    assert Stray.objects.count() == 2
+    monkeypatch.setattr(strays, "_next", 0.0)
+    strays.tend()
+    assert Stray.objects.count() == 2
+    Delivery.objects.update(provider_id="m-1")
+    monkeypatch.setattr(strays, "_next", 0.0)
+    strays.tend()
+    assert Delivery.objects.get().feedback == "delivered"
+    assert Mailing.objects.get(pk=spring.pk).delivered_count == 1
+    assert Stray.objects.get().email == "x@b.example"
 
 
 def test_who_unsubscribes_at_the_provider_leaves_the_list_once(client, workspace, spring, anna):

@@ -132,6 +132,16 @@ def test_silence_after_sending_is_said(page, workspace, alice):
     assert words not in page(account)
 
 
+def test_tracking_that_was_left_on_is_said_until_it_is_long_ago(page, workspace, alice):
+    account = a_new(workspace, "brevo", alice)
+    words = "Brevo tracks opens or clicks by itself"
+    assert words not in page(account)
+    for days, is_said in ((1, True), (15, False)):
+        seen_at = NOW - datetime.timedelta(days=days)
+        SendingAccount.objects.filter(pk=account.pk).update(tracking_seen_at=seen_at)
+        assert (words in page(account)) is is_said
+
+
 def test_what_names_no_message_is_listed_the_newest_first_and_no_other_accounts(page, workspace, alice):
     account, other = a_new(workspace, "brevo", alice), a_new(workspace, "mailjet", alice)
     for n in range(25):

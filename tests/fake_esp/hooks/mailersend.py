@@ -1,5 +1,6 @@
 """MailerSend: one event a call, HMAC of the body. https://developers.mailersend.com/api/v1/webhooks.html"""
 
+import datetime
 import json
 
 from tests.fake_esp.happenings import Event, Key, Post, What, hmac_hex, shared_key
@@ -21,15 +22,17 @@ def new_key() -> Key:
 
 
 def posts(events, key, url, signed_at) -> list[Post]:
-    bodies = [json.dumps(payload(each, url)).encode() for each in events]
+    bodies = [json.dumps(payload(each, url, signed_at)).encode() for each in events]
     return [
         Post(body, {"Content-Type": "application/json", "Signature": hmac_hex(key, body)}) for body in bodies
     ]
 
 
-def payload(event: Event, url: str = "") -> dict:
+def payload(event: Event, url: str, called_at: datetime.datetime) -> dict:
     message, kind = event.message, KINDS[event.what]
-    made = event.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    made, called = (
+        at.isoformat(timespec="microseconds").replace("+00:00", "Z") for at in (event.at, called_at)
+    )
     email = {
         "object": "email",
         "id": event.id[:24],
@@ -53,7 +56,7 @@ def payload(event: Event, url: str = "") -> dict:
     return {
         "type": f"activity.{kind}",
         "domain_id": "yv69oxl5kl785kw2",
-        "created_at": made,
+        "created_at": called,
         "webhook_id": "2351ndgwr4zqx8ko",
         "url": url,
         "data": activity,
