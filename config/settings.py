@@ -224,7 +224,8 @@ _alone = not env.text("DATABASE_URL") and all(
 INBOX = env.flag("VOLLEY_INBOX", default=_alone)
 INBOX_HOST = "127.0.0.1"
 INBOX_PORT = env.number("INBOX_PORT", 1025)
-# Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP; 0: nowhere.
+# Where the mail server that is the MX of a return path's domain may hand bounces to Volley, by SMTP or LMTP; 0:
+# nowhere.
 BOUNCE_HOST = env.text("BOUNCE_HOST", "127.0.0.1")
 BOUNCE_PORT = env.number("BOUNCE_PORT", 0)
 # Name servers that domains are checked by, with commas between them, such as 192.0.2.53 or 192.0.2.53:5353; empty:

@@ -1,6 +1,7 @@
 """A mail server for return paths alone: takes what is addressed to a recipient of ours, and puts it into the stream.
 
-Meant to stand behind the mail server that is the domain's MX; off unless BOUNCE_PORT is set.
+Meant to stand behind the mail server that is the domain's MX; off unless BOUNCE_PORT is set. Whoever greets with LHLO
+speaks LMTP (RFC 2033), all others SMTP.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -20,23 +21,28 @@ from delivery.feedback import stream
 
 SIZE_LIMIT: Final = 50 * 2**20  # bytes of a message; a bounce may return all of a big one
 KEPT: Final = 256_000  # bytes of it: what it says stands at its beginning
-MOST_RECIPIENTS: Final = 50
 log = logging.getLogger(__name__)
 
 
 class _Smtp(SMTP):
     line_length_limit = 2**20  # what is returned may hold longer lines than RFC 5322 allows
+    most_recipients = 50
+
+    @syntax("LHLO hostname")
+    async def smtp_LHLO(self, arg: str) -> None:  # noqa: N802
+        self.most_recipients = 1  # LMTP answers a message once for each, which is once then
+        await self.smtp_EHLO(arg)
 
 
 class Endpoint:
     """aiosmtpd's handler."""
 
     async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: _Smtp, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if addresses.read(address) is None:
             return "550 5.1.1 No such address here"
-        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+        if len(envelope.rcpt_tos) >= server.most_recipients:
             return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)

@@ -658,6 +658,17 @@ def test_our_own_server_takes_what_names_a_recipient_and_nothing_else(returns, s
     assert Event.objects.get().kind == "bounced"
 
 
+def test_it_speaks_lmtp_too_and_answers_for_each_recipient(returns, spring):
+    """As a mail server of the same machine hands mail to a mailbox."""
+    first, second = bounces_of(spring), bounces_of(spring, "p2@example.com")
+    with smtplib.LMTP("127.0.0.1", returns, timeout=60) as client:
+        refused = client.sendmail("", [first, "anybody@acme.example", second], a_bounce("x@y.example"))
+        assert {to: code for to, (code, _) in refused.items()} == {"anybody@acme.example": 550, second: 452}
+        assert client.sendmail("", [second], a_bounce("z@y.example")) == {}
+    drain.drain(take.STREAM)
+    assert set(Event.objects.values_list("number", flat=True)) == {1, 2}
+
+
 def test_the_envelope_says_that_a_bounce_is_one(returns, spring):
     """From nobody in particular, in words alone: a person would have a return path."""
     words = b"From: robot@example.com\nSubject: Sorry\n\nCould not be delivered: 550 user unknown\n\n<p1@example.com>\n"
