@@ -13,6 +13,7 @@ from accounts.queue import workers_alive
 from delivery import days
 from delivery.feedback.classes import class_of
 from delivery.feedback.facts import Kind
+from delivery.hygiene import gradual
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
 from delivery.pipeline import lease, meter
@@ -65,7 +66,8 @@ class ErrorGroup:
 class Progress:
     """Where a mailing stands. done + deferred + waiting + canceled = total; open: deferred and waiting.
 
-    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish.
+    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish. rest: of a gradual start, what
+    becomes of those who are held back; "" where nobody is.
     """
 
     total: int
@@ -80,6 +82,7 @@ class Progress:
     seconds_left: int | None = None
     waiting_for: str = ""
     held_to: str = ""
+    rest: str = ""
     errors: list[ErrorGroup] = field(default_factory=list)
 
     @property
@@ -105,6 +108,7 @@ def progress(mailing: Mailing) -> Progress:
     deferred = min(deferred, still_open)  # counted a moment after the counters were read
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     to_go = still_open - deferred
+    rest = gradual.in_words(mailing)
     until_tomorrow = _until_tomorrow(mailing, to_go) if rate else ""
     return Progress(
         total=mailing.total_count,
@@ -116,9 +120,10 @@ def progress(mailing: Mailing) -> Progress:
         deferred=deferred,
         open=still_open,
         per_second=rate,
-        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not until_tomorrow else None,
+        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not (until_tomorrow or rest) else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
         held_to=until_tomorrow or _held_to(mailing, rate),
+        rest=rest,
         errors=errors,
     )
 
@@ -189,7 +194,9 @@ def late(workspace: Workspace) -> dict[int, str]:
 
 def _standing_still(mailings: QuerySet[Mailing]) -> QuerySet[Mailing]:
     before = timezone.now() - LATE
-    to_do = Batch.objects.filter(mailing=OuterRef("pk"), due_at__lt=before).exclude(state=BatchState.DONE)
+    to_do = Batch.objects.filter(
+        mailing=OuterRef("pk"), due_at__lt=before, state__in=[BatchState.READY, BatchState.LEASED]
+    )
     idle = Q(Exists(to_do), progress_at__lt=before) & (Q(due_at=None) | Q(due_at__lt=before))
     return mailings.filter(Q(trouble_since__lt=before) | idle)
 

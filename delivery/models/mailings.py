@@ -71,6 +71,10 @@ class Mailing(models.Model):
     breaker_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)
     # No batch is handed out before: its account cannot be reached, or its pace leaves nothing to do until then.
     due_at = models.DateTimeField(null=True, blank=True)
+    # A gradual start, while the rest is held back: how many it goes to first, and when the rest follows, which is known
+    # once they are all out; see delivery.hygiene.gradual. 0: nobody is held back.
+    first_count = models.PositiveIntegerField(default=0, db_default=0)
+    rest_at = models.DateTimeField(null=True, blank=True)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
     accepted_count = models.PositiveIntegerField(default=0)
