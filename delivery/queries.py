@@ -159,7 +159,7 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
 
 
 def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
-    """Why it will not be done today, in words; "" where the account's day has room for all that is to go."""
+    """Why it will not be done in one go, in words; "" where the account's day has room for all that is to go."""
     now = timezone.now()
     day = days.today([mailing.account], now=now).get(mailing.account_id)
     if day is None or to_go <= day.left:
@@ -169,7 +169,7 @@ def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
     handed_over = leased.aggregate(sum=Sum(F("last_number") - F("first_number") + 1))["sum"] or 0
     if to_go - handed_over <= day.left:
         return ""
-    return f"“{mailing.account}” may send {day.limit:,} messages today; the rest goes on after midnight."
+    return f"“{mailing.account}” may send {day.limit:,} messages in 24 hours; the rest follows as there is room again."
 
 
 def _held_to(mailing: Mailing, rate: float) -> str:

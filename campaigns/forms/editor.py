@@ -275,11 +275,10 @@ class ScheduleForm(Step):
     def kept(self) -> dict[str, Any]:
         """The box was there where the page says so; as for tracking."""
         is_known = not self.errors and not self.waits_for
-        is_shown = "start" in self.data
-        return {
-            "at": self.cleaned_data["moment"] if is_known else self.campaign.scheduled_at,
-            "starts_gradually": self.cleaned_data["starts_gradually"] if is_shown else None,
-        }
+        kept = {"at": self.cleaned_data["moment"] if is_known else self.campaign.scheduled_at}
+        if "start" in self.data:
+            kept["starts_gradually"] = self.cleaned_data["starts_gradually"]
+        return kept
 
     def _zone(self) -> Any:
         workspace: Workspace = self.campaign.workspace
