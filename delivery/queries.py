@@ -16,7 +16,7 @@ from delivery.feedback.facts import Kind
 from delivery.hygiene import gradual
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
-from delivery.pipeline import lease, meter
+from delivery.pipeline import lease, meter, pace
 from delivery.pipeline.again import RETRYABLE
 
 ERROR_GROUPS = 10
@@ -175,11 +175,13 @@ def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
 def _held_to(mailing: Mailing, rate: float) -> str:
     whose = {
         "its own pace": mailing.rate_per_second,
-        f"the limit of “{mailing.account}”": mailing.account.rate_per_second,
+        f"the limit of “{mailing.account}”": pace.account_limit(mailing.account).per_second,
     }
     limits = [(limit, name) for name, limit in whose.items() if limit]
     limit, name = min(limits, default=(0.0, ""))
-    return f"Held to {limit:g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
+    return (
+        f"Held to {round(limit, 2):g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
+    )
 
 
 def late(workspace: Workspace) -> dict[int, str]:

@@ -171,6 +171,16 @@ def test_the_time_left_is_not_told_where_the_day_has_no_room_for_the_rest(
     assert found.held_to == (held if a_day == 7 else "")
 
 
+def test_the_monitor_says_by_what_it_is_held_also_where_that_is_of_an_hour(
+    people, send_to_news, account, monkeypatch
+):
+    account.rate_per_hour = 36_000
+    account.save()
+    people(20)
+    monkeypatch.setattr("delivery.queries.meter.per_second", lambda _: 10.0)
+    assert progress(send_to_news()).held_to == "Held to 10 messages a second by the limit of “Test server”."
+
+
 def test_what_was_taken_of_a_day_and_did_not_leave_is_given_back(people, send_to_news, server, account):
     account.rate_per_day = 1000
     account.save()
