@@ -7,6 +7,7 @@ from allauth.account import forms as allauth
 from allauth.core import context
 from django import forms
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
 from accounts.adapter import invited
@@ -16,6 +17,9 @@ from accounts.models import Role, Workspace
 ONE_LINE = RegexValidator(
     r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]", "Keep this on one line.", inverse_match=True
 )
+
+DAY_MINUTES = 1440
+LEAST_SHARE = 200  # messages, as delivery.pipeline.settle has it: the circuit breaker goes by no fewer
 
 
 class Styled:
@@ -135,6 +139,9 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "pause_at_complained_percent",
             "pause_at_unsubscribed_percent",
             "pause_at_blocked_percent",
+            "gradual_from",
+            "gradual_count",
+            "gradual_minutes",
             "soft_bounce_limit",
             "soft_bounce_days",
             "soft_suppression_days",
@@ -152,6 +159,9 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "pause_at_complained_percent": "… when this share is reported as spam (%)",
             "pause_at_unsubscribed_percent": "… when this share makes people unsubscribe (%)",
             "pause_at_blocked_percent": "… when one receiving domain blocks this share (%)",
+            "gradual_from": "Start gradually when a campaign goes to so many people or more",
+            "gradual_count": "… first to so many",
+            "gradual_minutes": "… and so many minutes later to the rest",
             "soft_bounce_limit": "Suppress an address after so many soft bounces in a row",
             "soft_bounce_days": "… over at least so many days",
             "soft_suppression_days": "… for so many days",
@@ -165,6 +175,10 @@ class WorkspaceForm(Styled, forms.ModelForm):
             " Old and bought lists are above 5.",
             "pause_at_complained_percent": "Gmail and Yahoo put a domain’s mail aside from 0.3 on,"
             " and ask for less than 0.1.",
+            "gradual_from": "What is wrong with a list or a message shows in what comes back of the first ones, while the"
+            " rest can still be kept from leaving. Each campaign can do without. 0: never.",
+            "gradual_count": "200 at least: a campaign pauses itself by no fewer.",
+            "gradual_minutes": "A bounce comes back within minutes, a complaint mostly within hours.",
             "soft_bounce_limit": "A soft bounce may pass, such as a full mailbox."
             " Any message that arrives begins the row anew. 0: never.",
             "soft_suppression_days": "Then it is tried again. 0: for good.",
@@ -187,8 +201,20 @@ class WorkspaceForm(Styled, forms.ModelForm):
     def clean_in_doubt_hours(self) -> int:
         hours: int = self.cleaned_data["in_doubt_hours"]
         if not 1 <= hours <= LONGEST_DOUBT:
-            raise forms.ValidationError(f"Give a number from 1 to {LONGEST_DOUBT}.")
+            raise ValidationError(f"Give a number from 1 to {LONGEST_DOUBT}.")
         return hours
+
+    def clean_gradual_minutes(self) -> int:
+        minutes: int = self.cleaned_data["gradual_minutes"]
+        if not 1 <= minutes <= DAY_MINUTES:
+            raise ValidationError("Give from 1 to 1440 minutes, which is a day.")
+        return minutes
+
+    def clean_gradual_count(self) -> int:
+        count: int = self.cleaned_data["gradual_count"]
+        if count < LEAST_SHARE:
+            raise ValidationError(f"Give {LEAST_SHARE} or more: fewer say little about a list.")
+        return count
 
     def clean_language(self) -> str:
         """As it is, where nothing was chosen."""

@@ -90,6 +90,10 @@ class Workspace(models.Model):
     pause_at_complained_percent = models.FloatField(default=0.3, db_default=0.3)
     pause_at_unsubscribed_percent = models.FloatField(default=2, db_default=2)
     pause_at_blocked_percent = models.FloatField(default=10, db_default=10)
+    # A campaign to so many people or more goes to some first, and so many minutes later to the rest. From 0: never.
+    gradual_from = models.PositiveIntegerField(default=10_000, db_default=10_000)
+    gradual_count = models.PositiveIntegerField(default=500, db_default=500)
+    gradual_minutes = models.PositiveSmallIntegerField(default=15, db_default=15)
     # An address is suppressed after so many soft bounces in a row over so many days; for so long (days, 0: for good).
     soft_bounce_limit = models.PositiveSmallIntegerField(default=5, db_default=5)  # 0: never
     soft_bounce_days = models.PositiveSmallIntegerField(default=7, db_default=7)

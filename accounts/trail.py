@@ -28,6 +28,7 @@ WORDS: Final = {
     "campaign.failed": "Kept a campaign from leaving, as something was wrong",
     "campaign.pace_changed": "Changed a campaign’s pace",
     "campaign.paused": "Paused a campaign",
+    "campaign.rest_sent": "Ended a campaign’s gradual start early",
     "campaign.resumed": "Resumed a campaign",
     "campaign.retried": "Tried those again whom a campaign had not reached",
     "campaign.scheduled": "Scheduled a campaign",

@@ -67,6 +67,8 @@ class Campaign(models.Model):
     utm_campaign = models.CharField(max_length=100, blank=True, db_default="")  # "": the campaign's name
     # Schedule
     scheduled_at = models.DateTimeField(null=True, blank=True)
+    # Where it is large enough for that by the workspace's settings
+    starts_gradually = models.BooleanField(default=True, db_default=True)
     mailing = models.OneToOneField(
         Mailing, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

@@ -21,7 +21,6 @@ from delivery import days
 from delivery.content import Content
 from delivery.domains import standing
 from delivery.liquid import TemplateProblem
-from delivery.pipeline import pace
 from delivery.preview import draft_mold, recipient_of
 
 SAMPLE = 50  # recipients that the content is tried on
@@ -143,19 +142,14 @@ def _days(campaign: Campaign, people: int) -> Iterator[Check]:
     if account is None:
         return
     at = max(campaign.scheduled_at or now, now)
-    zone = campaign.workspace.zone
-    if at.astimezone(zone).date() > now.astimezone(zone).date():
-        limit, used = pace.daily_limit(account, at), 0
-        share = f"{limit:,} messages on {at.astimezone(zone):%-d %b}" if limit else ""
-    else:
-        day = days.today([account], now=now).get(account.pk)
-        limit, used = (day.limit, day.used) if day else (None, 0)
-        share = f"{day.limit:,} messages today ({day.left:,} left)" if day else ""
-    taken = days.days_for(account, people, now=at, used=used) if limit is not None else 1
-    if taken > 1:
+    day = days.today([account], now=at).get(account.pk)
+    taken = days.days_for(account, people, now=at, used=day.used) if day else 1
+    if day and taken > 1:
+        left = f" ({day.left:,} left)" if day.used else ""
         yield Check(
             "warning",
-            f"“{account}” may send {share}, and this goes to {people:,} people, so it takes about {taken:,} days.",
+            f"“{account}” may send {day.limit:,} messages in 24 hours{left}, and this goes to {people:,} people, "
+            f"so it takes about {taken:,} days.",
             "sending",
             "Sending",
         )

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<int:pk>/resume/", lifecycle.resume, name="campaign_resume"),
     path("campaigns/<int:pk>/cancel/", lifecycle.cancel, name="campaign_cancel"),
     path("campaigns/<int:pk>/pace/", lifecycle.pace, name="campaign_pace"),
+    path("campaigns/<int:pk>/rest/", lifecycle.send_rest, name="campaign_send_rest"),
     path("campaigns/<int:pk>/retry/", lifecycle.retry, name="campaign_retry"),
     path("campaigns/<int:pk>/delivered/", lifecycle.count_as_delivered, name="campaign_count_as_delivered"),
     path("campaigns/<int:pk>/duplicate/", lifecycle.duplicate, name="campaign_duplicate"),

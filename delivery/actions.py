@@ -15,6 +15,7 @@ from contacts.collisions import again_when_ended
 from contacts.models import Contact, List
 from delivery import mailings, monitor
 from delivery.content import Content
+from delivery.hygiene import gradual
 from delivery.models import Delivery, DeliveryState, Mailing, MailingState, SendingAccount
 from delivery.pipeline import again, dispatch, plan
 from delivery.pipeline.mold import Mold
@@ -43,6 +44,11 @@ class NobodyInDoubt(Refusal):
     status = 409
 
 
+class NobodyHeldBack(Refusal):
+    code = "nobody_held_back"
+    status = 409
+
+
 class AccountStopped(Refusal):
     code = "account_stopped"
 
@@ -57,16 +63,18 @@ def launch(
     list_ids: list[int],
     opens: bool = False,
     clicks: bool = False,
+    gradually: bool = False,
 ) -> Mailing:
     """Freeze content and audience and begin to send, once the caller's transaction commits.
 
     recipients: each contact once. list_ids: whoever leaves these before their batch is skipped. opens, clicks: whether
-    they are watched, as far as the workspace's rules allow it.
+    they are watched, as far as the workspace's rules allow it. gradually: whether some get it first, where these rules
+    find it large enough.
     Raises: TemplateProblem, AccountStopped.
     """
     tracked = rules.tracked(workspace, opens=opens, clicks=clicks)
     mailing = _create(workspace, name, account, content, tracked=tracked, list_ids=list_ids)
-    return _begin(mailing, plan.freeze(mailing, recipients))
+    return _begin(mailing, plan.freeze(mailing, recipients, gradually=gradually))
 
 
 def send_test(
@@ -165,6 +173,12 @@ def resume(mailing: Mailing, *, by: User | None = None) -> None:
         )
         transaction.on_commit(partial(monitor.forget, mailing), robust=True)
         transaction.on_commit(partial(dispatch.top_up, mailing.pk), robust=True)
+
+
+def send_rest(mailing: Mailing) -> None:
+    """Wait no longer with those whom a gradual start holds back. Raises: NobodyHeldBack."""
+    if not gradual.let_go(mailing.pk):
+        raise NobodyHeldBack("Nobody is held back: it is not being sent, or the rest is on its way already.")
 
 
 def cancel(mailing: Mailing, *, by: User | None = None) -> None:

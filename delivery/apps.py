@@ -16,7 +16,7 @@ class DeliveryConfig(AppConfig):
         from delivery.feedback import apply, drain
         from delivery.hooks import entries, leaving, refusals, strays
         from delivery.hooks import reading as hook_reading
-        from delivery.hygiene import breaker, returned, soft
+        from delivery.hygiene import breaker, gradual, returned, soft
         from delivery.preferences import reasons
         from delivery.queries import is_sending
         from delivery.segments import conditions
@@ -41,6 +41,7 @@ class DeliveryConfig(AppConfig):
             domains.ask_daily,
             breaker.watch,
             doubt.decide_due,
+            gradual.watch,
         ]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read

@@ -1,4 +1,4 @@
-"""What an account may send today, for pages: the limits that delivery.pipeline.pace keeps, and how far they are used."""
+"""What accounts may send within 24 hours, for pages: the limits that pace keeps, and how far they are used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import redis
 
-from accounts.queue import redis_client
 from delivery.models import SendingAccount
 from delivery.pipeline import pace
 
@@ -55,13 +54,11 @@ def days_for(account: SendingAccount, count: int, *, now: datetime, used: int = 
 
 
 def _used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
-    days = {each.pk: pace.day(each, now) for each in accounts}
     try:
-        counts = redis_client().mget([key for key, _ in days.values()])
+        counts = pace.counts_of_day(accounts)
     except redis.RedisError:
-        counts = [None] * len(days)
-    used = {pk: int(count) for pk, count in zip(days, counts, strict=True) if count is not None}
-    missing = [pk for pk in days if pk not in used]
+        counts = {}
+    missing = [each.pk for each in accounts if each.pk not in counts]
     if missing:
-        used |= pace.left_since(days[missing[0]][1], missing)
-    return used
+        counts |= pace.left_of_day(missing, now=now)
+    return {pk: pace.used_of_day(found, now=now) for pk, found in counts.items()}

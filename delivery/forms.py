@@ -25,6 +25,7 @@ WARM_UP_DAYS = 60
 PACE_FIELDS = (
     "rate_per_second",
     "rate_per_minute",
+    "rate_per_hour",
     "rate_per_day",
     "warm_up",
     "warm_up_from",
@@ -106,12 +107,19 @@ class _ProviderForm(forms.Form):
         max_value=1_000_000,
         help_text="Spread evenly over the minute.",
     )
+    rate_per_hour = forms.IntegerField(
+        label="At most, messages an hour",
+        required=False,
+        min_value=1,
+        max_value=100_000_000,
+        help_text="Spread evenly over the hour.",
+    )
     rate_per_day = forms.IntegerField(
         label="At most, messages a day",
         required=False,
         min_value=1,
         max_value=MOST_A_DAY,
-        help_text="Counted from midnight in the workspace's time zone. A campaign that reaches it goes on the next day.",
+        help_text="In any 24 hours, as providers count. A campaign that reaches it goes on by itself as room comes free.",
     )
     warm_up = WarmUpField(
         label="Warm-up: messages on each of the first days",

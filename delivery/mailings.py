@@ -29,6 +29,7 @@ from delivery.words import storable
 
 # An account that cannot be reached for so long pauses the mailing; before, it is tried every few seconds.
 TROUBLE_LIMIT = timedelta(minutes=5)
+NOT_BEGUN = (BatchState.READY, BatchState.HELD)
 LONGEST_HOLD = 300.0  # seconds; a limit may be raised meanwhile, so it is asked again
 
 
@@ -91,7 +92,7 @@ def cancel_open(mailing: Mailing, *, batches: int) -> int:
     while closed < batches:
         with transaction.atomic():
             free = Batch.objects.select_for_update(skip_locked=True).filter(
-                mailing=mailing, state=BatchState.READY
+                mailing=mailing, state__in=NOT_BEGUN
             )
             batch = free.order_by("pk").first()
             if batch is None:

@@ -11,9 +11,10 @@ from django.utils import timezone
 from accounts.models import Workspace
 from accounts.queue import workers_alive
 from delivery import days
+from delivery.hygiene import gradual
 from delivery.mailings import open_count
 from delivery.models import Batch, BatchState, Delivery, DeliveryState, Mailing, MailingState
-from delivery.pipeline import lease, meter
+from delivery.pipeline import lease, meter, pace
 from delivery.pipeline.again import RETRYABLE
 
 ERROR_GROUPS = 10
@@ -68,7 +69,8 @@ class ErrorGroup:
 class Progress:
     """Where a mailing stands. done + deferred + waiting + canceled = total; open: deferred and waiting.
 
-    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish.
+    waiting_for: why nothing moves. held_to: why it moves no faster, by somebody's wish. rest: of a gradual start, what
+    becomes of those who are held back; "" where nobody is.
     """
 
     total: int
@@ -83,6 +85,7 @@ class Progress:
     seconds_left: int | None = None
     waiting_for: str = ""
     held_to: str = ""
+    rest: str = ""
     errors: list[ErrorGroup] = field(default_factory=list)
 
     @property
@@ -108,6 +111,7 @@ def progress(mailing: Mailing) -> Progress:
     deferred = min(deferred, still_open)  # counted a moment after the counters were read
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     to_go = still_open - deferred
+    rest = gradual.in_words(mailing)
     until_tomorrow = _until_tomorrow(mailing, to_go) if rate else ""
     return Progress(
         total=mailing.total_count,
@@ -119,9 +123,10 @@ def progress(mailing: Mailing) -> Progress:
         deferred=deferred,
         open=still_open,
         per_second=rate,
-        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not until_tomorrow else None,
+        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not (until_tomorrow or rest) else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
         held_to=until_tomorrow or _held_to(mailing, rate),
+        rest=rest,
         errors=errors,
     )
 
@@ -157,7 +162,7 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
 
 
 def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
-    """Why it will not be done today, in words; "" where the account's day has room for all that is to go."""
+    """Why it will not be done in one go, in words; "" where the account's day has room for all that is to go."""
     now = timezone.now()
     day = days.today([mailing.account], now=now).get(mailing.account_id)
     if day is None or to_go <= day.left:
@@ -167,17 +172,19 @@ def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
     handed_over = leased.aggregate(sum=Sum(F("last_number") - F("first_number") + 1))["sum"] or 0
     if to_go - handed_over <= day.left:
         return ""
-    return f"“{mailing.account}” may send {day.limit:,} messages today; the rest goes on after midnight."
+    return f"“{mailing.account}” may send {day.limit:,} messages in 24 hours; the rest follows as there is room again."
 
 
 def _held_to(mailing: Mailing, rate: float) -> str:
     whose = {
         "its own pace": mailing.rate_per_second,
-        f"the limit of “{mailing.account}”": mailing.account.rate_per_second,
+        f"the limit of “{mailing.account}”": pace.account_limit(mailing.account).per_second,
     }
     limits = [(limit, name) for name, limit in whose.items() if limit]
     limit, name = min(limits, default=(0.0, ""))
-    return f"Held to {limit:g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
+    return (
+        f"Held to {round(limit, 2):g} messages a second by {name}." if limit and rate >= 0.8 * limit else ""
+    )
 
 
 def late(workspace: Workspace) -> dict[int, str]:
@@ -192,7 +199,9 @@ def late(workspace: Workspace) -> dict[int, str]:
 
 def _standing_still(mailings: QuerySet[Mailing]) -> QuerySet[Mailing]:
     before = timezone.now() - LATE
-    to_do = Batch.objects.filter(mailing=OuterRef("pk"), due_at__lt=before).exclude(state=BatchState.DONE)
+    to_do = Batch.objects.filter(
+        mailing=OuterRef("pk"), due_at__lt=before, state__in=[BatchState.READY, BatchState.LEASED]
+    )
     idle = Q(Exists(to_do), progress_at__lt=before) & (Q(due_at=None) | Q(due_at__lt=before))
     return mailings.filter(Q(trouble_since__lt=before) | idle)
 

@@ -225,6 +225,7 @@ TABLE = {
     "campaign_resume": (DEED, MARKETER),
     "campaign_cancel": (DEED, MARKETER),
     "campaign_pace": (DEED, MARKETER),
+    "campaign_send_rest": (DEED, MARKETER),
     "campaign_retry": (DEED, MARKETER),
     "campaign_count_as_delivered": (DEED, MARKETER),
     "campaign_duplicate": (DEED, MARKETER),

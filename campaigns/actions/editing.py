@@ -21,7 +21,7 @@ TRACKING: Final = ("track_opens", "track_clicks", "utm", "utm_source", "utm_medi
 FIELDS: Final = {
     "content": ("content_kind", "content"),
     "sender": ("subject", "preheader", "from_name", "from_email", "reply_to", "account_id", *TRACKING),
-    "schedule": ("scheduled_at",),
+    "schedule": ("scheduled_at", "starts_gradually"),
 }
 
 
@@ -155,14 +155,20 @@ def save_sender(
 
 @transaction.atomic(durable=True)
 def save_intended_time(
-    campaign: Campaign, *, at: datetime.datetime | None, by: User, over: str | None = None
+    campaign: Campaign,
+    *,
+    at: datetime.datetime | None,
+    by: User,
+    over: str | None = None,
+    starts_gradually: bool | None = None,
 ) -> None:
     """Note when it is meant to leave; it leaves by itself only once it is scheduled.
 
-    over: as for the audience.
+    over: as for the audience. starts_gradually: None leaves it as it is.
     Raises: WrongState: no draft any more. ChangedElsewhere.
     """
-    if _update(campaign, "schedule", over, scheduled_at=at):
+    start = campaign.starts_gradually if starts_gradually is None else starts_gradually
+    if _update(campaign, "schedule", over, scheduled_at=at, starts_gradually=start):
         record(by, "campaign.time_changed", campaign)
 
 

@@ -152,6 +152,7 @@ def _mailing(campaign: Campaign) -> Mailing:
         list_ids=list(campaign.lists.values_list("pk", flat=True)),
         opens=campaign.track_opens,
         clicks=campaign.track_clicks,
+        gradually=campaign.starts_gradually,
     )
 
 
@@ -255,6 +256,13 @@ def set_pace(campaign: Campaign, *, per_second: float | None, by: User) -> None:
         raise WrongState("Its pace can be changed while it is sent.")
     delivery.set_pace(_mailing_of(campaign), per_second=per_second)
     record(by, "campaign.pace_changed", campaign)
+
+
+@transaction.atomic(durable=True)
+def send_rest(campaign: Campaign, *, by: User) -> None:
+    """Go on to those whom a gradual start holds back, without waiting any longer. Raises: Refusal."""
+    delivery.send_rest(_mailing_of(campaign))
+    record(by, "campaign.rest_sent", campaign)
 
 
 @transaction.atomic(durable=True)

@@ -241,14 +241,23 @@ class ScheduleForm(Step):
         label="Date and time",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "w-auto"}),
     )
+    starts_gradually = forms.BooleanField(required=False)
 
     def __init__(self, data: Any, *, campaign: Campaign, is_automatic: bool = False) -> None:
         self.is_automatic = is_automatic
         super().__init__(data, campaign=campaign)
+        rules = campaign.workspace
+        start = self.fields["starts_gradually"]
+        start.label = f"Start gradually if it goes to {rules.gradual_from:,} people or more"
+        start.help_text = (
+            f"First to {rules.gradual_count:,} of them, and {rules.gradual_minutes} minutes later to the rest, unless too"
+            " many of these messages bounce or are reported as spam. Untick it where everybody has to get it at once."
+        )
 
     def stored(self) -> dict[str, Any]:
         at = self.campaign.scheduled_at
-        return {"when": LATER if at else NOW, "at": as_typed(at, self._zone()) if at else ""}
+        when = {"when": LATER if at else NOW, "at": as_typed(at, self._zone()) if at else ""}
+        return when | {"starts_gradually": self.campaign.starts_gradually}
 
     def clean(self) -> dict[str, Any]:
         """`moment`: when it is meant to leave, in UTC, or None for "when I press send"."""
@@ -264,8 +273,12 @@ class ScheduleForm(Step):
         return cleaned
 
     def kept(self) -> dict[str, Any]:
+        """The box was there where the page says so; as for tracking."""
         is_known = not self.errors and not self.waits_for
-        return {"at": self.cleaned_data["moment"] if is_known else self.campaign.scheduled_at}
+        kept = {"at": self.cleaned_data["moment"] if is_known else self.campaign.scheduled_at}
+        if "start" in self.data:
+            kept["starts_gradually"] = self.cleaned_data["starts_gradually"]
+        return kept
 
     def _zone(self) -> Any:
         workspace: Workspace = self.campaign.workspace

@@ -25,6 +25,7 @@ from campaigns.views.steps import (
     shown_check,
     shown_steps,
 )
+from delivery.pipeline.plan import first_of
 
 View = Callable[[WorkspaceRequest, Campaign], HttpResponse]
 
@@ -147,10 +148,18 @@ def review_page(
         "is_ready": all(check.level != "error" for check in checks),
         "is_scheduled": campaign.state == State.SCHEDULED,
         "audience": counted,
+        "first_count": _first_count(campaign, counted),
         "steps": shown_steps(campaign, "review"),
         "form": test,
     }
     return render(request, "campaigns/review.html", context, status=status)
+
+
+def _first_count(campaign: Campaign, counted: dict[str, Any]) -> int:
+    """How many it goes to before all others; 0: to everybody at once."""
+    if not campaign.starts_gradually:
+        return 0
+    return first_of(campaign.workspace, campaign.account, counted.get("people", 0))
 
 
 def _typed(request: WorkspaceRequest) -> Any:

@@ -43,6 +43,7 @@ def _verb(action: Callable[..., object], said: str, then: str = "campaign") -> C
 
 pause = _verb(lifecycle.pause, "“{}” is paused; what is being handed over ends within a second or two.")
 resume = _verb(lifecycle.resume, "“{}” goes on.")
+send_rest = _verb(lifecycle.send_rest, "“{}” goes to everybody from now on.")
 cancel = _verb(lifecycle.cancel, "“{}” is canceled; nothing more of it is sent.")
 unschedule = _verb(lifecycle.unschedule, "“{}” is a draft again.")
 reopen = _verb(lifecycle.reopen, "“{}” is a draft again.")

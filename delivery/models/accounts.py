@@ -28,6 +28,7 @@ class SendingAccount(models.Model):
     # Messages; None: as fast as it takes them. Shared by all workers; see delivery.pipeline.pace.
     rate_per_second = models.FloatField(null=True, blank=True)
     rate_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    rate_per_hour = models.PositiveIntegerField(null=True, blank=True)
     rate_per_day = models.PositiveIntegerField(null=True, blank=True)
     # The daily limits of the first days, after which rate_per_day holds; empty: no warm-up.
     warm_up = ArrayField(models.PositiveIntegerField(), default=list, blank=True)

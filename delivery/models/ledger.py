@@ -13,6 +13,10 @@ from delivery.models.mailings import Mailing
 
 
 class BatchState(models.TextChoices):
+    HELD = (
+        "held",
+        "Held back",
+    )  # of a gradual start: not before the first ones are out and some minutes have passed
     READY = "ready", "Ready"
     LEASED = "leased", "Leased"
     DONE = "done", "Done"

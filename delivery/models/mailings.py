@@ -74,6 +74,10 @@ class Mailing(models.Model):
     # When the workspace's rule decides about those in doubt, set as it ends; and whether it tried them again already.
     doubt_due_at = models.DateTimeField(null=True, blank=True)
     doubt_retried = models.BooleanField(default=False, db_default=False)
+    # A gradual start, while the rest is held back: how many it goes to first, and when the rest follows, which is known
+    # once they are all out; see delivery.hygiene.gradual. 0: nobody is held back.
+    first_count = models.PositiveIntegerField(default=0, db_default=0)
+    rest_at = models.DateTimeField(null=True, blank=True)
     # Counters kept by settlement; total = accepted + rejected + skipped + in_doubt + canceled at the end.
     total_count = models.PositiveIntegerField(default=0)
     accepted_count = models.PositiveIntegerField(default=0)

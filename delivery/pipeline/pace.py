@@ -2,13 +2,12 @@
 
 A message passes every limit that applies to it at once: its mailing's, its account's, and the one towards its
 receiving domain. A server that says "too fast" slows the domain or the account down by half; it recovers by a
-quarter every ten seconds. Daily limits are counters that begin anew at midnight in the workspace's zone.
+quarter every ten seconds. Daily limits are counted over the last 24 hours, as most providers count them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
@@ -16,6 +15,11 @@ from django.utils import timezone
 from accounts.queue import redis_client
 from delivery.models import Mailing, SendingAccount
 
+DAY_SECONDS = 86_400
+# A day's count is kept in buckets of so many seconds, each of which leaves it as a whole once all of it is a day old:
+# room comes free that much later at most, and never too early.
+BUCKET_SECONDS = 300
+BUCKETS = DAY_SECONDS // BUCKET_SECONDS
 BURST_SECONDS = 0.02  # what may leave at once after a pause; more would show in a window of one second
 KEEP_SECONDS = 3600
 RECOVER_SECONDS, RECOVER_BY = 10, 1.25  # a slowed rate grows by so much every so often
@@ -73,23 +77,46 @@ redis.call('HSET', key, 'rate', tostring(rate), 'at', tostring(now))
 redis.call('EXPIRE', key, SLOW_KEPT)
 return tostring(rate)
 """
-# KEYS: the day's counter. ARGV: the limit, how many. Gives how many of them may leave, or -1 where there is none.
+# KEYS: the day's count, {bucket: messages}, and "open" beside them, so that a count of none is there, too. ARGV: how
+# long it is kept, then the buckets and their messages. Leaves one that is there as it is.
+OPEN_DAY = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return end
+redis.call('HSET', KEYS[1], 'open', 1, unpack(ARGV, 2))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
+# ARGV: the limit, how many, the bucket of now, the oldest that counts, how long it is kept. Gives how many of them may
+# leave, or -1 where there is no count.
 TAKE_OF_DAY = """
-local used = redis.call('GET', KEYS[1])
-if not used then return -1 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+local counts, used = redis.call('HGETALL', KEYS[1]), 0
+for i = 1, #counts, 2 do
+  local bucket = tonumber(counts[i])
+  if bucket and bucket < tonumber(ARGV[4]) then
+    redis.call('HDEL', KEYS[1], counts[i])
+  elseif bucket then
+    used = used + counts[i + 1]
+  end
+end
 local granted = math.max(math.min(tonumber(ARGV[2]), tonumber(ARGV[1]) - used), 0)
-redis.call('INCRBY', KEYS[1], granted)
+if granted > 0 then
+  redis.call('HINCRBY', KEYS[1], ARGV[3], granted)
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+end
 return granted
 """
 # Only where it still is: a count made anew by this would begin below zero.
-GIVE_BACK_OF_DAY = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end"
-# What left through accounts since a moment; asked once a day, and again when Redis lost the count.
+GIVE_BACK_OF_DAY = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], -ARGV[2]) end"
+)
+# What left through accounts since a moment, by buckets; asked when an account is used again after days without, and
+# when Redis lost the count.
 LEFT_SINCE = """
-SELECT m.account_id, sum(d.count) FROM delivery_mailing m
-  CROSS JOIN LATERAL (SELECT count(*) FROM delivery_delivery
-                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0) AS d
+SELECT m.account_id, d.bucket, sum(d.count) FROM delivery_mailing m
+  CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM settled_at) / %(seconds)s)::bigint AS bucket, count(*)
+                        FROM delivery_delivery
+                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0 GROUP BY 1) AS d
  WHERE m.account_id = ANY(%(accounts)s) AND m.progress_at >= %(since)s
- GROUP BY 1
+ GROUP BY 1, 2
 """
 
 
@@ -112,8 +139,12 @@ _RESERVE, _SLOW_DOWN = _script(RESERVE), _script(SLOW_DOWN)
 
 
 def account_limit(account: SendingAccount) -> Limit:
-    """Its rate a second, or that of a minute spread evenly where it is lower."""
-    rates = [account.rate_per_second, (account.rate_per_minute or 0) / 60]
+    """Its rate a second, or that of a minute or an hour, spread evenly, where it is lower."""
+    rates = [
+        account.rate_per_second,
+        (account.rate_per_minute or 0) / 60,
+        (account.rate_per_hour or 0) / 3600,
+    ]
     return Limit(f"volley:pace:{account.pk}", min((rate for rate in rates if rate), default=0.0))
 
 
@@ -189,7 +220,7 @@ def note_slowed(account: SendingAccount, domain: str) -> None:
 
 
 def daily_limit(account: SendingAccount, now: datetime) -> int | None:
-    """What may leave today: the warm-up's step while it lasts, then the account's own limit."""
+    """What may leave within 24 hours: today's step of the warm-up while it lasts, then the account's own limit."""
     passed = _warm_up_days(account, now)
     if passed is not None:
         if passed < 0:
@@ -215,49 +246,96 @@ def _warm_up_days(account: SendingAccount, now: datetime) -> int | None:
 
 
 def open_day(account: SendingAccount, *, now: datetime) -> None:
-    """See that today's count is there: of the ledger, when the day is new or Redis lost it."""
-    if daily_limit(account, now) is None:
+    """See that the day's count is there: of the ledger, where it is not used yet or Redis lost it."""
+    if daily_limit(account, now) is None or redis_client().exists(_day_key(account)):
         return
-    key, start = day(account, now)
-    if not redis_client().exists(key):
-        count = left_since(start, [account.pk]).get(account.pk, 0)
-        redis_client().set(key, count, nx=True, ex=2 * 86400)
+    found = left_of_day([account.pk], now=now).get(account.pk, {})
+    flat = [number for pair in found.items() for number in pair]
+    redis_client().eval(OPEN_DAY, 1, _day_key(account), 2 * DAY_SECONDS, *flat)
 
 
-def left_since(since: datetime, accounts: list[int]) -> dict[int, int]:
-    """{account: messages that left through it}, of those with any, by the ledger. Cost: the mailings since then."""
+def left_of_day(accounts: list[int], *, now: datetime) -> dict[int, dict[int, int]]:
+    """{account: {bucket: messages that left through it}}, of those with any, by the ledger.
+
+    Cost: the ledger of mailings that moved within the last day.
+    """
+    since = datetime.fromtimestamp(_oldest(now) * BUCKET_SECONDS, UTC)
+    found: dict[int, dict[int, int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(LEFT_SINCE, {"since": since, "accounts": accounts})
-        return {account: int(count) for account, count in cursor.fetchall()}
+        cursor.execute(LEFT_SINCE, {"since": since, "accounts": accounts, "seconds": BUCKET_SECONDS})
+        for account, bucket, count in cursor.fetchall():
+            found.setdefault(account, {})[bucket] = int(count)
+    return found
+
+
+def counts_of_day(accounts: Sequence[SendingAccount]) -> dict[int, dict[int, int]]:
+    """{account: {bucket: messages taken}} as workers count them, of those whose day is open. Raises: redis.RedisError."""
+    pipeline = redis_client().pipeline(transaction=False)
+    for account in accounts:
+        pipeline.hgetall(_day_key(account))
+    found = zip(accounts, pipeline.execute(), strict=True)
+    return {
+        account.pk: {int(bucket): int(count) for bucket, count in counts.items() if bucket != b"open"}
+        for account, counts in found
+        if counts
+    }
+
+
+def used_of_day(counts: dict[int, int], *, now: datetime) -> int:
+    """What of the buckets counts within the 24 hours before."""
+    return max(sum(count for bucket, count in counts.items() if bucket >= _oldest(now)), 0)
 
 
 def take_of_day(account: SendingAccount, count: int, *, now: datetime) -> int:
-    """Take so many of today's messages. Returns how many may leave, at most count; -1 where the day is not open.
+    """Take so many of the day's messages. Returns how many may leave, at most count; -1 where the day is not open.
 
     Raises: redis.RedisError.
     """
     limit = daily_limit(account, now)
     if limit is None:
         return count
-    return int(redis_client().eval(TAKE_OF_DAY, 1, day(account, now)[0], limit, count))
+    values = [limit, count, _bucket(now), _oldest(now), 2 * DAY_SECONDS]
+    return int(redis_client().eval(TAKE_OF_DAY, 1, _day_key(account), *values))
 
 
 def give_back_of_day(account: SendingAccount, count: int, *, now: datetime) -> None:
     """What was taken and did not leave. now: when it was taken."""
     if count and daily_limit(account, now) is not None:
-        redis_client().eval(GIVE_BACK_OF_DAY, 1, day(account, now)[0], count)
+        redis_client().eval(GIVE_BACK_OF_DAY, 1, _day_key(account), _bucket(now), count)
 
 
-def seconds_to_midnight(account: SendingAccount, now: datetime) -> float:
-    start = day(account, now)[1]
-    following = (start.astimezone(account.workspace.zone) + timedelta(hours=26)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    return max((following - now).total_seconds(), 1.0)
+def room_at(account: SendingAccount, *, now: datetime) -> datetime:
+    """When more may leave of an account whose day is used up: as enough is a day old, or its warm-up's next step begins.
+
+    Raises: redis.RedisError.
+    """
+    limit = daily_limit(account, now) or 0
+    counts = counts_of_day([account]).get(account.pk, {})
+    used, at = used_of_day(counts, now=now), now + timedelta(seconds=BUCKET_SECONDS)
+    for bucket in sorted(each for each in counts if each >= _oldest(now)):
+        used -= counts[bucket]
+        if used < limit:
+            at = datetime.fromtimestamp((bucket + BUCKETS + 1) * BUCKET_SECONDS, UTC)
+            break
+    return min(at, _midnight(account, now)) if warm_up_day(account, now) else at
 
 
-def day(account: SendingAccount, now: datetime) -> tuple[str, Any]:
-    """The counter's key, and when the day began."""
-    local = now.astimezone(account.workspace.zone)
-    start = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    return f"volley:day:{account.pk}:{local:%Y-%m-%d}", start
+def _midnight(account: SendingAccount, now: datetime) -> datetime:
+    """The next one in the workspace's zone."""
+    today = now.astimezone(account.workspace.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=1)).astimezone(
+        UTC
+    )  # by the wall clock, whatever a change of time does between
+
+
+def _bucket(now: datetime) -> int:
+    return int(now.timestamp()) // BUCKET_SECONDS
+
+
+def _oldest(now: datetime) -> int:
+    """The bucket in which the 24 hours began."""
+    return _bucket(now) - BUCKETS
+
+
+def _day_key(account: SendingAccount) -> str:
+    return f"volley:day:{account.pk}"

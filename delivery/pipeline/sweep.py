@@ -6,7 +6,7 @@ import redis
 from django.db import transaction
 
 from delivery import mailings
-from delivery.models import Batch, BatchState, Mailing, MailingState
+from delivery.models import Batch, Mailing, MailingState
 from delivery.pipeline import dispatch, lease
 
 CLOSED_A_TURN = 100  # batches of a thousand; about a second
@@ -31,7 +31,7 @@ def sweep() -> int:
 
 
 def _close_canceled() -> None:
-    open_batches = Batch.objects.filter(state=BatchState.READY, mailing__state=MailingState.CANCELED)
+    open_batches = Batch.objects.filter(state__in=mailings.NOT_BEGUN, mailing__state=MailingState.CANCELED)
     left = CLOSED_A_TURN
     for mailing in Mailing.objects.filter(pk__in=open_batches.values("mailing_id")):
         try:

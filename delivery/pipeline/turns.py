@@ -59,7 +59,7 @@ class Turns:
         self._lock = threading.Lock()
         self._day_left = 0
         self._block: deque[float] = deque()  # turns taken ahead: each one's time, on the monotonic clock
-        self._day_taken_at = timezone.now()  # its day: a slice may last over midnight
+        self._day_taken_at = timezone.now()  # when the last of them were taken
         self._mailing_id = mailing.pk
         self._until: dict[str, float] = {}  # when a domain may be tried again, on the monotonic clock
         self._held: dict[str, deque[Recipient]] = defaultdict(deque)
@@ -137,7 +137,7 @@ class Turns:
             return max(0.0, self._block.popleft() - now)
 
     def _take_of_day(self, count: int) -> int:
-        """How many of them may leave today."""
+        """How many of them the day has room for."""
         if not self._has_day:
             return count
         now = timezone.now()
@@ -150,12 +150,16 @@ class Turns:
             self._day_left -= granted
         if granted:
             return granted
-        if is_unknown:  # midnight has passed, or Redis lost the count: the next batch begins with it
+        if is_unknown:  # Redis lost the count: the next batch begins with it
             self.come_back_in(AGAIN_SECONDS)
             return 0
         limit = pace.daily_limit(self.account, now) or 0
-        self.why = f"Today's {limit:,} messages of “{self.account}” are used up; it goes on after midnight."
-        self.come_back_in(pace.seconds_to_midnight(self.account, now))
+        at = pace.room_at(self.account, now=now)
+        shown = at.astimezone(self.account.workspace.zone)
+        self.why = (
+            f"The {limit:,} messages a day of “{self.account}” are used up; it goes on at {shown:%H:%M}."
+        )
+        self.come_back_in(max((at - now).total_seconds(), AGAIN_SECONDS))
         return 0
 
     def _take_lane(self, recipient: Recipient, domain: str) -> bool:

@@ -7,7 +7,6 @@ import redis
 from django.utils import timezone
 
 from accounts import queue
-from accounts.queue import redis_client
 from campaigns import preflight
 from campaigns.models import Campaign
 from delivery.pipeline import pace
@@ -140,14 +139,15 @@ def test_an_account_that_may_not_send_so_much_in_a_day_is_worth_a_look(ready, wo
     )
     campaign = ready(account=relay)
     assert days_warning(campaign, 2_000) == []
-    redis_client().set(pace.day(relay, now)[0], 50)
+    pace.open_day(relay, now=now)
+    pace.take_of_day(relay, 50, now=now)
     (warning,) = days_warning(campaign, 2_000)
-    assert "“Relay” may send 2,000 messages today (1,950 left)" in warning
+    assert "“Relay” may send 2,000 messages in 24 hours (1,950 left)" in warning
     assert warning.endswith("goes to 2,000 people, so it takes about 2 days.")
     assert "about 3 days" in days_warning(campaign, 4_951)[0]
-    campaign.scheduled_at = now + timedelta(days=1)
+    campaign.scheduled_at = now + timedelta(days=1, minutes=10)
     assert days_warning(campaign, 3_000) == []
-    assert "may send 3,000 messages on" in days_warning(campaign, 3_001)[0]
+    assert "may send 3,000 messages in 24 hours, and" in days_warning(campaign, 3_001)[0]
     campaign.scheduled_at = now + timedelta(days=2)
     assert days_warning(campaign, 50_000) == []
 
@@ -157,5 +157,5 @@ def test_what_left_today_is_known_without_redis(ready, workspace, monkeypatch):
         raise redis.ConnectionError
 
     relay = an_account(workspace, name="Relay", rate_per_day=10, tested_at=timezone.now())
-    monkeypatch.setattr("delivery.days.redis_client", away)
-    assert "(10 left)" in days_warning(ready(account=relay), 11)[0]
+    monkeypatch.setattr("delivery.pipeline.pace.redis_client", away)
+    assert "may send 10 messages in 24 hours, and" in days_warning(ready(account=relay), 11)[0]

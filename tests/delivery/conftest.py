@@ -47,7 +47,7 @@ def people(workspace, news):
 
 @pytest.fixture
 def send_to_news(workspace, account, news):
-    def send(content: Content = HELLO):
+    def send(content: Content = HELLO, **options):
         recipients = Contact.objects.filter(subscriptions__list=news, subscriptions__status="subscribed")
         return launch(
             workspace=workspace,
@@ -56,6 +56,7 @@ def send_to_news(workspace, account, news):
             content=content,
             recipients=recipients,
             list_ids=[news.pk],
+            **options,
         )
 
     return send

@@ -77,18 +77,62 @@ def test_a_warm_up_ramps_by_days_and_ends_in_the_accounts_own_limit(workspace):
     assert limits == [50, 50, 100, 250, 10_000]
 
 
-def test_a_day_begins_at_midnight_of_the_workspace(workspace):
-    workspace.time_zone = "America/New_York"
+def test_no_24_hours_see_more_than_a_day_allows(workspace):
+    """Whatever the hour: a count from midnight on would let twice as many leave around it."""
     account = an_account(workspace, rate_per_day=10)
-    for hour in (4, 5):
-        pace.open_day(account, now=datetime(2026, 11, 25, hour, tzinfo=UTC))
-    assert pace.take_of_day(account, 10, now=datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 10
-    assert pace.take_of_day(account, 1, now=datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 0
-    assert pace.seconds_to_midnight(account, datetime(2026, 11, 25, 4, 59, tzinfo=UTC)) == 60
-    assert pace.take_of_day(account, 1, now=datetime(2026, 11, 25, 5, 0, tzinfo=UTC)) == 1
+    late, early = NOON.replace(hour=23, minute=50), NOON.replace(hour=23, minute=58)
+    pace.open_day(account, now=late)
+    assert pace.take_of_day(account, 7, now=late) == 7
+    assert pace.take_of_day(account, 7, now=early) == 3
+    for minutes in (3, 12 * 60, 24 * 60 - 9):
+        assert pace.take_of_day(account, 1, now=early + timedelta(minutes=minutes)) == 0
+    assert pace.room_at(account, now=early) == late + timedelta(hours=24, seconds=pace.BUCKET_SECONDS)
+    there = late + timedelta(hours=24, seconds=pace.BUCKET_SECONDS)
+    assert pace.take_of_day(account, 10, now=there) == 7
+    assert pace.take_of_day(account, 10, now=early + timedelta(hours=24, seconds=pace.BUCKET_SECONDS)) == 3
 
 
-def test_a_daily_limit_holds_the_rest_for_tomorrow_and_survives_a_flushed_redis(
+def test_many_workers_take_no_more_than_a_day_allows(workspace):
+    account = an_account(workspace, rate_per_day=1000)
+    taken, lock = [], threading.Lock()
+
+    def worker():
+        pace.open_day(account, now=NOON)
+        while count := pace.take_of_day(account, 7, now=NOON):
+            with lock:
+                taken.append(count)
+
+    workers = [threading.Thread(target=worker) for _ in range(8)]
+    pace.open_day(account, now=NOON)
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert sum(taken) == 1000
+
+
+def test_the_next_step_of_a_warm_up_makes_room_at_midnight(workspace):
+    workspace.time_zone = "America/New_York"
+    account = an_account(workspace, warm_up=[10, 25], warm_up_from=date(2026, 11, 24))
+    evening = datetime(2026, 11, 25, 4, 59, tzinfo=UTC)
+    pace.open_day(account, now=evening)
+    assert pace.take_of_day(account, 20, now=evening) == 10
+    assert pace.room_at(account, now=evening) == datetime(2026, 11, 25, 5, 0, tzinfo=UTC)
+    assert pace.take_of_day(account, 20, now=evening + timedelta(minutes=1)) == 15
+
+
+def test_a_limit_of_an_hour_is_spread_over_it(workspace):
+    account = an_account(workspace, rate_per_second=50, rate_per_hour=3600)
+    assert pace.account_limit(account).per_second == 1
+    account.rate_per_minute = 30
+    assert pace.account_limit(account).per_second == 0.5
+    account.rate_per_hour = 7200
+    account.rate_per_minute = None
+    limit_of_it = pace.account_limit(account)
+    assert sum(pace.reserve([limit_of_it], longest_wait=10) >= 0 for _ in range(40)) in (20, 21, 22)
+
+
+def test_a_daily_limit_holds_the_rest_until_there_is_room_and_survives_a_flushed_redis(
     people, send_to_news, server, account
 ):
     account.rate_per_day = 7
@@ -98,11 +142,18 @@ def test_a_daily_limit_holds_the_rest_for_tomorrow_and_survives_a_flushed_redis(
     work_all(mailing)
     assert len(server.messages) == 7
     assert mailing.state == "sending"
-    assert "Today's 7 messages of “Test server” are used up" in progress(mailing).waiting_for
+    assert "The 7 messages a day of “Test server” are used up; it goes on at" in progress(mailing).waiting_for
     redis_client().flushdb()
     make_due(mailing)
     work_all(mailing)
-    assert len(server.messages) == 7, "the ledger knows what left today"
+    assert len(server.messages) == 7, "the ledger knows what left, and when"
+    redis_client().flushdb()
+    Delivery.objects.filter(state="accepted", number__lte=4).update(
+        settled_at=timezone.now() - timedelta(hours=25)
+    )
+    make_due(mailing)
+    work_all(mailing)
+    assert len(server.messages) == 11
 
 
 @pytest.mark.parametrize(("a_day", "seconds"), [(7, None), (20, 5), (None, 5)])
@@ -116,8 +167,18 @@ def test_the_time_left_is_not_told_where_the_day_has_no_room_for_the_rest(
     monkeypatch.setattr("delivery.queries.meter.per_second", lambda _: 5.0)
     found = progress(mailing)
     assert found.seconds_left == seconds
-    held = "“Test server” may send 7 messages today; the rest goes on after midnight."
+    held = "“Test server” may send 7 messages in 24 hours; the rest follows as there is room again."
     assert found.held_to == (held if a_day == 7 else "")
+
+
+def test_the_monitor_says_by_what_it_is_held_also_where_that_is_of_an_hour(
+    people, send_to_news, account, monkeypatch
+):
+    account.rate_per_hour = 36_000
+    account.save()
+    people(20)
+    monkeypatch.setattr("delivery.queries.meter.per_second", lambda _: 10.0)
+    assert progress(send_to_news()).held_to == "Held to 10 messages a second by the limit of “Test server”."
 
 
 def test_what_was_taken_of_a_day_and_did_not_leave_is_given_back(people, send_to_news, server, account):

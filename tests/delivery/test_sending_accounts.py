@@ -91,6 +91,7 @@ def test_an_smtp_account_keeps_what_was_typed(ada, workspace, sign_in):
         ("lanes", "0", "1"),
         ("host", "mail..acme.example", "host name alone"),
         ("rate_per_day", "0", "1"),
+        ("rate_per_hour", "0", "1"),
         ("warm_up", "50, many", "whole numbers"),
         ("warm_up", ",".join(["1"] * 61), "at most 60 days"),
         ("domain_lanes", "-1", "1"),
@@ -345,6 +346,7 @@ def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
     client = sign_in(ada)
     pace = {
         "rate_per_minute": "600",
+        "rate_per_hour": "9000",
         "rate_per_day": "20000",
         "warm_up": "50, 100 250",
         "domain_per_second": "5",
@@ -353,7 +355,9 @@ def test_pace_warm_up_and_fail_over_are_kept_and_shown(ada, workspace, sign_in):
         new("smtp"), {**SMTP, **pace, "domain_lanes": "2", "stands_in": "on", "position": "3", "share": "2"}
     )
     account = SendingAccount.objects.get()
-    assert (account.rate_per_minute, account.rate_per_day, account.domain_lanes) == (600, 20_000, 2)
+    assert (account.rate_per_minute, account.rate_per_hour) == (600, 9000)
+    assert (account.rate_per_day, account.domain_lanes) == (20_000, 2)
+    assert "9,000 an hour at most" in client.get(reverse("sending")).text
     assert (account.warm_up, account.warm_up_from) == ([50, 100, 250], timezone.localdate())
     assert (account.stands_in, account.position, account.share) == (True, 3, 2)
     page = client.get(reverse("sending_edit", args=[account.pk])).content.decode()
