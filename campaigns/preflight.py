@@ -126,6 +126,8 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
         yield Check(
             "warning", f"The sending account “{account}” has not passed its test.", "sending", "Sending"
         )
+    if account and _is_address(campaign.from_email) and (refusal := account.refusal_of(campaign.from_email)):
+        yield Check("error", f"{refusal} Choose another address or account.", step, label)
 
 
 def _domain(campaign: Campaign) -> Iterator[Check]:

@@ -22,6 +22,14 @@ def ascii_name(name: str) -> str:
     return text
 
 
+def domain_of(address: str) -> str:
+    """What stands behind the @, as names are kept; "" where it is no name of a domain."""
+    try:
+        return ascii_name(address.rpartition("@")[2])
+    except ValueError:
+        return ""
+
+
 def names_above(name: str) -> list[str]:
     """The name itself and all above it down to two labels; [] where it is none."""
     try:

@@ -10,15 +10,17 @@ from uuid import UUID
 
 
 class Fate(StrEnum):
-    """Success, and the three fates of an error: this recipient, this moment, this account.
+    """Success, and the four fates of an error: this recipient, this moment, this sender, this account.
 
-    In doubt is the moment's worst: the message was handed over, and no answer came.
+    In doubt is the moment's worst: the message was handed over, and no answer came. A refused sender is one that the
+    account may not send from; others may go on.
     """
 
     ACCEPTED = "accepted"
     DEFERRED = "deferred"
     IN_DOUBT = "in_doubt"
     REJECTED = "rejected"
+    SENDER_REFUSED = "sender_refused"
     ACCOUNT_STOPPED = "account_stopped"
 
 
@@ -37,6 +39,11 @@ class Outcome(NamedTuple):
     retry_after: float | None = None
     throttled: bool = False
     repeatable: bool = False
+
+    @property
+    def stops_all(self) -> bool:
+        """Nothing of the mailing can leave this way, whoever it is for."""
+        return self.fate in (Fate.SENDER_REFUSED, Fate.ACCOUNT_STOPPED)
 
 
 class Message(NamedTuple):

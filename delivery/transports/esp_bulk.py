@@ -11,7 +11,7 @@ from typing import Any, Final
 import requests
 
 from delivery.transports.base import Fate, Outcome
-from delivery.transports.esp_answers import about_account, words_of
+from delivery.transports.esp_answers import what_stops, words_of
 
 LOOKS: Final = 4  # its bulk calls are ten a minute, so a lane has the time
 LOOK_AFTER_SECONDS: Final = 1.0
@@ -50,8 +50,7 @@ def _refused(job: Any) -> dict[int, Outcome]:
     for name, said in errors.items() if isinstance(errors, dict) else ():
         found = _PLACE.match(name)
         if found:
-            stops = about_account("mailersend", said)
-            fate = Fate.ACCOUNT_STOPPED if stops else Fate.REJECTED
+            fate = what_stops("mailersend", said) or Fate.REJECTED
             refused[int(found[1])] = Outcome(fate, "422", _words(said))
     return refused
 
