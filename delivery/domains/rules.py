@@ -68,7 +68,7 @@ def rules(domains: list[SendingDomain], workspace: Workspace) -> list[tuple[Send
     for domain in domains:
         rows = [
             *_records(domain, accounts),
-            _one_click(),
+            _one_click(domain, accounts),
             *_hosts(domain, accounts),
             *_rates(sums[domain.name]),
         ]
@@ -160,17 +160,25 @@ def _alignment(domain: SendingDomain, found: list[Finding]) -> Rule:
     return Rule("Alignment", ALL, state, said, "Bring DKIM in order first.")
 
 
-def _one_click() -> Rule:
+def _one_click(domain: SendingDomain, accounts: list[SendingAccount]) -> Rule:
+    """RFC 8058: both headers, an https link in them, and a signature over them, which an ESP sees to itself."""
     label = "Unsubscribe by one click"
-    if settings.PUBLIC_URL.startswith("https://"):
-        return Rule(
-            label,
-            ALL,
-            "good",
-            "Every campaign bears the headers of RFC 8058, signed, and a link in its text.",
+    without = [
+        str(each) for each in accounts if not providers.PROVIDERS[each.provider].one_click(each.settings)
+    ]
+    if without:
+        names = ", ".join(without)
+        said = (
+            f"{names}: messages leave without the headers of RFC 8058, so mail programs show no button; the link in "
+            "the text works."
         )
-    said = "Every campaign bears the headers of RFC 8058, but their link begins with http, and they must be https."
-    return Rule(label, ALL, "wrong", said, "Set PUBLIC_URL to an address that begins with https://.")
+        return Rule(label, ALL, "wrong", said, "Send by an account that takes them; its page says so.")
+    if not settings.PUBLIC_URL.startswith("https://"):
+        said = "Campaigns bear the headers of RFC 8058, but their link begins with http, and it must be https."
+        return Rule(label, ALL, "wrong", said, "Set PUBLIC_URL to an address that begins with https://.")
+    is_ours = domain.signs and not any(providers.PROVIDERS[each.provider].is_esp for each in accounts)
+    signed = ", covered by the signature," if is_ours else ""
+    return Rule(label, ALL, "good", f"Every campaign bears the headers of RFC 8058{signed} and a link in its text.")
 
 
 def _hosts(domain: SendingDomain, accounts: list[SendingAccount]) -> list[Rule]:

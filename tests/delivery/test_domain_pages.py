@@ -167,6 +167,27 @@ def test_what_breaks_a_rule_says_what_to_do(workspace):
     assert "must be https" in rows["Unsubscribe by one click"].said
 
 
+@pytest.mark.parametrize(
+    ("provider", "settings_of", "state"),
+    [
+        ("mailersend", {"own_headers": False}, "wrong"),
+        ("mailersend", {"own_headers": True}, "good"),
+        ("unisender_go", {}, "wrong"),
+        ("mailgun", {}, "good"),
+        ("smtp", None, "good"),
+    ],
+)
+def test_one_click_is_in_order_where_the_accounts_take_its_headers(
+    workspace, settings, provider, settings_of, state
+):
+    settings.PUBLIC_URL = "https://volley.brand.net"
+    domain = a_domain(workspace)
+    an_account(workspace, provider=provider, name="Ours", settings=settings_of)
+    row = rows_of(domain)["Unsubscribe by one click"]
+    assert (row.state, "Ours: messages leave without" in row.said) == (state, state == "wrong")
+    assert ("covered by the signature" in row.said) == (provider == "smtp")
+
+
 def test_a_service_whose_selectors_are_not_named_is_not_known_to_sign(workspace):
     domain = a_domain(workspace, findings=[good("spf"), good("dkim"), good("dmarc")])
     an_account(workspace, provider="mailgun", name="Mailgun")
