@@ -20,11 +20,10 @@ from contacts.models import Contact
 from delivery import days
 from delivery.content import Content
 from delivery.domains import standing
-from delivery.domains.naming import domain_of, is_public
 from delivery.liquid import TemplateProblem
 from delivery.pipeline import pace
 from delivery.preview import draft_mold, recipient_of
-from delivery.providers import INBOX, PROVIDERS
+from delivery.providers import PROVIDERS
 
 SAMPLE = 50  # recipients that the content is tried on
 GMAIL_CLIPS_AT = 102 * 1024  # bytes of HTML; the rest hides behind a link, the unsubscribe link with it
@@ -136,7 +135,7 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
 def _one_click(campaign: Campaign) -> Iterator[Check]:
     """Gmail and Yahoo ask for it of whoever sends many messages (RFC 8058); nothing where no receiver will look."""
     account = campaign.account
-    if account is None or account.provider == INBOX.name or not is_public(domain_of(campaign.from_email)):
+    if account is None or not standing.is_looked_up(account, campaign.from_email):
         return
     if not PROVIDERS[account.provider].one_click(account.settings):
         text = (

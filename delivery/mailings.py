@@ -145,8 +145,8 @@ def refuse_sender(mailing: Mailing, words: str) -> None:
     Confirmations are tried again by themselves, since each sign-up would else leave one more to be resumed.
     """
     said = (
-        f"“{mailing.account}” was not allowed to send from {mailing.sender}: {storable(words, SAID_LIMIT)} "
-        "Have that address or its domain verified there"
+        f"“{mailing.account}” was not allowed to send from {mailing.sender}: "
+        f"{storable(words, SAID_LIMIT).rstrip('. ')}. Have that address or its domain verified there"
     )
     if mailing.confirms_id and not mailing.is_test:
         hold(mailing, LONGEST_HOLD, f"{said}; it is tried again every few minutes.")

@@ -14,7 +14,10 @@ Choices = tuple[tuple[str, str], ...]
 # ("slots"), finished messages next to each other ("combined"), or not at all ("single").
 Mode = Literal["slots", "combined", "single"]
 MEGABYTE = 10**6
-ONE_CLICK = {"List-Unsubscribe", "List-Unsubscribe-Post"}  # RFC 8058 §3.1: both, or mail programs show no button
+ONE_CLICK = {
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+}  # RFC 8058 §3.1: both, or mail programs show no button
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ def ascii_name(name: str) -> str:
 
 
 def domain_of(address: str) -> str:
-    """What stands behind the @, as names are kept; "" where it is no name of a domain."""
+    """What stands behind the @, as names are kept; "" where there is none, or no name of a domain."""
+    _, at, host = address.rpartition("@")
     try:
-        return ascii_name(address.rpartition("@")[2])
+        return ascii_name(host) if at else ""
     except ValueError:
         return ""
 

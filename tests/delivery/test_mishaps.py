@@ -270,7 +270,9 @@ def test_an_account_sends_nothing_from_a_domain_that_is_none_of_its_own(
     account.save()
     assert work_all(send_to_news()) == 1
     for sender in ("news@other.example", "news@mail.acme.example"):
-        with pytest.raises(SenderNotAllowed, match=f"may send from acme.example alone, and not from {sender}"):
+        with pytest.raises(
+            SenderNotAllowed, match=f"may send from acme.example alone, and not from {sender}"
+        ):
             send_to_news(replace(HELLO, from_email=sender))
 
 
