@@ -1,6 +1,7 @@
 """What can be done with sending accounts: made, changed, tested, set aside, deleted."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -148,7 +149,10 @@ def use_again(account: SendingAccount, *, by: User) -> None:
     if moved:
         held = account.mailings.filter(state=MailingState.PAUSED, confirms__isnull=False, is_test=False)
         for mailing in held.order_by("pk"):
-            mailing_actions.resume(mailing, by=by)
+            with suppress(
+                mailing_actions.SenderNotAllowed
+            ):  # its domain was taken from the account meanwhile
+                mailing_actions.resume(mailing, by=by)
         record(by, "account.used_again", account)
 
 

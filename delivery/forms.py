@@ -91,7 +91,7 @@ class DomainsField(forms.CharField):
         parts = [part for part in re.split(r"[,;\s]+", (super().to_python(value) or "").strip()) if part]
         if len(parts) > MOST_DOMAINS:
             raise ValidationError(f"Give at most {MOST_DOMAINS} domains.")
-        names = {}
+        names: dict[str, None] = {}
         for part in parts:
             try:
                 names[ascii_name(part.rpartition("@")[2])] = None

@@ -250,7 +250,7 @@ def pause(campaign: Campaign, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def resume(campaign: Campaign, *, by: User) -> None:
-    """Go on where it stopped. Raises: WrongState, AccountStopped."""
+    """Go on where it stopped. Raises: WrongState, AccountStopped, SenderNotAllowed."""
     delivery.resume(_mailing_of(campaign), by=by)
 
 

@@ -16,6 +16,7 @@ from delivery.domains.check import check
 from delivery.domains.findings import Finding, worst
 from delivery.domains.naming import domain_of
 from delivery.models import DkimKey, SendingAccount, SendingDomain
+from delivery.providers import PROVIDERS
 
 JOB = "delivery.jobs.check_domain"
 CHECK_EVERY = timedelta(days=1)
@@ -63,6 +64,7 @@ def add(workspace: Workspace, name: str, *, by: User) -> SendingDomain:
 def take_in(account: SendingAccount, sender: str, *, by: User | None) -> bool:
     """Make the sender's domain one of the workspace's and look it up, unless one answers for it or nobody looks.
 
+    Volley is to sign for it where the account does not do so itself.
     Returns: whether its first check is still to come, which takes half a minute once a worker has it.
     """
     if not standing.is_looked_up(account, sender):
@@ -70,7 +72,9 @@ def take_in(account: SendingAccount, sender: str, *, by: User | None) -> bool:
     domain = standing.domain_for(account.workspace, sender)
     if domain is None:
         domain, is_new = SendingDomain.objects.get_or_create(
-            workspace=account.workspace, name=domain_of(sender)
+            workspace=account.workspace,
+            name=domain_of(sender),
+            defaults={"signs": not PROVIDERS[account.provider].is_esp},
         )
         if is_new:
             _begin(domain, by)

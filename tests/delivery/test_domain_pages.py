@@ -315,6 +315,14 @@ def test_a_sender_is_looked_up_once_it_is_settled_and_not_while_it_is_typed(new_
     assert [each.name for each in SendingDomain.objects.all()] == ["mail.brand.net"]
 
 
+@pytest.mark.parametrize(("provider", "signs"), [("sendgrid", False), ("smtp", True)])
+def test_a_new_senders_domain_asks_for_a_key_of_ours_only_where_we_sign(workspace, provider, signs):
+    account = an_account(workspace, provider=provider, name="Ours")
+    assert actions.take_in(account, "news@brand.net", by=None) is True
+    assert actions.take_in(account, "news@brand.net", by=None) is True
+    assert SendingDomain.objects.get().signs is signs
+
+
 @pytest.mark.parametrize("sender", ["news@brand.net", "news@mail.brand.net"])
 def test_a_domain_that_answers_for_the_sender_is_enough(workspace, account, sender):
     a_domain(workspace)
