@@ -22,6 +22,7 @@ from delivery.content import Content
 from delivery.domains import standing
 from delivery.liquid import TemplateProblem
 from delivery.preview import draft_mold, recipient_of
+from delivery.providers import PROVIDERS
 
 SAMPLE = 50  # recipients that the content is tried on
 GMAIL_CLIPS_AT = 102 * 1024  # bytes of HTML; the rest hides behind a link, the unsubscribe link with it
@@ -48,6 +49,7 @@ def checks(campaign: Campaign, *, people: int | None = None) -> list[Check]:
         *_audience(sample),
         *_archived(choice),
         *_sender(campaign),
+        *_one_click(campaign),
         *_domain(campaign),
         *_days(campaign, people or 0),
         *_content(campaign, sample),
@@ -125,6 +127,24 @@ def _sender(campaign: Campaign) -> Iterator[Check]:
         yield Check(
             "warning", f"The sending account “{account}” has not passed its test.", "sending", "Sending"
         )
+    if account and _is_address(campaign.from_email) and (refusal := account.refusal_of(campaign.from_email)):
+        yield Check("error", f"{refusal} Choose another address or account.", step, label)
+
+
+def _one_click(campaign: Campaign) -> Iterator[Check]:
+    """Gmail and Yahoo ask for it of whoever sends many messages (RFC 8058); nothing where no receiver will look."""
+    account = campaign.account
+    if account is None or not standing.is_looked_up(account, campaign.from_email):
+        return
+    if not PROVIDERS[account.provider].one_click(account.settings):
+        text = (
+            f"By “{account}” it leaves without the headers by which mail programs unsubscribe at once; "
+            "the link in its text works."
+        )
+        yield Check("warning", text, "sender_rules", "Sender rules")
+    elif not settings.PUBLIC_URL.startswith("https://"):
+        text = "Volley’s address begins with http, so mail programs offer no unsubscribing at once."
+        yield Check("warning", text, "sender_rules", "Sender rules")
 
 
 def _domain(campaign: Campaign) -> Iterator[Check]:

@@ -1,5 +1,7 @@
 """What can be done with sending accounts: made, changed, tested, set aside, deleted."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -39,6 +41,7 @@ class Values:
     stands_in: bool = False
     position: int = 0
     share: int = 1
+    sender_domains: Sequence[str] = ()
 
 
 @transaction.atomic(durable=True)
@@ -56,6 +59,7 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
         stands_in=values.stands_in,
         position=values.position,
         share=values.share,
+        sender_domains=list(values.sender_domains),
         **values.pace,
     )
     record(by, "account.created", account)
@@ -64,7 +68,10 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
 
 @transaction.atomic(durable=True)
 def update(account: SendingAccount, *, values: Values, by: User) -> None:
-    """Change what was typed; secrets not typed anew stay. Lanes at work connect afresh."""
+    """Change what was typed; secrets not typed anew stay. Lanes at work connect afresh.
+
+    What it is sending from a domain that it may not send from any more goes another way, or pauses.
+    """
     secrets = {**stored_secrets(account), **values.secrets}
     SendingAccount.objects.filter(pk=account.pk).update(
         name=values.name,
@@ -73,9 +80,11 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         stands_in=values.stands_in,
         position=values.position,
         share=values.share,
+        sender_domains=list(values.sender_domains),
         **values.pace,
         updated_at=timezone.now(),
     )
+    mailings.keep_to_its_senders(SendingAccount.objects.get(pk=account.pk))
     record(by, "account.changed", account)
 
 
@@ -140,7 +149,10 @@ def use_again(account: SendingAccount, *, by: User) -> None:
     if moved:
         held = account.mailings.filter(state=MailingState.PAUSED, confirms__isnull=False, is_test=False)
         for mailing in held.order_by("pk"):
-            mailing_actions.resume(mailing, by=by)
+            with suppress(
+                mailing_actions.SenderNotAllowed
+            ):  # its domain was taken from the account meanwhile
+                mailing_actions.resume(mailing, by=by)
         record(by, "account.used_again", account)
 
 
@@ -183,6 +195,8 @@ def _words(outcome: Outcome) -> str:
             return f"The message was refused: {said}"
         case Fate.IN_DOUBT:
             return f"It is not certain that the message was taken: {said}"
+        case Fate.SENDER_REFUSED:
+            return f"It may not be sent from the sender of test messages: {said}"
     return f"The account was refused: {said}"
 
 

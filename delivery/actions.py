@@ -53,6 +53,10 @@ class AccountStopped(Refusal):
     code = "account_stopped"
 
 
+class SenderNotAllowed(Refusal):
+    code = "sender_not_allowed"
+
+
 def launch(
     *,
     workspace: Workspace,
@@ -70,7 +74,7 @@ def launch(
     recipients: each contact once. list_ids: whoever leaves these before their batch is skipped. opens, clicks: whether
     they are watched, as far as the workspace's rules allow it. gradually: whether some get it first, where these rules
     find it large enough.
-    Raises: TemplateProblem, AccountStopped.
+    Raises: TemplateProblem, AccountStopped, SenderNotAllowed.
     """
     tracked = rules.tracked(workspace, opens=opens, clicks=clicks)
     mailing = _create(workspace, name, account, content, tracked=tracked, list_ids=list_ids)
@@ -89,7 +93,7 @@ def send_test(
 ) -> Mailing:
     """Send to addresses that need be no contacts, filled in as the sample contact; it overtakes bulk.
 
-    confirms: of the list whose confirmation it is a test of. Raises: TemplateProblem, AccountStopped.
+    confirms: of the list whose confirmation it is a test of. Raises: as `launch`.
     """
     mailing = _create(
         workspace, name, account, content, is_test=True, sample_contact=sample, confirms=confirms
@@ -100,7 +104,7 @@ def send_test(
 def ask_to_confirm(*, confirms: List, account: SendingAccount, content: Content, most: int) -> Mailing | None:
     """Mail those who are unconfirmed on the list and were not asked yet, as many at most; None: there is nobody.
 
-    Raises: TemplateProblem, AccountStopped.
+    Raises: as `launch`.
     """
     name = f"Please confirm: {confirms}"[:150]
     with transaction.atomic():
@@ -126,7 +130,8 @@ def _create(
     tracked: Tracked | None = None,
     **fields: Any,
 ) -> Mailing:
-    _refuse_stopped(account)
+    account.refresh_from_db(fields=["stopped_reason", "sender_domains"])
+    _refuse_unusable(account, content.from_email)
     mailing = Mailing.objects.create(
         workspace=workspace,
         name=name,
@@ -156,13 +161,14 @@ def pause(mailing: Mailing, *, by: User | None = None) -> None:
 
 
 def resume(mailing: Mailing, *, by: User | None = None) -> None:
-    """Go on where it stopped."""
+    """Go on where it stopped, by another account where its own may not. Raises: WrongState, or as `launch`."""
     with transaction.atomic():
         # Locked before the mailing, as by whoever sets it aside: else both could pass each other unseen.
         account = SendingAccount.objects.select_for_update().get(pk=mailing.account_id)
-        heir = mailings.stand_in_for(account) if account.stopped_reason else None
+        is_usable = not (account.stopped_reason or account.refusal_of(mailing.sender))
+        heir = None if is_usable else mailings.stand_in_for(account, mailing.sender)
         if heir is None:
-            _refuse_stopped(account)
+            _refuse_unusable(account, mailing.sender)
         mailings.transition(mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED], by=by)
         Mailing.objects.filter(pk=mailing.pk).update(
             account=heir or account,
@@ -198,13 +204,13 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
     """Try those again who ended so: rejected, or in doubt. Returns how many.
 
     code: of one group of the report; "" for all. Whoever left or was suppressed since is skipped, as always.
-    Raises: NothingToRetry, WrongState: it was canceled; AccountStopped.
+    Raises: NothingToRetry, WrongState: it was canceled; AccountStopped, SenderNotAllowed.
     """
     if state not in again.RETRYABLE:
         raise NothingToRetry("Only rejected messages, and those in doubt, can be tried again.")
     with transaction.atomic():
         locked = Mailing.objects.select_for_update(of=("self",)).select_related("account").get(pk=mailing.pk)
-        _refuse_stopped(locked.account)
+        _refuse_unusable(locked.account, locked.sender)
         if locked.state == MailingState.CANCELED:
             raise WrongState("It was canceled; duplicate it to send to somebody again.")
         count = again.reopen(locked, state=DeliveryState(state), code=code)
@@ -242,9 +248,10 @@ def count_as_delivered(mailing: Mailing) -> int:
     return count
 
 
-def _refuse_stopped(account: SendingAccount) -> None:
-    account.refresh_from_db(fields=["stopped_reason"])
+def _refuse_unusable(account: SendingAccount, sender: str) -> None:
     if account.stopped_reason:
         raise AccountStopped(
             f"The sending account “{account}” is set aside: {account.stopped_reason} Mend it under Sending."
         )
+    if refusal := account.refusal_of(sender):
+        raise SenderNotAllowed(f"{refusal} Choose another one, or add the domain to it under Sending.")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.forms import Styled
 from delivery.accounts import Values, stored_secrets
 from delivery.bounces.addresses import LONGEST_LOCAL
+from delivery.domains.naming import ascii_name
 from delivery.models import SendingAccount
 from delivery.providers import Field, Provider
 from delivery.transports.hosts import is_metadata
@@ -21,6 +22,7 @@ _PLAIN = re.compile(r"[ -~]*")
 MOST_LANES = 64
 MOST_A_DAY = 100_000_000
 WARM_UP_DAYS = 60
+MOST_DOMAINS = 100  # that one account may be held to
 # What the two groups after the provider's own fields are made of.
 PACE_FIELDS = (
     "rate_per_second",
@@ -83,6 +85,27 @@ class WarmUpField(forms.CharField):
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
+class DomainsField(forms.CharField):
+    """Domains with commas between them, as a list of names as they are kept."""
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        parts = [part for part in re.split(r"[,;\s]+", (super().to_python(value) or "").strip()) if part]
+        if len(parts) > MOST_DOMAINS:
+            raise ValidationError(f"Give at most {MOST_DOMAINS} domains.")
+        names: dict[str, None] = {}
+        for part in parts:
+            try:
+                names[ascii_name(part.rpartition("@")[2])] = None
+            except ValueError as error:
+                raise ValidationError(
+                    f"“{part}” is no domain; type such as example.com, news.example.com."
+                ) from error
+        return list(names)
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+
 class _ProviderForm(forms.Form):
     """The fields that the provider asks for, between the name and the pace."""
 
@@ -92,6 +115,13 @@ class _ProviderForm(forms.Form):
         max_length=254,
         required=False,
         help_text="An address that this account may send from. Empty: your own.",
+    )
+    sender_domains = DomainsField(
+        label="Sends from these domains alone",
+        required=False,
+        max_length=5000,
+        help_text="What may stand behind the @ of a campaign’s sender, such as example.com, news.example.com: those that "
+        "are verified there. Each counts as it is, without those below it. Empty: any.",
     )
     rate_per_second = forms.FloatField(
         label="At most, messages a second",
@@ -151,7 +181,7 @@ class _ProviderForm(forms.Form):
         label="Takes over from other accounts",
         required=False,
         help_text="When an account is refused or set aside, what it was sending goes on through this one. "
-        "It must be allowed to send from the same addresses.",
+        "Only where it may send from the campaign’s domain.",
     )
     position = forms.IntegerField(
         label="Its turn",
@@ -186,7 +216,14 @@ class _ProviderForm(forms.Form):
         for field in provider.fields:
             self.fields[field.name] = _form_field(field, is_stored=field.name in self.stored)
         self.order_fields(
-            ["name", *(field.name for field in provider.fields), "test_from", *PACE_FIELDS, *FAIL_OVER_FIELDS]
+            [
+                "name",
+                *(field.name for field in provider.fields),
+                "test_from",
+                "sender_domains",
+                *PACE_FIELDS,
+                *FAIL_OVER_FIELDS,
+            ]
         )
 
     @property
@@ -236,6 +273,7 @@ class _ProviderForm(forms.Form):
             stands_in=typed["stands_in"],
             position=typed["position"] or 0,
             share=typed["share"] or 1,
+            sender_domains=typed["sender_domains"],
         )
 
 
@@ -246,7 +284,8 @@ class AccountForm(Styled, _ProviderForm):
 def _initial(provider: Provider, account: SendingAccount | None) -> dict[str, Any]:
     if account is None:
         return {"name": provider.label, **{field.name: field.initial for field in provider.fields}}
-    own = {name: getattr(account, name) for name in ("name", *PACE_FIELDS, *FAIL_OVER_FIELDS)}
+    shared = ("name", "sender_domains", *PACE_FIELDS, *FAIL_OVER_FIELDS)
+    own = {name: getattr(account, name) for name in shared}
     return {**account.settings, **own}
 
 

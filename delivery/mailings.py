@@ -130,7 +130,30 @@ def stop_account(account: SendingAccount, words: str) -> None:
 def hand_over(account: SendingAccount, words: str) -> None:
     """Let what the account was sending go on by one that stands in for it; pause it where none does."""
     for mailing in Mailing.objects.filter(account=account, state=MailingState.SENDING).order_by("pk"):
-        _go_on(mailing, stand_in_for(account), words)
+        _go_on(mailing, stand_in_for(account, mailing.sender), words)
+
+
+def keep_to_its_senders(account: SendingAccount) -> None:
+    """Let what the account was sending from where it may not any more go another way, or pause."""
+    for mailing in Mailing.objects.filter(account=account, state=MailingState.SENDING).order_by("pk"):
+        if words := account.refusal_of(mailing.sender):
+            _go_on(mailing, stand_in_for(account, mailing.sender), words)
+
+
+def refuse_sender(mailing: Mailing, words: str) -> None:
+    """The account may not send from where this mailing comes: it alone waits for somebody, in the server's words.
+
+    Confirmations are tried again by themselves, since each sign-up would else leave one more to be resumed.
+    """
+    said = (
+        f"“{mailing.account}” was not allowed to send from {mailing.sender}: "
+        f"{storable(words, SAID_LIMIT).rstrip('. ')}. Have that address or its domain verified there"
+    )
+    if mailing.confirms_id and not mailing.is_test:
+        hold(mailing, LONGEST_HOLD, f"{said}; it is tried again every few minutes.")
+        return
+    way_out = "then resume; or cancel it, and send a copy from another address or by another account."
+    pause_if_sending(mailing.pk, f"{said}, {way_out}")
 
 
 def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
@@ -155,12 +178,15 @@ def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
         )
 
 
-def stand_in_for(account: SendingAccount) -> SendingAccount | None:
-    """A usable account of those that stand in: of the lowest position one by chance, in proportion to its share."""
+def stand_in_for(account: SendingAccount, sender: str) -> SendingAccount | None:
+    """A usable account that stands in and may send from there.
+
+    Of those with the lowest position one by chance, in proportion to its share.
+    """
     others = SendingAccount.objects.filter(
         workspace_id=account.workspace_id, stands_in=True, stopped_reason=""
     ).exclude(pk=account.pk)
-    ready = list(others.order_by("position", "pk"))
+    ready = [other for other in others.order_by("position", "pk") if not other.refusal_of(sender)]
     first = [other for other in ready if other.position == ready[0].position]
     return random.choices(first, [other.share for other in first])[0] if first else None  # noqa: S311
 
@@ -176,10 +202,11 @@ def note_trouble(mailing: Mailing, words: str) -> None:
         sending.update(state_reason=words)
         if not sending.filter(trouble_since__lt=now - TROUBLE_LIMIT).exists():
             return
-        if mailing.confirms_id and stand_in_for(mailing.account) is None:
+        heir = stand_in_for(mailing.account, mailing.sender)
+        if mailing.confirms_id and heir is None:
             return  # it is on no campaign's page to be resumed from, so it is tried until it leaves
         lasting = f"The sending account “{mailing.account}” could not be reached: {words}"
-        _go_on(mailing, stand_in_for(mailing.account), lasting)
+        _go_on(mailing, heir, lasting)
 
 
 def pause_refused(mailing: Mailing) -> None:

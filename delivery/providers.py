@@ -14,6 +14,10 @@ Choices = tuple[tuple[str, str], ...]
 # ("slots"), finished messages next to each other ("combined"), or not at all ("single").
 Mode = Literal["slots", "combined", "single"]
 MEGABYTE = 10**6
+ONE_CLICK = {
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+}  # RFC 8058 §3.1: both, or mail programs show no button
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Provider:
     calls_per_minute: int = 0
     repeat_seconds: int = 0
     refused_headers: frozenset[str] = frozenset()  # of ours, beside those that no ESP takes
+
+    def one_click(self, values: dict[str, Any]) -> bool:
+        """Whether both headers of RFC 8058 leave with its messages. values: the account's settings."""
+        return not self.refused_headers & ONE_CLICK and bool(values.get("own_headers", True))
 
     @property
     def advice(self) -> str:
@@ -356,6 +364,8 @@ _ESPS = (
         mode="slots",
         most=500,
         call_bytes=9 * MEGABYTE,
+        # Its API drops them: beside List-Unsubscribe it takes those alone that begin with X-.
+        refused_headers=frozenset({"List-Id", "Feedback-ID", "List-Unsubscribe-Post"}),
     ),
 )
 PROVIDERS: dict[str, Provider] = {each.name: each for each in (INBOX, SMTP, *_ESPS)}

@@ -17,6 +17,7 @@ from campaigns.content import compile_content
 from campaigns.models import ALLOWED, Campaign, State
 from campaigns.queries import audience
 from delivery import actions as delivery
+from delivery.domains import actions as domains
 from delivery.models import Mailing, MailingState
 
 LATE_LIMIT = timedelta(hours=6)  # a start missed by more is not made up for without asking
@@ -73,21 +74,37 @@ def _check(campaign: Campaign) -> None:
         raise NotReady("This campaign cannot leave yet: " + " ".join(problem.text for problem in found))
 
 
-@transaction.atomic(durable=True)
+def _know_sender(campaign: Campaign, *, by: User | None) -> bool:
+    """Whether what is known of its sender's domain is enough to go by; else that is being looked up."""
+    return campaign.account is None or not domains.take_in(campaign.account, campaign.from_email, by=by)
+
+
 def send_now(campaign: Campaign, *, by: User) -> None:
     """Start sending; the recipients are frozen by a job, so that a million does not hold up the page.
 
+    A sender's domain that is new stays known, although the campaign waits for its first check.
     Raises: NotReady: preflight found an error. WrongState: it is on its way already.
     """
+    _know_sender(campaign, by=by)
+    _send_now(campaign, by=by)
+
+
+@transaction.atomic(durable=True)
+def _send_now(campaign: Campaign, *, by: User) -> None:
     if campaign.state in UNSENT:
         _check(campaign)
     transition(campaign.pk, to=State.SENDING, by=by, only_from=UNSENT)
     enqueue(LAUNCH_JOB, queue="system", campaign_id=campaign.pk)
 
 
-@transaction.atomic(durable=True)
 def schedule(campaign: Campaign, *, at: datetime, by: User) -> None:
-    """Let it leave at that time. Raises: BadTime, NotReady, WrongState."""
+    """Let it leave at that time; its sender's domain as in `send_now`. Raises: BadTime, NotReady, WrongState."""
+    _know_sender(campaign, by=by)
+    _schedule(campaign, at=at, by=by)
+
+
+@transaction.atomic(durable=True)
+def _schedule(campaign: Campaign, *, at: datetime, by: User) -> None:
     shown = at.astimezone(campaign.workspace.zone).strftime("%-d %b %Y, %H:%M %Z")
     now = timezone.now()
     if at <= now:
@@ -189,6 +206,8 @@ def _start_due(campaign_id: int, now: datetime) -> bool:
         reason = f"It was due at {due}, while Volley was not running. Check it and send it again."
         transition(campaign.pk, to=State.FAILED, reason=reason)
         return False
+    if not _know_sender(campaign, by=None):
+        return False  # the domain was taken away since, or is older than this rule; the clock comes again
     try:
         _check(campaign)
     except NotReady as refusal:
@@ -232,7 +251,7 @@ def pause(campaign: Campaign, *, by: User) -> None:
 
 @transaction.atomic(durable=True)
 def resume(campaign: Campaign, *, by: User) -> None:
-    """Go on where it stopped. Raises: WrongState, AccountStopped."""
+    """Go on where it stopped. Raises: WrongState, AccountStopped, SenderNotAllowed."""
     delivery.resume(_mailing_of(campaign), by=by)
 
 

@@ -22,7 +22,7 @@ class NotReady(Refusal):
 def send_test(campaign: Campaign, *, to: list[str], sample: Contact | None, by: User) -> Mailing:
     """Send the campaign as it stands, with “[Test]” before its subject, filled in as the sample contact.
 
-    Raises: NotReady: something is missing that no message can do without. TemplateProblem, AccountStopped.
+    Raises: NotReady: something is missing that no message can do without. TemplateProblem, AccountStopped, SenderNotAllowed.
     """
     if campaign.account is None or not campaign.from_email:
         raise NotReady("Choose the From address and a sending account under “Subject and sender” first.")

@@ -25,6 +25,7 @@ from campaigns.views.steps import (
     shown_check,
     shown_steps,
 )
+from delivery.domains import actions as domains
 from delivery.pipeline.plan import first_of
 
 View = Callable[[WorkspaceRequest, Campaign], HttpResponse]
@@ -116,6 +117,9 @@ def _start_from(request: WorkspaceRequest, campaign: Campaign, key: str) -> Http
 def sender(request: WorkspaceRequest, campaign: Campaign) -> HttpResponse:
     form = SenderForm(_typed(request), campaign=campaign)
     _save(form, editing.save_sender, request)
+    is_said = form.is_bound and not (form.refusal or form.errors or request.htmx)  # not while it is typed
+    if is_said and campaign.account:
+        domains.take_in(campaign.account, campaign.from_email, by=request.user)
     return _step(request, "sender", form, {})
 
 

@@ -121,7 +121,7 @@ class NotReady(Refusal):
 def send_test(held: List, *, to: list[str], sample: Contact | None, by: User) -> Mailing:
     """Send the confirmation as it is stored; its link changes nothing.
 
-    Raises: NotReady: nothing can be sent, in words. TemplateProblem, NoLink, AccountStopped.
+    Raises: NotReady: nothing can be sent, in words. TemplateProblem, NoLink, AccountStopped, SenderNotAllowed.
     """
     words = words_of(held)
     way = way_of(words, held.workspace)

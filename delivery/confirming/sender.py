@@ -26,7 +26,7 @@ class Way:
 def way_of(words: Confirmation, workspace: Workspace) -> Way:
     """Three short queries at most."""
     sender = sender_of(words, workspace)
-    account, problem = _account(words, workspace)
+    account, problem = _account(words, workspace, sender.email)
     if not problem and not sender.email:
         problem = "It is not known from which address the confirmations are to come."
     return Way(sender, account, problem)
@@ -47,14 +47,15 @@ def usual_sender(workspace: Workspace) -> Sender:
     return Sender(name, email, reply_to or "")
 
 
-def _account(words: Confirmation, workspace: Workspace) -> tuple[SendingAccount | None, str]:
+def _account(words: Confirmation, workspace: Workspace, sender: str) -> tuple[SendingAccount | None, str]:
     usual = SendingAccount.objects.of(workspace).filter(is_default=True)
     account = words.account or usual.first()
     if account is None:
         return None, "There is no sending account yet."
+    problem = account.refusal_of(sender) if sender else ""
     if account.stopped_reason:
-        heir = stand_in_for(account)
-        if heir is None:
-            return None, f"The sending account “{account}” is set aside: {account.stopped_reason}"
-        return heir, ""
-    return account, ""
+        problem = f"The sending account “{account}” is set aside: {account.stopped_reason}"
+    if not problem:
+        return account, ""
+    heir = stand_in_for(account, sender)
+    return (heir, "") if heir else (None, problem)

@@ -11,10 +11,12 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
-from delivery.domains import keys
+from delivery.domains import keys, standing
 from delivery.domains.check import check
 from delivery.domains.findings import Finding, worst
-from delivery.models import DkimKey, SendingDomain
+from delivery.domains.naming import domain_of
+from delivery.models import DkimKey, SendingAccount, SendingDomain
+from delivery.providers import PROVIDERS
 
 JOB = "delivery.jobs.check_domain"
 CHECK_EVERY = timedelta(days=1)
@@ -52,12 +54,37 @@ def add(workspace: Workspace, name: str, *, by: User) -> SendingDomain:
     try:
         with transaction.atomic(durable=True):
             domain = SendingDomain.objects.create(workspace=workspace, name=name)
-            keys.make(domain).save()
-            record(by, "domain.added", domain)
-            _ask(domain)
+            _begin(domain, by)
     except IntegrityError as error:
         raise DomainKnown(f"{name} is one of your sending domains already.") from error
     return domain
+
+
+@transaction.atomic
+def take_in(account: SendingAccount, sender: str, *, by: User | None) -> bool:
+    """Make the sender's domain one of the workspace's and look it up, unless one answers for it or nobody looks.
+
+    Volley is to sign for it where the account does not do so itself.
+    Returns: whether its first check is still to come, which takes half a minute once a worker has it.
+    """
+    if not standing.is_looked_up(account, sender):
+        return False
+    domain = standing.domain_for(account.workspace, sender)
+    if domain is None:
+        domain, is_new = SendingDomain.objects.get_or_create(
+            workspace=account.workspace,
+            name=domain_of(sender),
+            defaults={"signs": not PROVIDERS[account.provider].is_esp},
+        )
+        if is_new:
+            _begin(domain, by)
+    return domain.checked_at is None
+
+
+def _begin(domain: SendingDomain, by: User | None) -> None:
+    keys.make(domain).save()
+    record(by, "domain.added", domain)
+    _ask(domain)
 
 
 @transaction.atomic(durable=True)

@@ -1,7 +1,7 @@
 """Look a sending domain up: every record it needs, the servers that send for it, and the blocklists."""
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +56,7 @@ def _records(domain: SendingDomain, ways: Ways, dns: Dns) -> list[Finding]:
         _spf(domain.name, ways, dns),
         *own,
         *others,
+        *_services(domain, dns),
         dmarc.check(domain.name, dns),
         _mx(domain.name, dns),
         *(finding for host in paths for finding in _return_path(host, ways, dns)),
@@ -115,6 +116,37 @@ def _own_keys(domain: SendingDomain, dns: Dns) -> list[Finding]:
         finding.required = finding.required or not any(each.signs_from for each in keys)
         findings.append(finding)
     return findings
+
+
+def _services(domain: SendingDomain, dns: Dns) -> list[Finding]:
+    """The keys of the services that send from it, as far as their names are known."""
+    accounts = SendingAccount.objects.of(domain.workspace)
+    names = {each.provider for each in accounts if not each.refusal_of(f"@{domain.name}")}
+    return [finding for name in sorted(names) for finding in _service(name, domain, dns)]
+
+
+def _service(provider: str, domain: SendingDomain, dns: Dns) -> list[Finding]:
+    """Its keys in place; without any, a word on that, which is no more than worth a look: its account may differ."""
+    asked, label = asked_by(provider), f"DKIM of {providers.PROVIDERS[provider].label}"
+    unnamed = [each for each in asked.selectors if each not in domain.selectors]
+    tried = [dkim.check_other(each, domain.name, dns) for each in unnamed]
+    good = [replace(each, label=label, provider=provider) for each in tried if each.state == "good"]
+    if good or domain.selectors or asked.called or not tried:
+        return good
+    finding = Finding("dkim_other", label, tried[0].host, provider=provider)
+    for each in tried:
+        if each.state == "unknown":
+            finding.mark("unknown", each.said[0])
+        elif each.found:
+            finding.found += each.found
+            finding.mark("warning", f"{each.host}: {each.said[-1]}")
+    if not finding.said:
+        finding.mark(
+            "warning",
+            f"No key stands under {asked.names}. Set the records that its page shows; if yours are called "
+            "otherwise, name their selectors below.",
+        )
+    return [finding]
 
 
 def _retired(key: DkimKey, dns: Dns) -> list[Finding]:

@@ -18,7 +18,8 @@ class Finding:
     """One record, host or list: what is to stand there, what stands there, and what that means.
 
     wanted: the exact value to set, "" where none is. said: whole sentences. ttl: seconds an old answer may live on.
-    required: mail from the domain is not to leave without it.
+    required: mail from the domain is not to leave without it. provider: whose record it is, where it is a sending
+    service's and was looked for unasked.
     """
 
     subject: str  # "spf", "dkim", …
@@ -31,6 +32,7 @@ class Finding:
     said: list[str] = field(default_factory=list)
     ttl: int = 0
     required: bool = False
+    provider: str = ""
 
     def mark(self, state: State, sentence: str) -> None:
         """Say it; the worst that was said is the finding's state."""

@@ -22,6 +22,15 @@ def ascii_name(name: str) -> str:
     return text
 
 
+def domain_of(address: str) -> str:
+    """What stands behind the @, as names are kept; "" where there is none, or no name of a domain."""
+    _, at, host = address.rpartition("@")
+    try:
+        return ascii_name(host) if at else ""
+    except ValueError:
+        return ""
+
+
 def names_above(name: str) -> list[str]:
     """The name itself and all above it down to two labels; [] where it is none."""
     try:

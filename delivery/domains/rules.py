@@ -66,14 +66,21 @@ def rules(domains: list[SendingDomain], workspace: Workspace) -> list[tuple[Send
     sums = _sums(workspace, [each.name for each in domains])
     found = []
     for domain in domains:
+        its = [each for each in accounts if _serves(each, domain)]
         rows = [
-            *_records(domain, accounts),
-            _one_click(),
-            *_hosts(domain, accounts),
+            *_records(domain, its),
+            _one_click(domain, its),
+            *_hosts(domain, its),
             *_rates(sums[domain.name]),
         ]
         found.append((domain, rows))
     return found
+
+
+def _serves(account: SendingAccount, domain: SendingDomain) -> bool:
+    """Whether it may send from the domain, or from a part of it."""
+    allowed = account.sender_domains
+    return not allowed or any(is_within(each, domain.name) for each in allowed)
 
 
 def _sums(workspace: Workspace, names: list[str]) -> dict[str, Sums]:
@@ -111,14 +118,13 @@ def _sums(workspace: Workspace, names: list[str]) -> dict[str, Sums]:
 
 def _records(domain: SendingDomain, accounts: list[SendingAccount]) -> list[Rule]:
     found = findings(domain, "records")
-    esps = [each for each in accounts if providers.PROVIDERS[each.provider].is_esp]
     return [
         _of(
             "SPF",
             [each for each in found if each.subject == "spf"],
             "Set the record that the domain’s page shows.",
         ),
-        _dkim(domain, found, esps),
+        _dkim(domain, found, accounts),
         _of(
             "DMARC",
             [each for each in found if each.subject == "dmarc"],
@@ -136,18 +142,29 @@ def _of(label: str, found: list[Finding], to_do: str, asked_by: str = ALL) -> Ru
     return Rule(label, asked_by, state, said, "" if state == "good" else to_do)
 
 
-def _dkim(domain: SendingDomain, found: list[Finding], esps: list[SendingAccount]) -> Rule:
+def _dkim(domain: SendingDomain, found: list[Finding], accounts: list[SendingAccount]) -> Rule:
     keys = [each for each in found if each.subject in ("dkim", "dkim_other") and each.required]
-    if (esps or not domain.signs) and not domain.selectors and all(each.state == "good" for each in keys):
-        who = ", ".join(str(each) for each in esps[:3]) or "the mail server"
+    unknown = [] if domain.selectors else _who_may_not_sign(domain, found, accounts)
+    if unknown and all(each.state == "good" for each in keys):
         return Rule(
             "DKIM",
             ALL,
             "unknown",
-            f"Whether {who} signs in the name of {domain} is not known here.",
+            f"Whether {', '.join(unknown[:3])} signs in the name of {domain} is not known here.",
             "Set the records that the provider shows, and name their selectors on the domain’s page.",
         )
     return _of("DKIM", keys, "Set the record that the domain’s page shows.")
+
+
+def _who_may_not_sign(
+    domain: SendingDomain, found: list[Finding], accounts: list[SendingAccount]
+) -> list[str]:
+    """Services of whom no key was found, and a mail server that is to sign itself."""
+    esps = [each for each in accounts if providers.PROVIDERS[each.provider].is_esp]
+    seen = {each.provider for each in found if each.state == "good"}
+    who = [str(each) for each in esps if each.provider not in seen]
+    is_by_server = not domain.signs and (len(esps) < len(accounts) or not esps)
+    return [*who, "the mail server"] if is_by_server else who
 
 
 def _alignment(domain: SendingDomain, found: list[Finding]) -> Rule:
@@ -160,17 +177,29 @@ def _alignment(domain: SendingDomain, found: list[Finding]) -> Rule:
     return Rule("Alignment", ALL, state, said, "Bring DKIM in order first.")
 
 
-def _one_click() -> Rule:
+def _one_click(domain: SendingDomain, accounts: list[SendingAccount]) -> Rule:
+    """RFC 8058: both headers, an https link in them, and a signature over them, which an ESP sees to itself."""
     label = "Unsubscribe by one click"
-    if settings.PUBLIC_URL.startswith("https://"):
-        return Rule(
-            label,
-            ALL,
-            "good",
-            "Every campaign bears the headers of RFC 8058, signed, and a link in its text.",
+    without = [
+        str(each) for each in accounts if not providers.PROVIDERS[each.provider].one_click(each.settings)
+    ]
+    if without:
+        names = ", ".join(without)
+        said = (
+            f"{names}: messages leave without the headers of RFC 8058, so mail programs show no button; the link in "
+            "the text works."
         )
-    said = "Every campaign bears the headers of RFC 8058, but their link begins with http, and they must be https."
-    return Rule(label, ALL, "wrong", said, "Set PUBLIC_URL to an address that begins with https://.")
+        return Rule(label, ALL, "wrong", said, "Send by an account that takes them; its page says so.")
+    if not settings.PUBLIC_URL.startswith("https://"):
+        said = (
+            "Campaigns bear the headers of RFC 8058, but their link begins with http, and it must be https."
+        )
+        return Rule(label, ALL, "wrong", said, "Set PUBLIC_URL to an address that begins with https://.")
+    is_ours = domain.signs and not any(providers.PROVIDERS[each.provider].is_esp for each in accounts)
+    signed = ", covered by the signature," if is_ours else ""
+    return Rule(
+        label, ALL, "good", f"Every campaign bears the headers of RFC 8058{signed} and a link in its text."
+    )
 
 
 def _hosts(domain: SendingDomain, accounts: list[SendingAccount]) -> list[Rule]:

@@ -6,7 +6,7 @@ from typing import Literal
 from accounts.models import Workspace
 from delivery import providers
 from delivery.domains.findings import LABELS, Finding, State, worst
-from delivery.domains.naming import is_public, names_above
+from delivery.domains.naming import domain_of, is_public, names_above
 from delivery.models import SendingAccount, SendingDomain
 
 Group = Literal["records", "hosts", "blocklists"]
@@ -44,23 +44,25 @@ def domain_for(workspace: Workspace, address: str) -> SendingDomain | None:
     return max(known, key=lambda each: len(each.name), default=None)
 
 
-def concerns(account: SendingAccount, address: str) -> list[Concern]:
-    """What stands against sending from the address through the account.
+def is_looked_up(account: SendingAccount, address: str) -> bool:
+    """Whether receivers will look the sender's domain up: not in the local inbox, nor a name that DNS cannot know."""
+    return account.provider != providers.INBOX.name and is_public(domain_of(address))
 
-    Nothing where no receiver will look: the local inbox, and names that DNS cannot know.
-    """
-    host = address.rpartition("@")[2]
-    if account.provider == providers.INBOX.name or not is_public(host):
+
+def concerns(account: SendingAccount, address: str) -> list[Concern]:
+    """What stands against sending from the address through the account; nothing where no receiver will look."""
+    if not is_looked_up(account, address):
         return []
     domain = domain_for(account.workspace, address)
     if domain is None:
         text = (
-            f"{host} is not one of your sending domains, so nobody here knows whether its mail passes SPF, DKIM "
-            "and DMARC."
+            f"{domain_of(address)} is not one of your sending domains yet. Once you send or schedule this, it becomes "
+            "one, and its records are looked up first."
         )
         return [Concern(text, blocks=False, domain=None)]
     if domain.checked_at is None:
-        return [Concern(f"{domain}’s records were not checked yet.", blocks=False, domain=domain)]
+        text = f"The records of {domain} are being looked up for the first time. Try again in half a minute."
+        return [Concern(text, blocks=not domain.is_excused, domain=domain)]
     subjects = _subjects(domain, account)
     return [*_missing(domain, subjects), *_advice(domain, account)]
 
@@ -87,8 +89,7 @@ def _advice(domain: SendingDomain, account: SendingAccount) -> list[Concern]:
     found = findings(domain, "records")
     concerns = []
     if "dkim_other" in _subjects(domain, account) and not domain.selectors:
-        text = f"Whether {account} signs with a key of {domain} is not known: name its selectors on the domain’s page."
-        concerns.append(Concern(text, blocks=False, domain=domain))
+        concerns += _service(domain, account, [each for each in found if each.provider == account.provider])
     if any(each.subject == "spf" and each.state == "wrong" for each in found):
         concerns.append(Concern(f"SPF of {domain} is not in order.", blocks=False, domain=domain))
     if any(each.state == "wrong" for each in findings(domain, "blocklists")):
@@ -96,3 +97,13 @@ def _advice(domain: SendingDomain, account: SendingAccount) -> list[Concern]:
             Concern(f"{domain} or its server stands on a blocklist.", blocks=False, domain=domain)
         )
     return concerns
+
+
+def _service(domain: SendingDomain, account: SendingAccount, keys: list[Finding]) -> list[Concern]:
+    """keys: of its provider, as far as one knows what they are called."""
+    if any(each.state == "good" for each in keys):
+        return []
+    text = f"Whether {account} signs with a key of {domain} is not known: name its selectors on the domain’s page."
+    if keys:
+        text = f"{keys[0].label} at {domain} is worth a look: {keys[0].said[0]}"
+    return [Concern(text, blocks=False, domain=domain)]

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from contacts.models import ScopedQuerySet
+from delivery.domains.naming import domain_of
 
 
 def new_hook_key() -> str:
@@ -38,6 +39,8 @@ class SendingAccount(models.Model):
     domain_lanes = models.PositiveSmallIntegerField(null=True, blank=True)
     lanes = models.PositiveSmallIntegerField(default=4)  # connections at once in each worker
     is_default = models.BooleanField(default=False)
+    # What may stand behind the @ of its senders, each name as it is and none below it; empty: anything.
+    sender_domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)
     # Whether it takes over what an account that was set aside was sending: the lowest position first, and of those
     # with the same one each campaign goes to one by chance, in proportion to its share.
     stands_in = models.BooleanField(default=False)
@@ -72,3 +75,9 @@ class SendingAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def refusal_of(self, address: str) -> str:
+        """Why it may not send from this address, as its owner says; "" where it may."""
+        if not self.sender_domains or domain_of(address) in self.sender_domains:
+            return ""
+        return f"“{self}” may send from {', '.join(self.sender_domains)} alone, and not from {address}."

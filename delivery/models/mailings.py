@@ -131,6 +131,11 @@ class Mailing(models.Model):
         return self.name
 
     @property
+    def sender(self) -> str:
+        """Its From address."""
+        return str(self.content.get("from_email", ""))
+
+    @property
     def is_urgent(self) -> bool:
         """Whether all its turns come before those of bulk: somebody sits and waits for it."""
         return self.is_test or (self.confirms_id is not None and self.total_count <= URGENT_MOST)

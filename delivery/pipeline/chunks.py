@@ -157,7 +157,7 @@ class ChunkLane(Lane):
         if unsent is None:
             self._count_failures(answer.outcomes)
             return True
-        if unsent.fate is Fate.ACCOUNT_STOPPED:
+        if unsent.stops_all:
             self._explain(unsent)
         elif unsent.throttled:
             self._turns.slow_all_down(unsent)
@@ -189,4 +189,4 @@ def _is_unsent(outcome: Outcome) -> bool:
     """Nothing of it was taken, and not for the recipient's sake: it is sent later, or by another account."""
     if outcome.fate is Fate.DEFERRED:
         return outcome.throttled or outcome.code == "dropped"
-    return outcome.fate is Fate.ACCOUNT_STOPPED
+    return outcome.stops_all

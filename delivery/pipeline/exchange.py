@@ -41,7 +41,7 @@ class Load:
         self.settled_at = time.monotonic()
         self.is_over = False  # nobody notes calls any more
         self.trouble = ""  # why a lane could not connect
-        self.account_stopped: Outcome | None = None
+        self.refused: Outcome | None = None  # the account, or the mailing's sender
         self.is_probing = False  # one call for one recipient at a time, until somebody is accepted
 
     def add(
@@ -111,8 +111,8 @@ class Load:
 
     @property
     def is_lost(self) -> bool:
-        """Not even what is announced may be sent: the batch may be another's, or the account is refused."""
-        return time.monotonic() > self.fence or self.account_stopped is not None
+        """Not even what is announced may be sent: the batch may be another's, or sender or account are refused."""
+        return time.monotonic() > self.fence or self.refused is not None
 
     def next_chunk(self, most: int) -> Chunk | None:
         """Those who are next, at most so many, of one batch and no address twice; None as `next`.

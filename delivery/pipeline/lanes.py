@@ -70,7 +70,7 @@ class Lane(threading.Thread):
     def sign(self) -> LaneSign:
         """What it does right now, for the monitor."""
         counts = self.counts
-        rejected = counts[Fate.REJECTED] + counts[Fate.ACCOUNT_STOPPED]
+        rejected = counts[Fate.REJECTED] + counts[Fate.SENDER_REFUSED] + counts[Fate.ACCOUNT_STOPPED]
         deferred = counts[Fate.DEFERRED] + counts[Fate.IN_DOUBT]
         doing = self.doing if self.is_alive() else "done"
         return LaneSign(doing, counts[Fate.ACCEPTED], deferred, rejected)
@@ -98,8 +98,8 @@ class Lane(threading.Thread):
         return Outcome(Fate.REJECTED, "template", words)
 
     def _explain(self, outcome: Outcome) -> None:
-        if outcome.fate is Fate.ACCOUNT_STOPPED:
-            self._load.account_stopped = outcome
+        if outcome.stops_all:
+            self._load.refused = outcome
             self._load.stop.set()
         else:
             self._load.trouble = outcome.server_said
@@ -245,7 +245,7 @@ class MessageLane(Lane):
 
     def _record(self, recipient: Recipient, outcome: Outcome) -> None:
         self.counts[outcome.fate] += 1
-        if outcome.fate is Fate.ACCOUNT_STOPPED:
+        if outcome.stops_all:
             self._turns.not_sent(recipient)
             self._load.put_back(recipient)
             self._explain(outcome)

@@ -30,6 +30,7 @@ from delivery.pipeline.settle import Result, Standing, settle
 from delivery.pipeline.turns import Turns
 from delivery.providers import PROVIDERS
 from delivery.secrets import SecretsLost
+from delivery.transports.base import Fate
 
 SETTLE_EVERY = 0.25  # seconds; what a crash without Redis could repeat, and how soon a pause is noticed
 # How long a mailing keeps a worker that another one waits for; what is left of its batches waits its turn then.
@@ -354,9 +355,11 @@ class _Slice:
     # --- Why it ended -----------------------------------------------------------------------------------
 
     def _react(self, shared: Load) -> None:
-        """What stopped the lanes concerns the account or the moment, not a recipient."""
-        if shared.account_stopped:
-            mailings.stop_account(self.mailing.account, shared.account_stopped.server_said)
+        """What stopped the lanes concerns the sender, the account or the moment, not a recipient."""
+        if shared.refused and shared.refused.fate is Fate.SENDER_REFUSED:
+            mailings.refuse_sender(self.mailing, shared.refused.server_said)
+        elif shared.refused:
+            mailings.stop_account(self.mailing.account, shared.refused.server_said)
         elif shared.trouble and not self.accepted_count:
             mailings.note_trouble(self.mailing, shared.trouble)
             self._pause(TROUBLE_WAIT)

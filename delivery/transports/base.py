@@ -15,15 +15,17 @@ Verdict = Kind | Literal["in its words"] | None
 
 
 class Fate(StrEnum):
-    """Success, and the three fates of an error: this recipient, this moment, this account.
+    """Success, and the four fates of an error: this recipient, this moment, this sender, this account.
 
-    In doubt is the moment's worst: the message was handed over, and no answer came.
+    In doubt is the moment's worst: the message was handed over, and no answer came. A refused sender is one that the
+    account may not send from; others may go on.
     """
 
     ACCEPTED = "accepted"
     DEFERRED = "deferred"
     IN_DOUBT = "in_doubt"
     REJECTED = "rejected"
+    SENDER_REFUSED = "sender_refused"
     ACCOUNT_STOPPED = "account_stopped"
 
 
@@ -46,6 +48,11 @@ class Outcome(NamedTuple):
     throttled: bool = False
     repeatable: bool = False
     verdict: Verdict = None
+
+    @property
+    def stops_all(self) -> bool:
+        """Nothing of the mailing can leave this way, whoever it is for."""
+        return self.fate in (Fate.SENDER_REFUSED, Fate.ACCOUNT_STOPPED)
 
 
 class Message(NamedTuple):

@@ -36,27 +36,48 @@ UNTAKEN_STATUSES = {501, 503, 505, 521, 523, 525, 526, 530}
 BROKEN_OFF = re.compile(
     r"reset before headers(?!.*reset reason: (overflow|(remote )?connection (failure|timeout)))", re.DOTALL
 )
-# Answers about the account that come with another status, by what the ESP writes.
-ACCOUNT_WORDS = {
-    # "Email address is not verified. The following identities failed the check in region …"; RequestExpired, with 400
-    # as the others: our clock is slow
-    "amazon_ses": r"not verified|NotVerified|SendingPaused|AccountSuspended|ConfigurationSet|ExpiredToken"
-    r"|RequestExpired|IncompleteSignature|UnrecognizedClient|NotAuthorized|OptInRequired",
+# Answers about the From address, with whatever status, by what the ESP writes; another sender may do.
+SENDER_WORDS = {
+    # "Email address is not verified. The following identities failed the check in region …"
+    "amazon_ses": r"not verified|MailFromDomainNotVerified|MAIL_FROM_DOMAIN_NOT_VERIFIED",
     # "Sending has been rejected because the sender you used … is not valid."
-    "brevo": r"sender you used|not_enough_credits|account_under_validation|permission_denied",
+    "brevo": r"sender you used",
     # "The from.email domain must be verified in your account to send emails. #MS42207"
     "mailersend": r'"from\.email"|#MS42207',
+    # "Domain not found: …"; "Domain … is not allowed to send: The domain is unverified and requires DNS configuration."
+    "mailgun": r"Domain not found|domain is unverified",
     # '"…" is not an authorized sender address for your account.'
     "mailjet": r'"ErrorRelatedTo":\s*\[\s*"From"|not an authorized sender',
-    # HTTP 500 with {"status": "error", "name": "Invalid_Key", …}
-    "mandrill": r"Invalid_Key|PaymentRequired|Unknown_Subaccount",
+    # "Sending from domain … is not allowed"
+    "mailtrap": r"Sending from .*not allowed",
+    # Its word for a domain that is not set up there, said of each recipient; and for no address at all.
+    "mandrill": r'"reject_reason":\s*"(unsigned|invalid-sender)"',
     # HTTP 200 with {"status": "error", "data": {"code": "UnauthenticatedFromAddress"}}
-    "postal": r"AccessDenied|InvalidServerAPIKey|ServerSuspended|UnauthenticatedFromAddress",
-    # 422 with ErrorCode 400 sender not found, 401 not confirmed, 405 no credit, 412 pending,
-    # 413 may not send, 1235 no such stream
-    "postmark": r'"ErrorCode":\s*(400|401|405|412|413|1235)\b',
+    "postal": r"UnauthenticatedFromAddress",
+    # 422 with ErrorCode 400 sender not found, 401 not confirmed
+    "postmark": r'"ErrorCode":\s*(400|401)\b',
+    # "The … domain is not verified. Please, add and verify your domain on …"
+    "resend": r"domain is not verified",
+    # "domain is not checked"
+    "scaleway": r"domain .*not (checked|verified)",
+    # "The from address does not match a verified Sender Identity."
+    "sendgrid": r"verified Sender Identity",
     # "Unconfigured Sending Domain <…>"
     "sparkpost": r"Unconfigured Sending Domain|Invalid domain",
+    # "The domain of '…' is not confirmed."
+    "unisender_go": r"domain .*not (confirmed|verified)",
+}
+# Answers about the account that come with another status, by what the ESP writes.
+ACCOUNT_WORDS = {
+    # RequestExpired, with 400 as the others: our clock is slow
+    "amazon_ses": r"SendingPaused|AccountSuspended|ConfigurationSet|ExpiredToken"
+    r"|RequestExpired|IncompleteSignature|UnrecognizedClient|NotAuthorized|OptInRequired",
+    "brevo": r"not_enough_credits|account_under_validation|permission_denied",
+    # HTTP 500 with {"status": "error", "name": "Invalid_Key", …}
+    "mandrill": r"Invalid_Key|PaymentRequired|Unknown_Subaccount",
+    "postal": r"AccessDenied|InvalidServerAPIKey|ServerSuspended",
+    # 422 with ErrorCode 405 no credit, 412 pending, 413 may not send, 1235 no such stream
+    "postmark": r'"ErrorCode":\s*(405|412|413|1235)\b',
 }
 # Answers that put the call off and come with another status. Nothing was taken.
 MOMENT_WORDS = {
@@ -124,10 +145,10 @@ def _outcome_of_status(provider: str, each: AnymailRecipientStatus, response: An
     rejected = Outcome(
         Fate.REJECTED, each.status or "failed", said, provider_id, verdict=verdict_of(provider, told)
     )
-    if each.status in ("invalid", "rejected"):
+    if each.status in ("invalid", "rejected") and not _matches(SENDER_WORDS, provider, _text(response)):
         return rejected
-    if _is_account(provider, http, _text(response)):
-        return Outcome(Fate.ACCOUNT_STOPPED, str(http or ""), said)
+    if stops := _what_stops(provider, http, _text(response)):
+        return Outcome(stops, str(http or ""), said)
     return _outcome_of_trouble(http, said, response) or rejected
 
 
@@ -148,9 +169,9 @@ def outcome_of_error(provider: str, error: Exception) -> Outcome:
     return Outcome(Fate.IN_DOUBT, "in doubt", words[:WORDS_LIMIT])
 
 
-def about_account(provider: str, said: Any) -> bool:
-    """Whether one message's part of an answer tells of the account, not of its recipient."""
-    return bool(re.search(ACCOUNT_WORDS.get(provider, NEVER), json.dumps(said, ensure_ascii=False)))
+def what_stops(provider: str, said: Any) -> Fate | None:
+    """The fate of all, where one message's part of an answer tells of the sender or the account; None: of its recipient."""
+    return _what_stops(provider, 0, json.dumps(said, ensure_ascii=False))
 
 
 def words_of(said: Any) -> str:
@@ -165,11 +186,11 @@ def _outcome_of_answer(provider: str, answer: Any) -> Outcome:
         if "concurrent" in _text(answer).lower():
             return Outcome(Fate.IN_DOUBT, "in doubt", said)
         return Outcome(Fate.ACCEPTED, server_said=said)
-    if re.search(MOMENT_WORDS.get(provider, NEVER), _text(answer)):
+    if _matches(MOMENT_WORDS, provider, _text(answer)):
         return _later(http, said, answer, throttled=http < 500)
-    if _is_account(provider, http, _text(answer)):
-        return Outcome(Fate.ACCOUNT_STOPPED, str(http), said)
-    if http in (200, 500) and re.search(MESSAGE_WORDS.get(provider, NEVER), _text(answer)):
+    if stops := _what_stops(provider, http, _text(answer)):
+        return Outcome(stops, str(http), said)
+    if http in (200, 500) and _matches(MESSAGE_WORDS, provider, _text(answer)):
         return Outcome(Fate.REJECTED, "refused", said)
     if http < 400:  # taken or not: an answer that is none of the documented ones
         return Outcome(Fate.IN_DOUBT, "in doubt", said)
@@ -210,8 +231,16 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     return Outcome(Fate.DEFERRED, "dropped", said) if never_sent else Outcome(Fate.IN_DOUBT, "in doubt", said)
 
 
-def _is_account(provider: str, http: int, text: str) -> bool:
-    return http in ACCOUNT_STATUSES or bool(re.search(ACCOUNT_WORDS.get(provider, NEVER), text))
+def _what_stops(provider: str, http: int, text: str) -> Fate | None:
+    if _matches(SENDER_WORDS, provider, text):
+        return Fate.SENDER_REFUSED
+    if http in ACCOUNT_STATUSES or _matches(ACCOUNT_WORDS, provider, text):
+        return Fate.ACCOUNT_STOPPED
+    return None
+
+
+def _matches(words: dict[str, str], provider: str, text: str) -> bool:
+    return bool(re.search(words.get(provider, NEVER), text))
 
 
 def _status_of(answer: Any) -> int:

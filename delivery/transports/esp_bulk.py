@@ -12,7 +12,7 @@ from typing import Any, Final
 import requests
 
 from delivery.transports.base import Fate, Outcome
-from delivery.transports.esp_answers import about_account, words_of
+from delivery.transports.esp_answers import what_stops, words_of
 from delivery.transports.esp_verdicts import verdict_of
 
 LOOKS: Final = 4  # its bulk calls are ten a minute, so a lane has the time
@@ -52,10 +52,9 @@ def _refused(job: Any) -> dict[int, Outcome]:
     for name, said in errors.items() if isinstance(errors, dict) else ():
         found = _PLACE.match(name)
         if found:
-            stops = about_account("mailersend", said)
-            fate = Fate.ACCOUNT_STOPPED if stops else Fate.REJECTED
+            stops = what_stops("mailersend", said)
             verdict = None if stops else verdict_of("mailersend", json.dumps(said))
-            refused[int(found[1])] = Outcome(fate, "422", _words(said), verdict=verdict)
+            refused[int(found[1])] = Outcome(stops or Fate.REJECTED, "422", _words(said), verdict=verdict)
     return refused
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from delivery.transports.base import Fate, Letter, Outcome
-from delivery.transports.esp_answers import QUOTA_SECONDS, about_account, outcomes_of_status, words_of
+from delivery.transports.esp_answers import QUOTA_SECONDS, outcomes_of_status, what_stops, words_of
 from delivery.transports.esp_verdicts import verdict_of
 
 # SES's statuses of one entry that are not the recipient's fault; any other one is.
 SES_ACCOUNT: Final = {
-    "MAIL_FROM_DOMAIN_NOT_VERIFIED",
     "CONFIGURATION_SET_NOT_FOUND",
     "ACCOUNT_SUSPENDED",
     "ACCOUNT_SENDING_PAUSED",
@@ -47,8 +46,9 @@ def _outcome(provider: str, message_id: str | None, code: str, said: Any) -> Out
     if message_id is not None:
         return Outcome(Fate.ACCEPTED, provider_id=str(message_id)[:200])
     words = words_of(said)
-    if code in SES_ACCOUNT or about_account(provider, said):
-        return Outcome(Fate.ACCOUNT_STOPPED, code, words)
+    stops = Fate.ACCOUNT_STOPPED if code in SES_ACCOUNT else what_stops(provider, [code, said])
+    if stops:
+        return Outcome(stops, code, words)
     if code in SES_MOMENT:
         wait = QUOTA_SECONDS if "QUOTA" in code else None
         return Outcome(Fate.DEFERRED, code, words, retry_after=wait, throttled=code != "TRANSIENT_FAILURE")

@@ -13,9 +13,26 @@ Command = Literal["MAIL", "RCPT", "DATA", "END"]
 
 # Whichever command they answer: sign-in is wanted or refused.
 ACCOUNT_CODES = {530, 534, 535, 538}
-# The receiver does not know us as who we say we are; sending on would only do harm. Gmail, Microsoft, Yahoo:
-# 5.7.25 no PTR, .26/.27 neither SPF nor DKIM, .29 no TLS, .509 DMARC, .515 bulk sender not authenticated.
-ACCOUNT_ENHANCED = {"5.7.8", "5.7.9", "5.7.25", "5.7.26", "5.7.27", "5.7.29", "5.7.509", "5.7.515"}
+# The receiver does not know the server as what it says it is; sending on would only do harm. Gmail, Microsoft, Yahoo:
+# 5.7.25 no PTR, .29 no TLS.
+ACCOUNT_ENHANCED = {"5.7.8", "5.7.9", "5.7.25", "5.7.29"}
+# The same of the sender's domain: .26/.27 neither SPF nor DKIM, .509 DMARC, .515 bulk sender not authenticated.
+# Exchange: .60 the account may not send as this sender, 5.2.252 the same.
+SENDER_ENHANCED = {"5.7.26", "5.7.27", "5.7.509", "5.7.515", "5.7.60", "5.2.252"}
+# To any command, since Postfix says it of MAIL's sender when it answers RCPT, and submission services that look at
+# From do so after the message: "553 5.7.1 <…>: Sender address rejected: not owned by user …"; "550 The from address
+# does not match a verified Sender Identity."; "554 Message rejected: Email address is not verified. The following
+# identities failed the check …"; "550 5.7.1 Unconfigured Sending Domain <…>"; "550-From header sender domain not verified."
+SENDER_WORDS = re.compile(
+    r"sender address rejected|not owned by (auth )?user|domain (is )?not verified|verified sender identity"
+    r"|identities failed the check|unconfigured sending domain|sendasdenied"
+    r"|(permissions?|permitted|allowed|authori[sz]ed) to send (as|from)",
+    re.IGNORECASE,
+)
+# To MAIL, which names nothing but the sender (RFC 3463 §3.2: 5.1.7, 5.1.8 its address).
+SENDER_NAMED = re.compile(
+    r"5\.1\.[78]\b|\bsender\b(?! (ip|host|limit|quota|rate))|from address", re.IGNORECASE
+)
 # "554 5.7.1 <a@b.example>: Relay access denied", "550 relay not permitted": the server is not ours to send by.
 ACCOUNT_WORDS = re.compile(
     r"relay(ing)?( access)? (denied|prohibited|not (permitted|allowed))|unable to relay|not permitted to relay"
@@ -23,7 +40,7 @@ ACCOUNT_WORDS = re.compile(
     r"|(sending|daily|hourly|message) (quota|limit) exceeded for (this )?account|account (is )?(suspended|disabled)",
     re.IGNORECASE,
 )
-# To MAIL FROM: what is about this message's size or contents; any other 5xx is about the sender.
+# To MAIL FROM: what is about this message's size or contents; any other 5xx is about the sender or the account.
 MESSAGE_CODES = {552, 554}
 # Too much, too fast: the server's own limits (RFC 3463 §3.8: 4.7.x policy; 4.3.2, 4.4.5 busy, 4.5.3 too many).
 THROTTLE_ENHANCED = re.compile(r"4\.7\.\d+|4\.3\.2|4\.4\.5|4\.5\.3|4\.2\.1")
@@ -64,6 +81,8 @@ def outcome_of(reply: Reply, command: Command) -> Outcome:
     said = f"{reply.code} {reply.text}".strip()
     if reply.is_good:
         return Outcome(Fate.ACCEPTED, code, said)
+    if _concerns_sender(reply, command):
+        return Outcome(Fate.SENDER_REFUSED, code, said)
     if _concerns_account(reply, command):
         return Outcome(Fate.ACCOUNT_STOPPED, code, said)
     throttled = reply.code < 500 and _is_throttle(reply)
@@ -71,6 +90,15 @@ def outcome_of(reply: Reply, command: Command) -> Outcome:
     verdict: Verdict = Kind.BLOCKED if throttled or command == "MAIL" else IN_ITS_WORDS
     fate = Fate.DEFERRED if reply.code < 500 else Fate.REJECTED
     return Outcome(fate, code, said, throttled=throttled, verdict=verdict)
+
+
+def _concerns_sender(reply: Reply, command: Command) -> bool:
+    if reply.code < 500:
+        return False
+    if reply.enhanced in SENDER_ENHANCED or SENDER_WORDS.search(reply.text):
+        return True
+    is_open = reply.code not in MESSAGE_CODES | ACCOUNT_CODES and not ACCOUNT_WORDS.search(reply.text)
+    return command == "MAIL" and is_open and bool(SENDER_NAMED.search(reply.text))
 
 
 def _concerns_account(reply: Reply, command: Command) -> bool:

@@ -63,6 +63,13 @@ def test_an_error_names_the_page_that_mends_it(ready, fields, words, page):
     assert problem.fix_label
 
 
+def test_an_account_that_may_not_send_from_there_is_an_error(ready, workspace):
+    account = an_account(workspace, provider="inbox", name="Ours", sender_domains=["brand.net"])
+    (problem,) = preflight.problems(ready(account=account))
+    assert "“Ours” may send from brand.net alone, and not from news@acme.example." in problem.text
+    assert problem.fix_url_name == "campaign_sender"
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -26,7 +26,7 @@ from delivery.models import Confirmation, Delivery, Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.sweep import sweep
 from tests.at_once import AtOnce
-from tests.builders import a_contact, a_list
+from tests.builders import a_contact, a_list, an_account
 from tests.delivery.test_pipeline import make_due, work_all
 
 pytestmark = pytest.mark.django_db
@@ -443,6 +443,39 @@ def test_confirmations_go_on_by_themselves_once_their_account_is_used_again(
     assert [each.is_paused for each in standing.stuck(news)] == [True]
     use_again(account, by=alice)
     work_all(Mailing.objects.get())
+    assert len(server.messages) == 1
+
+
+def test_confirmations_whose_sender_is_refused_are_tried_again_by_themselves(
+    workspace, news, account, server
+):
+    server.answers["MAIL"] = lambda _line: "553 5.7.1 Sender address rejected: not owned by user acme"
+    sign_up(workspace, news)
+    asking.ask_waiting()
+    mailing = Mailing.objects.get()
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("sending", 0)
+    assert mailing.due_at > timezone.now() + timedelta(minutes=4)
+    assert "not owned by user acme. Have that address or its domain verified" in standing.notes(news)[0].text
+    account.refresh_from_db()
+    assert account.stopped_reason == ""
+    del server.answers["MAIL"]
+    make_due(mailing)
+    work_all(mailing)
+    assert (mailing.state, mailing.accepted_count) == ("finished", 1)
+
+
+def test_confirmations_leave_by_an_account_that_may_send_from_there(
+    workspace, news, account, server, alice, sign_in
+):
+    account.sender_domains = ["other.example"]
+    account.save()
+    sign_up(workspace, news)
+    assert ask_and_send() == 0
+    said = sign_in(alice).get(f"/lists/{news.pk}/").text
+    assert "“Test server” may send from other.example alone" in said
+    an_account(workspace, name="Heir", settings=account.settings, stands_in=True)
+    assert ask_and_send() == 1
     assert len(server.messages) == 1
 
 

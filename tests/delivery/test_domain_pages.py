@@ -2,16 +2,20 @@
 
 import html
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from campaigns import preflight
+from campaigns.actions import lifecycle
 from delivery.domains import actions
 from delivery.domains.findings import Finding
 from delivery.domains.rules import rules
 from delivery.models import DkimKey, Mailing, SendingDomain
-from tests.builders import a_campaign, a_domain, an_account
+from tests.builders import a_campaign, a_contact, a_domain, an_account
 
 pytestmark = pytest.mark.django_db
 
@@ -102,7 +106,7 @@ def test_a_deleted_domain_takes_its_keys_along(ada, workspace, sign_in):
 def test_the_page_says_where_services_show_their_records(ada, workspace, sign_in):
     an_account(workspace, provider="sendgrid", name="Our SendGrid")
     answer = text(sign_in(ada).get(f"/sending/domains/{a_domain(workspace).pk}/"))
-    assert "Our SendGrid Settings, “Sender authentication” s1 and s2" in answer
+    assert "Our SendGrid Settings, “Sender authentication” s1, s2 or m1" in answer
 
 
 def test_a_check_that_no_worker_takes_up_is_said(ada, workspace, sign_in):
@@ -167,6 +171,47 @@ def test_what_breaks_a_rule_says_what_to_do(workspace):
     assert "must be https" in rows["Unsubscribe by one click"].said
 
 
+@pytest.mark.parametrize(
+    ("provider", "settings_of", "state"),
+    [
+        ("mailersend", {"own_headers": False}, "wrong"),
+        ("mailersend", {"own_headers": True}, "good"),
+        ("unisender_go", {}, "wrong"),
+        ("mailgun", {}, "good"),
+        ("smtp", None, "good"),
+    ],
+)
+def test_one_click_is_in_order_where_the_accounts_take_its_headers(
+    workspace, settings, provider, settings_of, state
+):
+    settings.PUBLIC_URL = "https://volley.brand.net"
+    domain = a_domain(workspace)
+    an_account(workspace, provider=provider, name="Ours", settings=settings_of)
+    row = rows_of(domain)["Unsubscribe by one click"]
+    assert (row.state, "Ours: messages leave without" in row.said) == (state, state == "wrong")
+    assert ("covered by the signature" in row.said) == (provider == "smtp")
+
+
+def test_a_service_whose_key_was_found_is_known_to_sign(workspace):
+    key = replace(good("dkim_other"), provider="sendgrid")
+    domain = a_domain(workspace, signs=False, findings=[good("spf"), key, good("dmarc")])
+    an_account(workspace, provider="sendgrid", name="Ours")
+    assert (rows_of(domain)["DKIM"].state, rows_of(domain)["Alignment"].state) == ("good", "good")
+    an_account(workspace, provider="resend", name="Theirs")
+    assert "Whether Theirs signs" in rows_of(domain)["DKIM"].said
+    an_account(workspace, provider="smtp", name="Server")
+    assert "Whether Theirs, the mail server signs" in rows_of(domain)["DKIM"].said
+
+
+def test_an_account_that_may_not_send_from_a_domain_breaks_none_of_its_rules(workspace):
+    domain = a_domain(workspace, findings=[good("spf"), good("dkim"), good("dmarc")])
+    an_account(workspace, provider="unisender_go", name="Theirs", sender_domains=["other.net"])
+    rows = rows_of(domain)
+    assert rows["DKIM"].state == "good"
+    assert "Theirs" not in rows["Unsubscribe by one click"].said
+    assert rows["TLS"].said == "No account sends to the outside yet."
+
+
 def test_a_service_whose_selectors_are_not_named_is_not_known_to_sign(workspace):
     domain = a_domain(workspace, findings=[good("spf"), good("dkim"), good("dmarc")])
     an_account(workspace, provider="mailgun", name="Mailgun")
@@ -205,9 +250,84 @@ def test_our_own_key_is_no_concern_of_a_service_that_signs_itself(workspace):
     assert (level, "name its selectors" in words) == ("warning", True)
 
 
-def test_a_domain_that_nobody_set_up_is_said_and_holds_up_nothing(workspace):
-    ((level, words),) = concerns(workspace)
-    assert (level, "brand.net is not one of your sending domains" in words) == ("warning", True)
+def test_what_a_service_lacks_is_said_before_a_campaign_leaves(workspace):
+    key = Finding("dkim_other", "DKIM of SendGrid", state="warning", said=["No key."], provider="sendgrid")
+    domain = a_domain(workspace, findings=[good("spf"), key, good("dmarc")])
+    assert concerns(workspace, provider="sendgrid", name="Ours") == [
+        ("warning", "DKIM of SendGrid at brand.net is worth a look: No key.")
+    ]
+    key.state = "good"
+    domain.checks = {"records": [key.as_dict()]}
+    domain.save()
+    assert concerns(workspace, provider="sendgrid", name="Theirs") == []
+
+
+@pytest.fixture
+def new_sender(workspace, account, news):
+    """A campaign that only the records of its sender's domain can hold up, which nobody has added."""
+    a_contact(workspace, subscribed_to=[news])
+    return a_campaign(workspace, lists=[news], account=account, from_email="news@brand.net")
+
+
+def test_a_domain_that_was_never_added_is_added_and_looked_up_before_a_campaign_leaves(
+    new_sender, bob, name_server
+):
+    ((level, words),) = [
+        (each.level, each.text) for each in preflight.checks(new_sender) if each.fix_url_name == "domains"
+    ]
+    assert (level, "brand.net is not one of your sending domains yet" in words) == ("warning", True)
+    with pytest.raises(lifecycle.NotReady, match="being looked up for the first time"):
+        lifecycle.send_now(new_sender, by=bob)
+    domain = SendingDomain.objects.get(name="brand.net")
+    assert domain.is_being_checked
+    assert AuditEntry.objects.filter(verb="domain.added", user=bob).exists()
+
+    actions.run_check(domain.pk)
+    with pytest.raises(lifecycle.NotReady, match="There is no DMARC record"):
+        lifecycle.schedule(new_sender, at=timezone.now() + timedelta(hours=1), by=bob)
+    SendingDomain.objects.update(is_excused=True)
+    lifecycle.send_now(new_sender, by=bob)
+    new_sender.refresh_from_db()
+    assert new_sender.state == "sending"
+    assert SendingDomain.objects.count() == 1
+
+
+def test_a_campaign_scheduled_before_its_domain_was_known_waits_for_the_check(new_sender, name_server):
+    type(new_sender).objects.update(state="scheduled", scheduled_at=timezone.now())
+    assert lifecycle.launch_due() == 0
+    new_sender.refresh_from_db()
+    assert new_sender.state == "scheduled"
+    domain = SendingDomain.objects.get(name="brand.net")
+    domain.is_excused = True
+    domain.save()
+    actions.run_check(domain.pk)
+    assert lifecycle.launch_due() == 1
+
+
+def test_a_sender_is_looked_up_once_it_is_settled_and_not_while_it_is_typed(new_sender, bob, sign_in):
+    client, url = sign_in(bob), f"/campaigns/{new_sender.pk}/sender/"
+    typed = {"subject": "Hi", "from_email": "news@brand.ne", "account": new_sender.account_id}
+    client.post(url, typed, HTTP_HX_REQUEST="true", HTTP_HX_TARGET="div#saved")
+    assert not SendingDomain.objects.exists()
+    client.post(url, {**typed, "from_email": "news"})
+    assert not SendingDomain.objects.exists()
+    assert client.post(url, {**typed, "from_email": "news@mail.brand.net"}).status_code == 302
+    assert [each.name for each in SendingDomain.objects.all()] == ["mail.brand.net"]
+
+
+@pytest.mark.parametrize(("provider", "signs"), [("sendgrid", False), ("smtp", True)])
+def test_a_new_senders_domain_asks_for_a_key_of_ours_only_where_we_sign(workspace, provider, signs):
+    account = an_account(workspace, provider=provider, name="Ours")
+    assert actions.take_in(account, "news@brand.net", by=None) is True
+    assert actions.take_in(account, "news@brand.net", by=None) is True
+    assert SendingDomain.objects.get().signs is signs
+
+
+@pytest.mark.parametrize("sender", ["news@brand.net", "news@mail.brand.net"])
+def test_a_domain_that_answers_for_the_sender_is_enough(workspace, account, sender):
+    a_domain(workspace)
+    assert actions.take_in(account, sender, by=None) is False
+    assert SendingDomain.objects.count() == 1
 
 
 def test_what_could_not_be_read_holds_up_nothing(workspace):
@@ -221,6 +341,26 @@ def test_what_could_not_be_read_holds_up_nothing(workspace):
 @pytest.mark.parametrize("sender", ["news@acme.example", "news@localhost", "news@mail.test", "a@example.com"])
 def test_names_for_tests_and_ones_own_network_are_no_concern(workspace, sender):
     assert concerns(workspace, sender) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "provider", "words"),
+    [
+        ("http://volley.brand.net", "mailgun", ["Volley’s address begins with http"]),
+        ("https://volley.brand.net", "mailgun", []),
+        ("https://volley.brand.net", "unisender_go", ["By “Ours” it leaves without the headers"]),
+        ("http://127.0.0.1:8000", "inbox", []),
+    ],
+)
+def test_a_campaign_without_one_click_is_warned_of(workspace, settings, url, provider, words):
+    settings.PUBLIC_URL = url
+    account = an_account(workspace, provider=provider, name="Ours")
+    campaign = a_campaign(workspace, from_email="news@brand.net", account=account)
+    found = [each for each in preflight.checks(campaign) if each.fix_url_name == "sender_rules"]
+    assert {each.level for each in found} <= {"warning"}
+    assert [each.text.startswith(start) for each, start in zip(found, words, strict=True)] == [True] * len(
+        words
+    )
 
 
 def test_the_local_inbox_is_no_concern(workspace):

@@ -258,6 +258,44 @@ def test_keys_of_others_are_looked_up_by_their_selectors(in_order, name_server, 
     assert "cut off" in found[1]["said"][-1]
 
 
+def services_keys(domain):
+    found = [each for each in check(domain)["records"] if each["provider"]]
+    return [(each["label"], each["host"], each["state"]) for each in found]
+
+
+def test_the_keys_of_a_service_are_looked_up_by_the_names_that_everybody_has_there(
+    in_order, name_server, workspace
+):
+    an_account(workspace, provider="sendgrid", name="Ours")
+    public = in_order.keys.get().public_key
+    name_server.set("s2._domainkey.brand.net", "TXT", f"k=rsa; p={public}")
+    assert services_keys(in_order) == [("DKIM of SendGrid", "s2._domainkey.brand.net", "good")]
+    in_order.other_selectors = "s2"  # named by hand, it stands there once
+    assert services_keys(in_order) == []
+
+
+def test_a_service_without_a_key_in_place_is_worth_a_look_and_blocks_nothing(
+    in_order, name_server, workspace
+):
+    account = an_account(workspace, provider="sendgrid", name="Ours")
+    (finding,) = [each for each in check(in_order)["records"] if each["provider"]]
+    assert (finding["state"], finding["required"]) == ("warning", False)
+    assert "No key stands under s1, s2 or m1." in finding["said"][0]
+    public = in_order.keys.get().public_key
+    name_server.set("s1._domainkey.brand.net", "TXT", f"k=rsa; p={public[:-40]}")
+    (finding,) = [each for each in check(in_order)["records"] if each["provider"]]
+    assert (finding["state"], "cut off" in finding["said"][0]) == ("warning", True)
+    account.sender_domains = ["other.net"]
+    account.save()
+    assert services_keys(in_order) == []
+
+
+def test_nothing_is_missed_of_a_service_that_names_each_key_its_own_way(in_order, workspace):
+    for name in ("mailgun", "postmark", "amazon_ses"):
+        an_account(workspace, provider=name, name=name)
+    assert services_keys(in_order) == []
+
+
 def test_a_new_key_signs_once_its_record_is_found_and_the_old_one_no_more(in_order, name_server, alice):
     old = in_order.keys.get()
     new = actions.rotate(in_order, by=alice)

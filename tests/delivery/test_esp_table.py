@@ -286,14 +286,12 @@ def test_a_wrong_key_stops_the_account(fake_esp, esp_account, name):
 
 
 @pytest.mark.parametrize("name", ESPS)
-def test_a_sender_that_is_not_verified_stops_the_account(fake_esp, esp_account, name):
+def test_a_sender_that_is_not_verified_is_refused_and_the_account_is_not(fake_esp, esp_account, name):
     fake_esp.account(name).domains = {"elsewhere.example"}
     outcomes = send(
         connect(esp_account(name, **({"sender_domain": ""} if name == "mailgun" else {}))), PEOPLE[:2]
     )
-    # Mandrill refuses each recipient as "unsigned".
-    stopped = Fate.REJECTED if name == "mandrill" else Fate.ACCOUNT_STOPPED
-    assert {each.fate for each in outcomes.values()} == {stopped}
+    assert {each.fate for each in outcomes.values()} == {Fate.SENDER_REFUSED}
     assert fake_esp.recipient_count == 0
 
 

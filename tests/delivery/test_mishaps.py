@@ -23,7 +23,7 @@ from accounts.queue import process_name, redis_client
 from campaigns.actions import lifecycle
 from contacts.models import Subscription
 from delivery import accounts
-from delivery.actions import cancel, pause, resume, retry
+from delivery.actions import AccountStopped, SenderNotAllowed, cancel, pause, resume, retry
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.jobs import send_batch
@@ -217,6 +217,77 @@ def test_what_many_campaigns_were_sending_is_shared_out_by_weight_within_a_turn(
     assert all(
         mailing.state == "sending" for mailing in Mailing.objects.filter(pk__in=[m.pk for m in mailings])
     )
+
+
+NOT_OURS = "553 5.7.1 <shop@other.example>: Sender address rejected: not owned by user acme"
+
+
+def test_a_sender_that_the_server_refuses_pauses_that_campaign_alone(
+    people, send_to_news, server, account, workspace
+):
+    server.answers["MAIL"] = lambda line: NOT_OURS if "<shop@other.example>" in line else "250 Ok"
+    heir = an_account(workspace, name="Heir", settings=account.settings, stands_in=True)
+    people(20)
+    ours, other = send_to_news(), send_to_news(replace(HELLO, from_email="shop@other.example"))
+    work_all(other)
+    work_all(ours)
+    account.refresh_from_db()
+    assert (account.stopped_reason, heir.mailings.count()) == ("", 0)
+    assert (ours.state, ours.accepted_count) == ("finished", 20)
+    assert (other.state, other.accepted_count, other.rejected_count) == ("paused", 0, 0)
+    assert "“Test server” was not allowed to send from shop@other.example" in other.state_reason
+    assert "not owned by user acme" in other.state_reason
+    assert "Have that address or its domain verified there, then resume" in other.state_reason
+    del server.answers["MAIL"]
+    resume(other)
+    work_all(other)
+    assert (other.state, other.accepted_count) == ("finished", 20)
+
+
+def test_who_stands_in_has_to_be_one_that_may_send_from_there(
+    people, send_to_news, server, account, workspace
+):
+    server.answers["MAIL"] = lambda _line: "535 5.7.8 Bad password"
+    way = {"settings": account.settings, "stands_in": True}
+    an_account(workspace, name="Elsewhere", position=1, sender_domains=["other.example"], **way)
+    heir = an_account(workspace, name="Ours", position=2, sender_domains=["acme.example"], **way)
+    people(1)
+    ours, third = send_to_news(), send_to_news(replace(HELLO, from_email="shop@third.example"))
+    work_slice(ours.pk)
+    ours.refresh_from_db()
+    third.refresh_from_db()
+    assert (ours.state, ours.account) == ("sending", heir)
+    assert (third.state, third.account) == ("paused", account)
+    with pytest.raises(AccountStopped):
+        resume(third)
+
+
+def test_an_account_sends_nothing_from_a_domain_that_is_none_of_its_own(
+    people, send_to_news, account, workspace
+):
+    people(1)
+    account.sender_domains = ["acme.example"]
+    account.save()
+    assert work_all(send_to_news()) == 1
+    for sender in ("news@other.example", "news@mail.acme.example"):
+        with pytest.raises(
+            SenderNotAllowed, match=f"may send from acme.example alone, and not from {sender}"
+        ):
+            send_to_news(replace(HELLO, from_email=sender))
+
+
+def test_a_domain_taken_from_an_account_moves_what_it_was_sending_from_there(
+    people, send_to_news, account, workspace, ada
+):
+    heir = an_account(workspace, name="Heir", settings=account.settings, stands_in=True)
+    people(1)
+    ours, other = send_to_news(), send_to_news(replace(HELLO, from_email="shop@other.example"))
+    typed = accounts.Values("Test server", account.settings, {}, {}, sender_domains=["acme.example"])
+    accounts.update(account, values=typed, by=ada)
+    ours.refresh_from_db()
+    other.refresh_from_db()
+    assert (ours.account, other.account) == (account, heir)
+    assert "may send from acme.example alone" in other.ways[0]["why"]
 
 
 def test_setting_an_account_aside_stops_what_it_sends(

@@ -78,6 +78,19 @@ def test_an_smtp_account_keeps_what_was_typed(ada, workspace, sign_in):
     assert b"hush" not in bytes(account.secrets)
 
 
+def test_the_domains_that_an_account_may_send_from_are_kept_and_shown(ada, sign_in):
+    client = sign_in(ada)
+    client.post(new("smtp"), {**SMTP, "sender_domains": "Acme.example; news@bränd.net acme.example"})
+    account = SendingAccount.objects.get()
+    assert account.sender_domains == ["acme.example", "xn--brnd-moa.net"]
+    assert not account.refusal_of("eve@ACME.example")
+    assert not account.refusal_of("eve@bränd.net")
+    assert account.refusal_of("eve@mail.acme.example")
+    assert "acme.example, xn--brnd-moa.net alone" in client.get(reverse("sending")).content.decode()
+    page = client.get(reverse("sending_edit", args=[account.pk])).content.decode()
+    assert 'value="acme.example, xn--brnd-moa.net"' in page
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -101,6 +114,7 @@ def test_an_smtp_account_keeps_what_was_typed(ada, workspace, sign_in):
         ("password", "päss", "ASCII"),
         ("user", "a\0b", "Null"),
         ("test_from", "me", "valid email"),
+        ("sender_domains", "acme.example, news@", "“news@” is no domain"),
     ],
 )
 def test_bad_input_is_said_beside_its_field_and_keeps_what_was_typed(ada, sign_in, field, value, words):
