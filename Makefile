@@ -29,7 +29,7 @@ test: setup-dev ## set up, check style and types, run every test
 	lint-imports
 	djlint templates --lint --quiet
 	mypy .
-	$(PY) -m pytest -n $$((2 * $$(nproc))) --dist loadgroup -p no:cacheprovider
+	$(PY) -m pytest -n $$((2 * $$(nproc))) -p no:cacheprovider
 
 setup: $(VENV)/.base $(VENV)/.assets
 

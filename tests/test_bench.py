@@ -10,7 +10,6 @@ import pytest
 
 from tests.volley import ROOT
 
-pytestmark = pytest.mark.xdist_group("bench")
 FEW = [
     ("send", "--messages 300 --kb 2"),
     ("plan", "--recipients 300"),

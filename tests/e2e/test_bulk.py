@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.looks import assert_all_is_well, look
 from tests.e2e.test_every_page import sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 PREPARE = """
 from campaigns import demo
 demo.fill()

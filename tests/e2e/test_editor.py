@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 SAVED = re.compile(r"^\s*Saved at \d\d:\d\d:\d\d\s*$")
 PREPARE = """
 from accounts.models import Role

@@ -6,7 +6,7 @@ from campaigns.demo import EMAIL, PASSWORD
 from tests.e2e.looks import SCREENSHOTS, assert_all_is_well, look
 from tests.test_every_page import PAGE, TABLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("every-page")]
+pytestmark = pytest.mark.e2e
 # No pages of their own: parts, files and frames, and what only a message in the inbox leads to.
 NO_PAGE = {
     "healthz",

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.looks import assert_all_is_well, look
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 FILE = Path(__file__).resolve().parents[1] / "contacts" / "files" / "mailchimp_export_utf8_bom.csv"
 EMAIL, PASSWORD = "eve@new.example", "correct horse battery"
 PLENTY = 60_000  # ms; a worker takes the job, on a busy machine

@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.looks import assert_all_is_well, look
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 PREPARE = """
 from delivery.links import unsubscribe_token
 from delivery.models import Delivery

@@ -12,7 +12,7 @@ ROUNDS = ("kill_clock+kill_redis", "kill_worker_and_redis+sink_does_everything",
 SEED = 1
 END_SECONDS = 300
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-by-command")]
+pytestmark = pytest.mark.faults
 
 
 def test_a_short_campaign_of_faults_loses_nobody_and_repeats_no_more_than_its_bounds():

@@ -40,7 +40,7 @@ accepted = list(Delivery.objects.filter(mailing={mailing}, state="accepted").val
 print(json.dumps({{"states": recount({mailing}), "accepted": accepted, "calls": Call.objects.count()}}))
 """
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 
 @pytest.mark.parametrize("name", ["mailgun", "brevo"])

@@ -44,7 +44,7 @@ print(json.dumps(recount({mailing}) | {{"leased": Batch.objects.filter(mailing={
 """
 FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ print(json.dumps({{"state": run.state, "error": run.error, "taken": run.created_
                    "stage": {pk} in stage.leftovers()}}))
 """
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 
 def wait_until(volley, state, is_so):

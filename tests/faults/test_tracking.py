@@ -14,7 +14,7 @@ from tests.volley import ROOT
 
 CONNECTIONS = 8
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults-by-command")]
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
