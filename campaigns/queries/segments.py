@@ -41,7 +41,7 @@ def address_of(campaign: Campaign, keys: list[str], url: str) -> str:
     asked = [key for key in keys if key]
     if url and not asked and len(url) <= TEXT_LIMIT:
         value = {"link": url, "mailing": campaign.mailing_id}
-        return _builder(f"Clicked {url} in {campaign.name}", "clicked", "link", value)
+        return _builder(f"Clicked in {campaign.name}: {url}", "clicked", "link", value)
     return addresses(campaign).get(asked[0], "") if len(asked) == 1 and not url else ""
 
 

@@ -431,7 +431,7 @@ def found(client, **query):
 
 def test_the_list_shows_what_came_back_with_its_words(workspace, spring, sign_in, carol, mallory):
     client = sign_in(carol)
-    page = client.get(reverse("bounces")).text
+    page = client.get(reverse("bounces")).text.replace("<wbr>", "")
     for words in (
         "No such user",
         "Mailbox full",
