@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, QuerySet
 
+from contacts.segments.sql import Sql
 from delivery.models import Delivery, Event, EventKind, HourTally, LinkTally, Mailing
 
 LINKS_SHOWN: Final = 50
@@ -115,12 +117,15 @@ def link_of(mailing: Mailing, digest: str) -> LinkTally | None:
 
 
 def by_link(rows: QuerySet[Delivery], link: LinkTally) -> QuerySet[Delivery]:
-    """Those of a mailing's recipients who followed it, as its people are counted. Cost: the mailing's clicks, by
-    event_mailing_idx; of the ledger the rows of whom they name."""
+    """Those of a mailing's recipients who followed it, as its people are counted.
+
+    Cost: the mailing's clicks once, by event_mailing_idx, and by the ledger's key whom they name. As an array they are
+    never joined: to statistics of before the first click, one of the two would seem empty.
+    """
     clicks = Event.objects.filter(
         mailing=link.mailing_id, kind=EventKind.CLICKED, is_machine=False, url=link.url, number__isnull=False
     )
-    return rows.filter(opened_at__isnull=False, number__in=clicks.values("number"))
+    return rows.filter(Sql("{0} = ANY({1})", F("number"), ArraySubquery(clicks.values("number"))))
 
 
 def _hours(mailing: Mailing, *, with_machines: bool) -> list[Hour]:
