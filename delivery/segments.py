@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.segments.condition import Condition, Operator, said
-from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Whole
+from contacts.segments.inputs import TIMES_LIMIT, Choices, One, Some, Text, Whole
 from delivery.hygiene.standing import ARRIVED, CAME_BACK, arrived
 from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 
@@ -58,6 +58,8 @@ FEEDBACKS: Final = Some(
     "feedbacks", label="What came back", before="was", choices=lambda _vocabulary: CAME_BACK, thing="answer"
 )
 EVER_OR_LATELY: Final = (CAMPAIGN, DAYS)
+LINK: Final = Text("link", label="Link")
+LINKED: Final = {"link": "url", "link_has": "url__icontains"}
 
 
 class Activity(Condition):
@@ -101,6 +103,8 @@ class Activity(Condition):
 
     def in_words(self, operator: Operator, value: Any, vocabulary: Any) -> str:
         words = [operator.label, CAMPAIGN.shown(value["mailing"], vocabulary)]
+        if "link" in value:
+            words[1:] = [LINK.shown(value["link"], vocabulary), "in", words[1]]
         if value.get("times") and value["times"] > 1:
             words += ["at least", TIMES.shown(value["times"], vocabulary)]
         if value["days"] is not None:
@@ -130,6 +134,23 @@ class Did(Activity):
 
     def own(self, vocabulary: Any) -> dict[str, Any]:
         return {"workspace": vocabulary.workspace}
+
+
+class Clicked(Did):
+    """Where a link led to is read from the clicks themselves, which the index finds by campaign or time."""
+
+    def __init__(self, key: str, label: str, **words: str) -> None:
+        super().__init__(key, label, **words)
+        self.operators |= {
+            "link": Operator("clicked the link", (LINK, *EVER_OR_LATELY)),
+            "link_has": Operator("clicked a link that contains", (LINK, *EVER_OR_LATELY)),
+        }
+
+    def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
+        if operator not in LINKED:
+            return super().compile(operator, value, vocabulary)
+        rows = self.rows(vocabulary, value["mailing"], value["days"])
+        return self._did(rows.filter(**{LINKED[operator]: value["link"]}), 1, vocabulary)
 
 
 class Outcome(Condition):
@@ -181,7 +202,7 @@ def conditions(vocabulary: Any) -> list[Condition]:
         Did(
             "opened", "Opened", did="opened", ignored="was sent, yet did not open", **{"not": "never opened"}
         ),
-        Did(
+        Clicked(
             "clicked",
             "Clicked",
             did="clicked",

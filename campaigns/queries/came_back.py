@@ -49,7 +49,7 @@ def _figures(campaign: Campaign, mailing: Mailing, of: int) -> list[Figure]:
         ("Hard bounces", mailing.bounced_count, Feedback.BOUNCED.value, limits.pause_at_bounced_percent),
         ("Soft bounces", mailing.soft_bounced_count, Feedback.SOFT_BOUNCED.value, 0.0),
         ("Blocked", mailing.blocked_count, Feedback.BLOCKED.value, limits.pause_at_blocked_percent),
-        ("Complained", mailing.complained_count, Feedback.COMPLAINED.value, standing.COMPLAINTS_WARN),
+        ("Complained", mailing.complained_count, Feedback.COMPLAINED.value, standing.COMPLAINTS_WANTED),
     )
     if not mailing.delivered_count and not any(count for _, count, _, _ in lost):
         return []

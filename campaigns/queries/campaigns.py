@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
 from delivery.hygiene.standing import CAME_BACK, by_feedback
-from delivery.models import Delivery
+from delivery.models import Delivery, LinkTally
 from delivery.queries import deliveries
+from delivery.tracking.report import by_link
 
 RECIPIENTS_SHOWN = 100  # rows of a page
 
@@ -48,7 +49,14 @@ class Recipients:
 
 
 def recipients(
-    campaign: Campaign, *, state: str, feedback: str, code: str, search: str, after: str
+    campaign: Campaign,
+    *,
+    state: str,
+    feedback: str,
+    code: str,
+    search: str,
+    after: str,
+    link: LinkTally | None = None,
 ) -> Recipients:
     """One keyset page by number, in sending order."""
     if campaign.mailing is None:
@@ -56,6 +64,8 @@ def recipients(
     rows = deliveries(campaign.mailing, state=state, code=code, search=search)
     if feedback in CAME_BACK:
         rows = by_feedback(rows, campaign.mailing, feedback)
+    if link:
+        rows = by_link(rows, link)
     if after.isdecimal() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
     shown = list(rows[: RECIPIENTS_SHOWN + 1])

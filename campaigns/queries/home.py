@@ -13,6 +13,8 @@ from campaigns.models import Campaign, State
 from contacts.models import Contact, Import, ImportState
 from contacts.queries import growth
 from delivery import queries as delivery
+from delivery.domains import alarms
+from delivery.models import SendingDomain
 
 COUNT_LIMIT = 100_000  # contacts; beyond, the page says "100,000+"
 LAST_SHOWN = 5
@@ -29,12 +31,14 @@ class Late:
 
 @dataclass(frozen=True)
 class Overview:
-    """contact_count: at most COUNT_LIMIT. attention: paused and failed campaigns. is_new: nothing was sent yet."""
+    """contact_count: at most COUNT_LIMIT. attention: paused and failed campaigns. domains: those with an alarm.
+    is_new: nothing was sent yet."""
 
     contact_count: int
     has_more_contacts: bool
     late: list[Late]
     attention: list[Campaign]
+    domains: list[SendingDomain]
     scheduled: list[Campaign]
     in_the_air: list[Campaign]
     last: list[Campaign]
@@ -48,7 +52,7 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """Ten short queries, one more where something is late, whatever the workspace's size."""
+    """Eleven short queries, one more where something is late, whatever the workspace's size."""
     counted = Contact.objects.of(workspace).order_by()[: COUNT_LIMIT + 1].count()
     campaigns = (
         Campaign.objects.of(workspace)
@@ -63,6 +67,7 @@ def overview(workspace: Workspace) -> Overview:
         contact_count=min(counted, COUNT_LIMIT),
         has_more_contacts=counted > COUNT_LIMIT,
         attention=list(campaigns.filter(state__in=[State.PAUSED, State.FAILED]).order_by("-id")[:LAST_SHOWN]),
+        domains=list(alarms.raised(workspace)[:LAST_SHOWN]),
         late=[*_overdue(scheduled), *_unprepared(in_the_air), *_standing_still(campaigns, workspace)],
         scheduled=scheduled,
         in_the_air=in_the_air,

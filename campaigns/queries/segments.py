@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from campaigns.models import Campaign
+from contacts.segments.rules import TEXT_LIMIT
 from delivery.hygiene.standing import ARRIVED, CAME_BACK
 from delivery.models import DeliveryState, Feedback
 
@@ -35,6 +36,15 @@ def addresses(campaign: Campaign) -> dict[str, str]:
     return {key: _address(campaign, str(key), name) for key, name in NAMES.items()}
 
 
+def address_of(campaign: Campaign, keys: list[str], url: str) -> str:
+    """The one of the numbers asked for, or of the people who followed the link; "" where one rule cannot say it."""
+    asked = [key for key in keys if key]
+    if url and not asked and len(url) <= TEXT_LIMIT:
+        value = {"link": url, "mailing": campaign.mailing_id}
+        return _builder(f"Clicked in {campaign.name}: {url}", "clicked", "link", value)
+    return addresses(campaign).get(asked[0], "") if len(asked) == 1 and not url else ""
+
+
 def _address(campaign: Campaign, key: str, name: str) -> str:
     value: dict[str, int | str | None] = {"mailing": campaign.mailing_id}
     match key:
@@ -52,8 +62,12 @@ def _address(campaign: Campaign, key: str, name: str) -> str:
             subject, operator, value = "outcome", "came_back", {**value, "feedbacks": key}
         case _:
             subject, operator, value = "outcome", "is", {**value, "states": key}
+    return _builder(f"{name} {campaign.name}", subject, operator, value)
+
+
+def _builder(name: str, subject: str, operator: str, value: dict[str, int | str | None]) -> str:
     fields = {
-        "name": f"{name} {campaign.name}"[:120],
+        "name": name[:120],
         "rule.0.subject": subject,
         "rule.0.operator": operator,
         **{f"rule.0.value.{part}": held for part, held in value.items()},

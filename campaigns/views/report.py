@@ -16,7 +16,7 @@ from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
 from delivery.preferences import reasons
 from delivery.queries import DID, progress
-from delivery.tracking.report import watched
+from delivery.tracking.report import link_of, watched
 
 
 def _campaign(request: WorkspaceRequest, pk: int) -> Campaign:
@@ -65,12 +65,14 @@ def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     search, code = (request.GET.get(name, "").replace("\0", "").strip() for name in ("search", "code"))
     state, feedback = request.GET.get("state", ""), request.GET.get("feedback", "")
     after = request.GET.get("after", "")
-    page = queries.recipients(campaign, state=state, feedback=feedback, code=code, search=search, after=after)
+    link = link_of(campaign.mailing, request.GET.get("link", "")) if campaign.mailing else None
+    page = queries.recipients(
+        campaign, state=state, feedback=feedback, code=code, search=search, after=after, link=link
+    )
     context = {"campaign": campaign, "page": page, "search": search, "state": state, "code": code}
-    context |= {"feedback": feedback, "feedbacks": CAME_BACK.items()}
+    context |= {"feedback": feedback, "feedbacks": CAME_BACK.items(), "link": link}
     if not (search or code):  # which no segment could say
-        addresses = segments.addresses(campaign)
-        context["segment_url"] = addresses.get(feedback or state) if not (feedback and state) else None
+        context["segment_url"] = segments.address_of(campaign, [state, feedback], link.url if link else "")
     states = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
     context["chips"] = [*states, *DID.items()]
     return render(request, "campaigns/recipients.html", context)

@@ -122,3 +122,10 @@ def boxes(field: Any) -> SafeString:
         'id="{}"{}><span class="form-check-label text-break">{}</span></label>',
         rows,
     )
+
+
+@register.filter
+def wrapped(address: str) -> str:
+    """An address that is wrapped behind its @, where it has to be."""
+    name, at, host = address.rpartition("@")
+    return format_html("{}{}<wbr>{}", name, at, host) if at else address

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from accounts.queue import enqueue
-from delivery.domains import keys, standing
+from delivery.domains import alarms, keys, standing
 from delivery.domains.check import check
 from delivery.domains.findings import Finding, worst
 from delivery.domains.naming import domain_of
@@ -159,7 +159,11 @@ def run_check(domain_id: int) -> str:
     found = check(domain)
     if _take_up(domain, [Finding(**each) for each in found["records"]]):
         found = check(domain)
-    SendingDomain.objects.filter(pk=domain_id).update(checks=found, checked_at=timezone.now())
+    found = alarms.compared(found, domain.checks)
+    alarm = alarms.alarm_of(found, domain.alarm)
+    SendingDomain.objects.filter(pk=domain_id).update(checks=found, checked_at=timezone.now(), alarm=alarm)
+    if alarm != domain.alarm:
+        log.info("domain.alarm domain=%s alarm=%s", domain.name, alarm or "over")
     return worst([each["state"] for findings in found.values() for each in findings])
 
 

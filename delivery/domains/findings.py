@@ -19,7 +19,8 @@ class Finding:
 
     wanted: the exact value to set, "" where none is. said: whole sentences. ttl: seconds an old answer may live on.
     required: mail from the domain is not to leave without it. provider: whose record it is, where it is a sending
-    service's and was looked for unasked.
+    service's and was looked for unasked. was_in_order: at this check or an earlier one. is_lost: see
+    `delivery.domains.alarms`.
     """
 
     subject: str  # "spf", "dkim", …
@@ -33,6 +34,8 @@ class Finding:
     ttl: int = 0
     required: bool = False
     provider: str = ""
+    was_in_order: bool = False
+    is_lost: bool = False
 
     def mark(self, state: State, sentence: str) -> None:
         """Say it; the worst that was said is the finding's state."""

@@ -17,10 +17,10 @@ from delivery import providers
 from delivery.domains.findings import LABELS, Finding, State, worst
 from delivery.domains.naming import is_within
 from delivery.domains.standing import findings
+from delivery.hygiene.standing import COMPLAINTS_MOST, COMPLAINTS_WANTED
 from delivery.models import Mailing, SendingAccount, SendingDomain
 
 DAYS = 30
-COMPLAINTS_WANTED, COMPLAINTS_MOST = 0.001, 0.003  # of what was delivered
 BOUNCES_WANTED, BOUNCES_MOST = 0.02, 0.05  # of what was accepted
 FEW = 1_000  # messages, below which a share says little
 ALL = "Gmail, Yahoo, Microsoft"
@@ -240,7 +240,7 @@ def _rates(sums: Sums) -> list[Rule]:
             "Complaints",
             sums.complained,
             sums.delivered,
-            (COMPLAINTS_WANTED, COMPLAINTS_MOST),
+            (COMPLAINTS_WANTED / 100, COMPLAINTS_MOST / 100),
             "Write to those only who asked for it and read it, and make leaving easy. "
             "Gmail tells its own figure in Postmaster Tools alone.",
             ALL,

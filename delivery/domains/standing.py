@@ -90,13 +90,26 @@ def _advice(domain: SendingDomain, account: SendingAccount) -> list[Concern]:
     concerns = []
     if "dkim_other" in _subjects(domain, account) and not domain.selectors:
         concerns += _service(domain, account, [each for each in found if each.provider == account.provider])
-    if any(each.subject == "spf" and each.state == "wrong" for each in found):
-        concerns.append(Concern(f"SPF of {domain} is not in order.", blocks=False, domain=domain))
+    concerns += [
+        Concern(
+            f"{each.label} of {each.host or domain} is not in order: {each.said[0]}",
+            blocks=False,
+            domain=domain,
+        )
+        for each in [*found, *_hosts(domain, account)]
+        if each.state == "wrong" and not each.required and each.subject not in ("dkim", "dkim_other")
+    ]
     if any(each.state == "wrong" for each in findings(domain, "blocklists")):
         concerns.append(
             Concern(f"{domain} or its server stands on a blocklist.", blocks=False, domain=domain)
         )
     return concerns
+
+
+def _hosts(domain: SendingDomain, account: SendingAccount) -> list[Finding]:
+    """The account's own server, of those that send for the domain."""
+    own = str(account.settings.get("host", "")).strip("[]").lower()
+    return [each for each in findings(domain, "hosts") if each.host == own]
 
 
 def _service(domain: SendingDomain, account: SendingAccount, keys: list[Finding]) -> list[Concern]:

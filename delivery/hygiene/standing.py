@@ -22,7 +22,9 @@ CAME_BACK: Final = {
         if value not in (Feedback.NONE, Feedback.DELIVERED)
     },
 }
-COMPLAINTS_WARN: Final = 0.1  # per cent; Gmail's and Yahoo's own line, below the one where it pauses
+# Per cent; Gmail's and Yahoo's own lines: what they want it below, and from which on they put mail aside.
+COMPLAINTS_WANTED: Final = 0.1
+COMPLAINTS_MOST: Final = 0.3
 ALARMS: Final = 5
 ALARMS_FROM: Final = 5  # messages of one domain; fewer are noise
 EVENTS_READ: Final = 20_000
@@ -107,8 +109,8 @@ def _troubles(mailing: Mailing, limits: Workspace) -> Iterator[str]:
     if done < BREAKER_FROM:
         return
     complaints = 100 * mailing.complained_count / done
-    if mailing.complained_count > 1 and complaints >= COMPLAINTS_WARN:
-        yield f"{complaints:.2f} % complained; Gmail and Yahoo want less than {COMPLAINTS_WARN} %"
+    if mailing.complained_count > 1 and complaints >= COMPLAINTS_WANTED:
+        yield f"{complaints:.2f} % complained; Gmail and Yahoo want less than {COMPLAINTS_WANTED} %"
     for count, limit, words in (
         (mailing.bounced_count, limits.pause_at_bounced_percent, "bounced for good"),
         (mailing.blocked_count, limits.pause_at_blocked_percent, "were blocked"),

@@ -24,6 +24,8 @@ class SendingDomain(models.Model):
     is_excused = models.BooleanField(default=False)
     # Of delivery.domains.check: {"records": [Finding], "hosts": [Finding], "blocklists": [Finding]} as dicts.
     checks: Any = models.JSONField(default=dict, blank=True)
+    # What turned wrong since it was in order, in words; "" where nothing did: see delivery.domains.alarms.
+    alarm = models.TextField(blank=True, db_default="")
     checked_at = models.DateTimeField(null=True, blank=True)
     asked_at = models.DateTimeField(null=True, blank=True)  # when a check was queued last
     created_at = models.DateTimeField(default=timezone.now)

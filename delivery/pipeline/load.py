@@ -18,15 +18,17 @@ from delivery.pipeline.mold import Recipient
 
 # Each row by indexes alone: the ledger's and the contacts' primary keys, suppressions by address (whoever is suppressed
 # for a list of the mailing's is as if they had left it), subscriptions by contact.
-# Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions.
+# Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions. A suppression is
+# sought as the first from an address on for the reason that TOUCHED in delivery.hygiene.soft has.
 OPEN = """
 SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
        d.feedback <> '' OR d.opened_at IS NOT NULL OR d.clicked_at IS NOT NULL,
        CASE
          WHEN d.email = '' THEN 'erased'
-         WHEN (SELECT true FROM contacts_suppression s
-                WHERE s.workspace_id = %(workspace)s AND s.email = lower(d.email) LIMIT 1) THEN 'suppressed'
+         WHEN (SELECT s.workspace_id = %(workspace)s AND s.email = lower(d.email) FROM contacts_suppression s
+                WHERE (s.workspace_id, s.email) >= (%(workspace)s, lower(d.email))
+                ORDER BY s.workspace_id, s.email LIMIT 1) THEN 'suppressed'
          WHEN {hashed} THEN 'suppressed'
          WHEN %(is_test)s THEN ''
          WHEN c.id IS NULL THEN 'erased'

@@ -11,11 +11,14 @@ from accounts.models import Role
 from accounts.pages import render_part
 from delivery import accounts, days, providers
 from delivery.bounces import trial
+from delivery.domains import alarms
 from delivery.forms import AccountForm
 from delivery.hooks import standing
 from delivery.hooks.forms import KeyForm
 from delivery.hooks.setup import SETUPS
 from delivery.models import SendingAccount
+
+ALARMS_SHOWN = 5  # domains; the page of all has the others, too
 
 
 @needs(Role.ADMIN)
@@ -24,7 +27,8 @@ def sending(request: WorkspaceRequest) -> HttpResponse:
     found = list(by_name.select_related("workspace"))
     today = days.today(found, now=timezone.now())
     rows = [_row(account) | {"today": today.get(account.pk)} for account in found]
-    return render(request, "delivery/sending.html", {"rows": rows})
+    alarmed = alarms.raised(request.workspace)[:ALARMS_SHOWN]
+    return render(request, "delivery/sending.html", {"rows": rows, "alarmed": alarmed})
 
 
 def _row(account: SendingAccount) -> dict[str, object]:

@@ -1,16 +1,24 @@
 """The report of opens and clicks: people with rates of the delivered, machines apart, links, hours, lists of who."""
 
 import datetime
+import html
+import re
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from contacts import segments
+from contacts.actions.erasure import erase
+from contacts.forms.segments import rules_in
+from contacts.models import Contact
+from contacts.segments.vocabulary import Vocabulary
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
-from delivery.models import Delivery, Mailing
+from delivery.models import Delivery, LinkTally, Mailing
 from tests.builders import a_campaign, a_contact, an_account
 
 NOW = timezone.now()
@@ -74,7 +82,7 @@ def test_with_one_press_machines_are_counted_too(sign_in, carol, spring):
     did(spring, "opened", 3, minutes=4, why="Apple Mail Privacy Protection")
     people = report(sign_in(carol), spring)
     assert 'href="?count=all#watched"' in people
-    assert '<td data-label="People" class="text-end">1 ' in people
+    assert shown_link(sign_in(carol), spring, SHOP)[1] == 1
     page = report(sign_in(carol), spring, query="?count=all")
     assert "What people and machines did" in page
     assert "2 opens, 3 clicks by people and machines" in page
@@ -137,7 +145,58 @@ def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
     page = report(sign_in(carol), spring)
     assert "privacy mode" in page
     assert "?state=clicked" not in page
+    assert "?link=" not in page
+    digest = LinkTally.objects.get().digest
+    assert "in privacy mode" in report(sign_in(carol), spring, "campaign_recipients", f"?link={digest}")
     assert '<td data-label="Clicks" class="text-end">1</td>' in page
+
+
+def shown_link(client, campaign, url):
+    """Where the link's number leads, and the number."""
+    page = report(client, campaign)
+    found = re.search(rf'{re.escape(url)}</td>.*?href="([^"]+)">(\d+)<', page)
+    return found and (found[1], int(found[2]))
+
+
+def test_a_links_number_leads_to_just_those_people(sign_in, bob, mallory, spring, workspace):
+    for number, minutes in ((1, 0), (1, 5), (2, 1)):
+        did(spring, "clicked", number, url=SHOP, minutes=minutes)
+    did(spring, "clicked", 3, url=SHOP, minutes=2, why="Proofpoint")
+    did(spring, "clicked", 3, url=f"{SHOP}2", minutes=3)
+    client = sign_in(bob)
+    url, count = shown_link(client, spring, SHOP)
+    page = client.get(url).content.decode()
+    listed = set(re.findall(r"(\w+)@example.com</a>", page))
+    assert listed == {"anna", "ben"}
+    assert count == len(listed)
+
+    builder = html.unescape(re.search(r'class="btn" href="(/segments/new/[^"]+)"', page)[1])
+    assert client.get(builder).status_code == 200
+    rules = rules_in(QueryDict(builder.partition("?")[2]))
+    assert {each.email.partition("@")[0] for each in segments.matching(rules, workspace)} == listed
+    words = segments.in_words(rules, Vocabulary(workspace))
+    assert words.startswith(f"Clicked the link “{SHOP}” in Spring")
+
+    rules["rules"][0] |= {"operator": "link_has", "value": {"link": SHOP.upper()}}
+    assert segments.matching(rules, workspace).count() == 3
+    assert sign_in(mallory).get(url).status_code == 404
+
+
+def test_who_was_erased_is_counted_and_named_nowhere(sign_in, bob, spring, workspace):
+    did(spring, "clicked", 1, url=SHOP)
+    did(spring, "clicked", 2, url=SHOP)
+    erase(Contact.objects.get(email="anna@example.com"), by=bob)
+    client = sign_in(bob)
+    url, count = shown_link(client, spring, SHOP)
+    page = client.get(url).content.decode()
+    assert (count, page.count("@example.com</a>")) == (2, 1)
+    assert "Whoever was erased since is counted in the report and named nowhere." in page
+
+
+def test_a_link_that_is_none_of_the_campaigns_changes_nothing(sign_in, carol, spring):
+    for link in ("x", "0" * 32):
+        page = report(sign_in(carol), spring, name="campaign_recipients", query=f"?link={link}")
+        assert page.count("@example.com</a>") == 3
 
 
 def test_one_that_is_not_watched_says_so(sign_in, carol, spring):

@@ -26,6 +26,7 @@ BIRTHS = [f"1990-{(TODAY + days * DAY):%m-%d}" for days in (0, 1, 7, 30, 200)] +
 TEXTS = ["", "Berlin", "berlin", "Bern", "50%_", "O'Neil", "x\\y", "München", "MÜNCHEN"]
 NUMBERS = [0, 1, -3, 2.5, 10, 1e14]
 JUNK = [None, "", "old", [5], {"a": 1}, "2024-99", "7", 7, True, "2024-01-01T10:00"]
+LINKS = ("https://shop.example/a_b", "https://shop.example/50%", "https://blog.example/")
 PLANS = ["free", "plus", "pro"]
 FIELDS = {"city": "text", "age": "number", "born": "date", "vip": "boolean", "plan": "choice"}
 
@@ -119,12 +120,14 @@ def _sent_and_read(workspace, contacts):
                 unsubscribed_at=None if number % 5 else NOW,
             )
             for times in range((number + index) % 4):
+                kind = "opened" if (number + times) % 3 else "clicked"
                 Event.objects.create(
                     workspace=workspace,
                     key=uuid.uuid4(),
                     mailing=mailing,
                     contact=contact,
-                    kind="opened" if (number + times) % 3 else "clicked",
+                    kind=kind,
+                    url=LINKS[(number + index) % len(LINKS)] if kind == "clicked" else "",
                     at=NOW - (times * 4 + index * 7) * DAY,
                     is_machine=(number + times) % 5 == 0,
                 )
@@ -342,7 +345,11 @@ def reads_activity(subject, operator, value, known):
     kinds = {subject}
     if subject == "opened" and (operator != "did" or (value["times"] or 1) == 1):
         kinds.add("clicked")  # whoever clicked has opened it; how often, only opens say
-    done = [(each.mailing_id, each.at) for each in known.events if each.kind in kinds]
+    done = [
+        (each.mailing_id, each.at)
+        for each in known.events
+        if each.kind in kinds and leads_there(operator, value, each.url)
+    ]
 
     def within(pairs):
         since = TODAY - value["days"] * DAY if value["days"] not in (None, "") else datetime.date.min
@@ -352,9 +359,17 @@ def reads_activity(subject, operator, value, known):
     match operator:
         case "did":
             return times >= (value["times"] or 1)
+        case "link" | "link_has":
+            return times > 0
         case "not":
             return times == 0
     return times == 0 and len(within(sent)) > 0
+
+
+def leads_there(operator, value, url):
+    if operator == "link":
+        return url == value["link"]
+    return operator != "link_has" or value["link"].upper() in url.upper()
 
 
 # --- Random rules -------------------------------------------------------------------------------------
@@ -427,6 +442,13 @@ def leaves():
             ["sent", "opened", "clicked"],
             ["did"],
             st.fixed_dictionaries({"mailing": a_mailing, "times": _pick(None, 1, 2, 3), "days": some_days}),
+        ),
+        (
+            ["clicked"],
+            ["link", "link_has"],
+            st.fixed_dictionaries(
+                {"link": _pick(*LINKS, "SHOP", "_b", "%"), "mailing": a_mailing, "days": some_days}
+            ),
         ),
         (
             ["sent", "opened", "clicked"],

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -242,6 +244,55 @@ def test_a_campaign_without_dkim_or_dmarc_stays_until_it_is_excused(workspace):
     domain.is_excused = True
     domain.save()
     assert concerns(workspace) == [("warning", each) for each in expected]
+
+
+def test_what_is_wrong_beside_them_is_said_and_stops_nothing(workspace):
+    path = replace(wrong("return_path", "Bounces reach nobody.", required=False), label="Return path, MX")
+    domain = a_domain(
+        workspace,
+        findings=[wrong("spf", "It is not there.", required=False), good("dkim"), good("dmarc"), path],
+        hosts=[Finding("ptr", "Reverse name", "smtp.brand.net", state="wrong", said=["No name."])],
+    )
+    domain.checks["blocklists"] = [wrong("blocklist", "Listed.", required=False).as_dict()]
+    domain.save()
+    expected = [
+        "SPF of brand.net is not in order: It is not there.",
+        "Return path, MX of brand.net is not in order: Bounces reach nobody.",
+    ]
+    listed = "brand.net or its server stands on a blocklist."
+    name = "Reverse name of smtp.brand.net is not in order: No name."
+    assert concerns(workspace, name="Other") == [("warning", each) for each in [*expected, listed]]
+    own = concerns(workspace, settings={"host": "smtp.brand.net", "port": 25}, name="Own")
+    assert own == [("warning", each) for each in [*expected, name, listed]]
+
+
+def test_an_alarm_is_shown_where_one_looks_and_leads_to_its_domain(ada, carol, mallory, workspace, sign_in):
+    domain = a_domain(workspace, alarm="DMARC was in order and is not any more: It is gone.")
+    link = f'href="/sending/domains/{domain.pk}/"'
+    home = sign_in(ada).get("/")
+    assert "Needs attention Not in order brand.net DMARC was in order" in text(home)
+    assert link in home.content.decode()
+    for url in ("/sending/", "/sending/domains/"):
+        assert domain.alarm in text(sign_in(ada).get(url)), url
+    home = sign_in(carol).get("/")
+    assert "It is gone. An admin can mend it." in text(home)
+    assert link not in home.content.decode()
+    assert "brand.net" not in text(sign_in(mallory).get("/"))
+    SendingDomain.objects.update(alarm="")
+    assert "Needs attention" not in text(sign_in(ada).get("/"))
+
+
+def test_many_alarms_cost_home_no_more_queries(carol, workspace, sign_in, django_assert_num_queries):
+    client = sign_in(carol)
+    a_domain(workspace, name="d0.net", alarm="Gone.")
+    client.get("/")
+    with CaptureQueriesContext(connection) as with_one:
+        client.get("/")
+    for n in range(1, 10):
+        a_domain(workspace, name=f"d{n}.net", alarm="Gone.")
+    with django_assert_num_queries(len(with_one)):
+        answer = client.get("/")
+    assert answer.content.decode().count("Gone.") == 5
 
 
 def test_our_own_key_is_no_concern_of_a_service_that_signs_itself(workspace):

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from delivery.domains import actions, blocklists, dmarc, naming, spf, standing
+from delivery.domains import actions, alarms, blocklists, dmarc, naming, spf, standing
 from delivery.domains.check import check
 from delivery.domains.lookup import Dns
 from delivery.models import SendingDomain
@@ -487,3 +487,61 @@ def test_a_merged_record_keeps_a_redirect():
     assert spf.merged(["v=spf1 redirect=_spf.brand.net"], ["a:smtp.brand.net"]) == (
         "v=spf1 a:smtp.brand.net redirect=_spf.brand.net"
     )
+
+
+# --- Alarms ---------------------------------------------------------------------------------------------
+
+
+def alarm(domain):
+    """What the next check raises."""
+    actions.run_check(domain.pk)
+    domain.refresh_from_db()
+    return domain.alarm
+
+
+def test_a_record_that_was_in_order_and_is_gone_raises_an_alarm_until_it_is_back(
+    in_order, open_lists, name_server, workspace
+):
+    assert alarm(in_order) == ""
+    name_server.drop("_dmarc.brand.net", "TXT")
+    assert alarm(in_order).startswith("DMARC was in order and is not any more: There is no DMARC record,")
+    assert [each.name for each in alarms.raised(workspace)] == ["brand.net"]
+    name_server.set("brand.net", "TXT", "v=spf1 -all")
+    assert alarm(in_order).endswith("And 1 more.")
+    name_server.set("brand.net", "TXT", "v=spf1 a:smtp.brand.net ~all")
+    name_server.set("_dmarc.brand.net", "TXT", "v=DMARC1; p=none")
+    assert alarm(in_order) == ""
+    assert not alarms.raised(workspace)
+
+
+def test_a_policy_of_the_domain_above_that_is_gone_raises_one_too(workspace, name_server):
+    part = a_domain(workspace, "mail.brand.net")
+    name_server.set("_dmarc.brand.net", "TXT", "v=DMARC1; p=reject")
+    assert alarm(part) == ""
+    name_server.drop("_dmarc.brand.net", "TXT")
+    assert alarm(part).startswith("DMARC was in order")
+
+
+def test_a_domain_that_is_being_set_up_raises_none(domain, relay, name_server, open_lists):
+    assert alarm(domain) == alarm(domain) == ""
+    assert standing.state_of(domain) == "wrong"
+
+
+def test_a_blocklist_raises_one_at_once(in_order, name_server, open_lists):
+    name_server.set("brand.net.dbl.spamhaus.org", "A", "127.0.1.2")
+    assert alarm(in_order) == (
+        "brand.net is on the blocklist Spamhaus DBL: a domain of spam. "
+        "Ask to be taken off at https://check.spamhaus.org."
+    )
+
+
+def test_a_name_server_that_fails_neither_raises_nor_ends_an_alarm(in_order, open_lists, name_server):
+    alarm(in_order)
+    name_server.failing.add("_dmarc.brand.net")
+    assert alarm(in_order) == ""
+    name_server.failing.clear()
+    name_server.drop("_dmarc.brand.net", "TXT")
+    raised = alarm(in_order)
+    assert raised
+    name_server.failing.add("_dmarc.brand.net")
+    assert alarm(in_order) == raised
