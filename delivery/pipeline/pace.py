@@ -254,6 +254,11 @@ def open_day(account: SendingAccount, *, now: datetime) -> None:
     redis_client().eval(OPEN_DAY, 1, _day_key(account), 2 * DAY_SECONDS, *flat)
 
 
+def forget_day(account: SendingAccount) -> None:
+    """The count stood still while there was no limit: where there is one again, it begins with what the ledger says."""
+    redis_client().delete(_day_key(account))
+
+
 def left_of_day(accounts: list[int], *, now: datetime) -> dict[int, dict[int, int]]:
     """{account: {bucket: messages that left through it}}, of those with any, by the ledger.
 
@@ -323,9 +328,8 @@ def room_at(account: SendingAccount, *, now: datetime) -> datetime:
 def _midnight(account: SendingAccount, now: datetime) -> datetime:
     """The next one in the workspace's zone."""
     today = now.astimezone(account.workspace.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (today + timedelta(days=1)).astimezone(
-        UTC
-    )  # by the wall clock, whatever a change of time does between
+    tomorrow = today + timedelta(days=1)  # by the wall clock, whatever a change of time does between
+    return tomorrow.astimezone(UTC)
 
 
 def _bucket(now: datetime) -> int:
