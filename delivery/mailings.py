@@ -180,10 +180,8 @@ def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
 
 def handed_over(mailing: Mailing, why: str) -> list[dict[str, Any]]:
     """What is to stand as its `handed_over` once another account takes over; its row is locked by the caller."""
-    return [
-        *mailing.handed_over,
-        {"account": str(mailing.account), "accepted": mailing.accepted_count, "why": why},
-    ]
+    said = {"account": str(mailing.account), "accepted": mailing.accepted_count, "why": why}
+    return [*mailing.handed_over, {**said, "at": timezone.now().isoformat()}]
 
 
 def stand_in_for(account: SendingAccount, sender: str) -> SendingAccount | None:

@@ -37,7 +37,8 @@ class Mailing(models.Model):
     state_reason = models.TextField(blank=True)  # why it is paused or makes no progress, for a person
     trouble_since = models.DateTimeField(null=True, blank=True)  # the account cannot be reached since then
     account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
-    # The accounts it was sent by before that one: [{"account": name, "accepted": how many by then, "why": words}]
+    # The accounts it was sent by before that one:
+    # [{"account": name, "accepted": how many by then, "why": words, "at": when the next one took over}]
     handed_over: Any = models.JSONField(default=list, blank=True)
     # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
     content: Any = models.JSONField()

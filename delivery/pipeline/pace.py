@@ -109,12 +109,14 @@ GIVE_BACK_OF_DAY = (
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], -ARGV[2]) end"
 )
 # What left through accounts since a moment, by buckets; asked when an account is used again after days without, and
-# when Redis lost the count.
+# when Redis lost the count. What another account sent before it handed the mailing over is not counted, for neither.
 LEFT_SINCE = """
 SELECT m.account_id, d.bucket, sum(d.count) FROM delivery_mailing m
   CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM settled_at) / %(seconds)s)::bigint AS bucket, count(*)
                         FROM delivery_delivery
-                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0 GROUP BY 1) AS d
+                       WHERE mailing_id = m.id AND attempt_count > 0
+                          AND settled_at >= greatest(%(since)s, (m.handed_over -> -1 ->> 'at')::timestamptz)
+                        GROUP BY 1) AS d
  WHERE m.account_id = ANY(%(accounts)s) AND m.progress_at >= %(since)s
  GROUP BY 1, 2
 """
