@@ -65,7 +65,7 @@ class Mailing(models.Model):
     breaker_rejected = models.PositiveIntegerField(default=0)
     # When that was: what came back of earlier messages does not count. Null: from the first one on.
     breaker_at = models.DateTimeField(null=True, blank=True)
-    # Where the breaker's last minutes began, and what was done and had unsubscribed by then: see delivery.breaker.
+    # Where the breaker's last minutes began, and what was done and had unsubscribed by then: see delivery.hygiene.breaker.
     window_at = models.DateTimeField(null=True, blank=True)
     window_done = models.PositiveIntegerField(default=0, db_default=0)
     window_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)
