@@ -222,6 +222,7 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
                 "There is nobody to try again: somebody was faster, or they were reached since."
             )
         Mailing.objects.filter(pk=locked.pk).update(
+            due_at=None,  # what held it back was of the tries before
             **FROM_HERE,
             breaker_at=timezone.now(),
             progress_at=timezone.now(),
