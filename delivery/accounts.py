@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from delivery import mailings, providers
 from delivery.domains.signing import signer_for
 from delivery.hooks.setup import fresh
 from delivery.models import MailingState, SendingAccount
+from delivery.pipeline import pace
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
@@ -72,6 +74,8 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
 
     What it is sending from a domain that it may not send from any more goes another way, or pauses.
     """
+    if pace.daily_limit(account, timezone.now()) is None:
+        transaction.on_commit(partial(pace.forget_day, account), robust=True)
     secrets = {**stored_secrets(account), **values.secrets}
     SendingAccount.objects.filter(pk=account.pk).update(
         name=values.name,

@@ -165,13 +165,16 @@ def resume(mailing: Mailing, *, by: User | None = None) -> None:
     with transaction.atomic():
         # Locked before the mailing, as by whoever sets it aside: else both could pass each other unseen.
         account = SendingAccount.objects.select_for_update().get(pk=mailing.account_id)
-        is_usable = not (account.stopped_reason or account.refusal_of(mailing.sender))
-        heir = None if is_usable else mailings.stand_in_for(account, mailing.sender)
+        why_not = _why_unusable(account, mailing.sender)
+        heir = mailings.stand_in_for(account, mailing.sender) if why_not else None
         if heir is None:
             _refuse_unusable(account, mailing.sender)
-        mailings.transition(mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED], by=by)
+        resumed = mailings.transition(
+            mailing.pk, to=MailingState.SENDING, only_from=[MailingState.PAUSED], by=by
+        )
         Mailing.objects.filter(pk=mailing.pk).update(
             account=heir or account,
+            handed_over=mailings.handed_over(resumed, why_not) if heir else resumed.handed_over,
             due_at=None,
             progress_at=timezone.now(),
             **FROM_HERE,
@@ -219,6 +222,7 @@ def retry(mailing: Mailing, *, state: str, code: str = "", by: User | None = Non
                 "There is nobody to try again: somebody was faster, or they were reached since."
             )
         Mailing.objects.filter(pk=locked.pk).update(
+            due_at=None,  # what held it back was of the tries before
             **FROM_HERE,
             breaker_at=timezone.now(),
             progress_at=timezone.now(),
@@ -249,9 +253,15 @@ def count_as_delivered(mailing: Mailing) -> int:
 
 
 def _refuse_unusable(account: SendingAccount, sender: str) -> None:
+    why = _why_unusable(account, sender)
     if account.stopped_reason:
-        raise AccountStopped(
-            f"The sending account “{account}” is set aside: {account.stopped_reason} Mend it under Sending."
-        )
-    if refusal := account.refusal_of(sender):
-        raise SenderNotAllowed(f"{refusal} Choose another one, or add the domain to it under Sending.")
+        raise AccountStopped(f"{why} Mend it under Sending.")
+    if why:
+        raise SenderNotAllowed(f"{why} Choose another one, or add the domain to it under Sending.")
+
+
+def _why_unusable(account: SendingAccount, sender: str) -> str:
+    """In words; "" where it may send from there."""
+    if account.stopped_reason:
+        return f"The sending account “{account}” is set aside: {account.stopped_reason}"
+    return account.refusal_of(sender)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -168,14 +169,19 @@ def _go_on(mailing: Mailing, heir: SendingAccount | None, words: str) -> None:
         current = sending.select_for_update(no_key=True).first()
         if current is None:
             return
-        said = {"account": str(mailing.account), "accepted": current.accepted_count, "why": words}
         sending.update(
             account=heir,
-            handed_over=[*current.handed_over, said],
+            handed_over=handed_over(current, words),
             state_reason=f"{words} It goes on by “{heir}”.",
             trouble_since=None,
             due_at=None,
         )
+
+
+def handed_over(mailing: Mailing, why: str) -> list[dict[str, Any]]:
+    """What is to stand as its `handed_over` once another account takes over; its row is locked by the caller."""
+    said = {"account": str(mailing.account), "accepted": mailing.accepted_count, "why": why}
+    return [*mailing.handed_over, {**said, "at": timezone.now().isoformat()}]
 
 
 def stand_in_for(account: SendingAccount, sender: str) -> SendingAccount | None:

@@ -23,14 +23,16 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fact (
     said text, is_nameless boolean, message_id text, is_new boolean)
 """
 # Whom a fact names: by number, else by address within the mailing, else by address and the provider's id of the
-# message (both by one_delivery_per_contact); a mailing of another workspace is none.
+# message (both by one_delivery_per_contact); a mailing of another workspace is none. Of who was erased meanwhile no
+# words are kept, nor where an ESP saw them click, which may be an address of their own.
 READ: Final = """
 INSERT INTO fact
 SELECT DISTINCT ON (f.workspace_id, f.key)
        f.workspace_id, f.account_id, coalesce(told.mailing_id, m.id), coalesce(d.number, found.number, told.number),
        coalesce(d.contact_id, found.contact_id, told.contact_id), coalesce(d.email, found.email, told.email, f.email),
-       f.kind, f.weight, f.at, f.key, f.is_machine, f.why_machine, f.url, f.code, f.said, f.is_nameless, f.message_id,
-       false
+       f.kind, f.weight, f.at, f.key, f.is_machine, f.why_machine,
+       CASE WHEN d.email = '' AND f.account_id IS NOT NULL THEN '' ELSE f.url END,
+       f.code, CASE d.email WHEN '' THEN '' ELSE f.said END, f.is_nameless, f.message_id, false
   FROM jsonb_to_recordset(%s::jsonb) AS f(workspace_id bigint, account_id bigint, mailing_id bigint, number int,
        email text, kind text, weight int, at timestamptz, key uuid, is_machine boolean, why_machine text, url text,
        code text, said text, is_nameless boolean, message_id text)

@@ -91,16 +91,12 @@ def _take_from(account: SendingAccount, request: HttpRequest) -> Answer:
 
 def _keep(account: SendingAccount, request: HttpRequest) -> None:
     sign = check(account, request)
-    if sign and not replays.is_first(account.provider, account.pk, sign):
+    if sign and replays.came_before(account.pk, sign):
         raise Refused(HTTPStatus.NOT_ACCEPTABLE)
-    try:
-        if account.provider == "amazon_ses" and ask_to_confirm(account, request):
-            return
+    if not (account.provider == "amazon_ses" and ask_to_confirm(account, request)):
         stream.put(entries.STREAM, entries.packed(account.pk, time.time(), request))
-    except DatabaseError:
-        if sign:
-            replays.forget(account.pk, sign)
-        raise
+    if sign:
+        replays.remember(account.provider, account.pk, sign)
 
 
 def _no(status: HTTPStatus) -> Answer:

@@ -47,20 +47,20 @@ def is_old(provider: str, signed_at: float) -> bool:
     return not -AHEAD_SECONDS <= age <= GOOD_SECONDS[provider]  # also NaN
 
 
-def is_first(provider: str, account_id: int, sign: str) -> bool:
-    """Whether it comes for the first time, and remember it. Redis being away, the events' keys are what guards."""
-    seconds = GOOD_SECONDS[provider] + 2 * AHEAD_SECONDS
+def came_before(account_id: int, sign: str) -> bool:
+    """Redis being away, or where two come at once, the events' keys are what guards."""
     try:
-        return bool(redis_client().set(_key(account_id, sign), b"", nx=True, ex=seconds))
+        return bool(redis_client().exists(_key(account_id, sign)))
     except redis.RedisError as error:
         log.warning("hook.replays_unknown error=%s", error)
-        return True
+        return False
 
 
-def forget(account_id: int, sign: str) -> None:
-    """It could not be kept: let it come again."""
+def remember(provider: str, account_id: int, sign: str) -> None:
+    """It is kept; not before, since a call that is lost with its process has to come again."""
+    seconds = GOOD_SECONDS[provider] + 2 * AHEAD_SECONDS
     try:
-        redis_client().delete(_key(account_id, sign))
+        redis_client().set(_key(account_id, sign), b"", ex=seconds)
     except redis.RedisError as error:
         log.warning("hook.replays_unknown error=%s", error)
 

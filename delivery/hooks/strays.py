@@ -5,9 +5,11 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.models import Workspace
+from contacts.queries.erasure import refused_addresses
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind
 from delivery.models import Stray
@@ -40,6 +42,7 @@ def tend() -> None:
     try:
         find()
     finally:
+        _forget_erased()
         with connection.cursor() as cursor:
             cursor.execute(TRIM, [MOST])
 
@@ -52,6 +55,15 @@ def find() -> None:
     found = Stray.objects.filter(pk__in=ids)
     apply([_fact(stray) for stray in found])
     found.delete()
+
+
+def _forget_erased() -> None:
+    """Of who was erased nothing is kept that came back later. Cost: as for `refused_addresses`, MOST a workspace."""
+    for workspace in Workspace.objects.filter(pk__in=Stray.objects.values("workspace")):
+        strays = Stray.objects.filter(workspace=workspace)
+        with transaction.atomic():
+            emails = refused_addresses(workspace, strays.values_list("email", flat=True))
+            strays.filter(email__in=emails).delete()
 
 
 def _fact(stray: Stray) -> Fact:

@@ -37,7 +37,8 @@ class Mailing(models.Model):
     state_reason = models.TextField(blank=True)  # why it is paused or makes no progress, for a person
     trouble_since = models.DateTimeField(null=True, blank=True)  # the account cannot be reached since then
     account = models.ForeignKey(SendingAccount, on_delete=models.PROTECT, related_name="mailings")
-    # The accounts it was sent by before that one: [{"account": name, "accepted": how many by then, "why": words}]
+    # The accounts it was sent by before that one:
+    # [{"account": name, "accepted": how many by then, "why": words, "at": when the next one took over}]
     handed_over: Any = models.JSONField(default=list, blank=True)
     # What the molds are compiled from: delivery.pipeline.mold.Content as a dict
     content: Any = models.JSONField()
@@ -64,7 +65,7 @@ class Mailing(models.Model):
     breaker_rejected = models.PositiveIntegerField(default=0)
     # When that was: what came back of earlier messages does not count. Null: from the first one on.
     breaker_at = models.DateTimeField(null=True, blank=True)
-    # Where the breaker's last minutes began, and what was done and had unsubscribed by then: see delivery.breaker.
+    # Where the breaker's last minutes began, and what was done and had unsubscribed by then: see delivery.hygiene.breaker.
     window_at = models.DateTimeField(null=True, blank=True)
     window_done = models.PositiveIntegerField(default=0, db_default=0)
     window_unsubscribed = models.PositiveIntegerField(default=0, db_default=0)

@@ -55,6 +55,8 @@ class ChunkTurns(Turns):
         left = list(recipients[today:])
         if is_whole and left:
             self.none_sent(recipients[:today])
+            if today:  # else it is known when there is room
+                self.come_back_in(pace.BUCKET_SECONDS)
             return Admitted([], 0.0, list(recipients))
         admitted, wait = (list(recipients), 0.0) if is_whole else self._admit(recipients[:today])
         if not admitted:

@@ -16,6 +16,8 @@ from delivery.models import Mailing
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.mold import Recipient
 
+# Of a row d of the ledger: something came back of its message, so that it was sent, whoever did not say so.
+CAME_BACK = "(d.feedback <> '' OR d.opened_at IS NOT NULL OR d.clicked_at IS NOT NULL)"
 # Each row by indexes alone: the ledger's and the contacts' primary keys, suppressions by address (whoever is suppressed
 # for a list of the mailing's is as if they had left it), subscriptions by contact.
 # Aggregates and LIMIT keep it so: an EXISTS may be planned as a hash of everybody's subscriptions. A suppression is
@@ -23,7 +25,7 @@ from delivery.pipeline.mold import Recipient
 OPEN = """
 SELECT d.number, d.email, coalesce(c.first_name, ''), coalesce(c.last_name, ''), {attributes},
        d.attempt_count, d.deferred_since, d.code = 'in doubt',
-       d.feedback <> '' OR d.opened_at IS NOT NULL OR d.clicked_at IS NOT NULL,
+       {came_back},
        CASE
          WHEN d.email = '' THEN 'erased'
          WHEN (SELECT s.workspace_id = %(workspace)s AND s.email = lower(d.email) FROM contacts_suppression s
@@ -83,7 +85,7 @@ class Tried(NamedTuple):
 class Loaded:
     """recipients in sending order; tried: {number: what was tried}, of those that were; skipped: {number: reason}.
 
-    reached: numbers of those of whom something came back already, so that they were sent to, whoever did not say so.
+    reached: numbers of those of whom something came back already.
     """
 
     recipients: list[Recipient]
@@ -115,7 +117,10 @@ def load(mailing: Mailing, lease: Lease, *, attributes: Sequence[str] | None = N
         hashed = HASHED if has_hashes(mailing.workspace_id) else "false"
         held = HELD if has_suppressions(mailing.list_ids) else NONE_HELD
         selected = _selected(attributes, names)
-        cursor.execute(OPEN.format(attributes=selected, hashed=hashed, held=held, written=WRITTEN), values)
+        asked = OPEN.format(
+            attributes=selected, came_back=CAME_BACK, hashed=hashed, held=held, written=WRITTEN
+        )
+        cursor.execute(asked, values)
         for row in cursor.fetchall():
             number, email, first_name, last_name, own, count, since, in_doubt, is_reached, skip = row
             if count:

@@ -109,12 +109,14 @@ GIVE_BACK_OF_DAY = (
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], -ARGV[2]) end"
 )
 # What left through accounts since a moment, by buckets; asked when an account is used again after days without, and
-# when Redis lost the count.
+# when Redis lost the count. What another account sent before it handed the mailing over is not counted, for neither.
 LEFT_SINCE = """
 SELECT m.account_id, d.bucket, sum(d.count) FROM delivery_mailing m
   CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM settled_at) / %(seconds)s)::bigint AS bucket, count(*)
                         FROM delivery_delivery
-                       WHERE mailing_id = m.id AND settled_at >= %(since)s AND attempt_count > 0 GROUP BY 1) AS d
+                       WHERE mailing_id = m.id AND attempt_count > 0
+                          AND settled_at >= greatest(%(since)s, (m.handed_over -> -1 ->> 'at')::timestamptz)
+                        GROUP BY 1) AS d
  WHERE m.account_id = ANY(%(accounts)s) AND m.progress_at >= %(since)s
  GROUP BY 1, 2
 """
@@ -254,6 +256,11 @@ def open_day(account: SendingAccount, *, now: datetime) -> None:
     redis_client().eval(OPEN_DAY, 1, _day_key(account), 2 * DAY_SECONDS, *flat)
 
 
+def forget_day(account: SendingAccount) -> None:
+    """The count stood still while there was no limit: where there is one again, it begins with what the ledger says."""
+    redis_client().delete(_day_key(account))
+
+
 def left_of_day(accounts: list[int], *, now: datetime) -> dict[int, dict[int, int]]:
     """{account: {bucket: messages that left through it}}, of those with any, by the ledger.
 
@@ -323,9 +330,8 @@ def room_at(account: SendingAccount, *, now: datetime) -> datetime:
 def _midnight(account: SendingAccount, now: datetime) -> datetime:
     """The next one in the workspace's zone."""
     today = now.astimezone(account.workspace.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (today + timedelta(days=1)).astimezone(
-        UTC
-    )  # by the wall clock, whatever a change of time does between
+    tomorrow = today + timedelta(days=1)  # by the wall clock, whatever a change of time does between
+    return tomorrow.astimezone(UTC)
 
 
 def _bucket(now: datetime) -> int:

@@ -13,7 +13,7 @@ from contacts.collisions import again_when_ended
 from delivery.hygiene import refusals
 from delivery.models import DeliveryState, Mailing
 from delivery.pipeline import retry
-from delivery.pipeline.load import NEVER, Tried
+from delivery.pipeline.load import CAME_BACK, NEVER, Tried
 from delivery.transports.base import Fate, Outcome
 from delivery.words import storable
 
@@ -33,10 +33,10 @@ ACCEPTED, REJECTED = DeliveryState.ACCEPTED.value, DeliveryState.REJECTED.value
 Row = tuple[int, str, str, str, str, datetime | None, int]
 # Only open rows change, so a chunk settled twice counts once. Of who was erased meanwhile no words are kept. Nobody is
 # in doubt of whose message something came back before the answer.
-SETTLE = """
+SETTLE = f"""
 WITH settled AS (
   UPDATE delivery_delivery d
-     SET state = CASE WHEN said.state = 'in_doubt' AND d.feedback <> '' THEN 'accepted' ELSE said.state END,
+     SET state = CASE WHEN said.state = 'in_doubt' AND {CAME_BACK} THEN 'accepted' ELSE said.state END,
          code = said.code,
          server_said = CASE d.email WHEN '' THEN '' ELSE said.server_said END,
          provider_id = CASE d.email WHEN '' THEN '' ELSE said.provider_id END,
@@ -47,7 +47,7 @@ WITH settled AS (
    WHERE d.mailing_id = %s AND d.number = said.number AND d.state IN ('pending', 'deferred')
   RETURNING d.state)
 SELECT state, count(*) FROM settled GROUP BY state
-"""
+"""  # noqa: S608
 COUNT = """
 UPDATE delivery_mailing
    SET accepted_count = accepted_count + %s, rejected_count = rejected_count + %s,

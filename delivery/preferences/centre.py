@@ -12,6 +12,7 @@ from django.utils import timezone
 from contacts.actions import confirmations
 from contacts.actions.preferences import prefer
 from contacts.actions.subscriptions import subscribe, unsubscribe
+from contacts.collisions import again_when_ended
 from contacts.models import (
     Contact,
     Frequency,
@@ -96,6 +97,7 @@ def has_left_everything(contact: Contact) -> bool:
     return own.exists()
 
 
+@again_when_ended  # what comes back of their messages locks the same rows, and more
 @transaction.atomic(durable=True)
 def save(link: Link, choice: Choice, *, ip: str | None) -> None:
     """Do what the person chose: lists first, then how they want to be written to.

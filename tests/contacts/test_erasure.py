@@ -27,6 +27,9 @@ from contacts.models import (
     Suppression,
 )
 from contacts.queries.erasure import refused_addresses
+from delivery.feedback.apply import apply
+from delivery.feedback.facts import Fact, Kind, key_of
+from delivery.hooks import strays
 from delivery.links import unsubscribe_token
 from delivery.models import Delivery, Event, InboxMessage, LinkTally, Mailing, SendingAccount, Stray
 from delivery.queries import progress
@@ -445,6 +448,26 @@ def test_an_outcome_that_comes_late_writes_no_words(workspace, ada, annabel):
     outcome = Outcome(Fate.REJECTED, code="550", server_said=f"{EMAIL} unknown", provider_id=EMAIL)
     settle(mailing, [Result(1, outcome)])
     assert Delivery.objects.get(mailing=mailing, number=1).state == "rejected"
+    assert traces("annabel.quist") == []
+
+
+@pytest.mark.parametrize("kind", ["bounced", "soft_bounced", "blocked", "complained", "clicked"])
+def test_what_comes_back_late_writes_no_words(workspace, ada, annabel, monkeypatch, kind):
+    """By our own name of the message; and by the address alone, which is then nobody's."""
+    mailing = Mailing.objects.order_by("pk")[0]
+    actions.erase(annabel, by=ada)
+    before = Event.objects.count()
+    now, said = timezone.now(), f"550 <{EMAIL}> is no user here"
+    url = f"https://acme.example/?of={EMAIL}" if kind == "clicked" else ""
+    told = {"email": EMAIL, "code": "5.1.1", "said": said, "url": url, "account_id": mailing.account_id}
+    apply([
+        Fact(workspace.pk, Kind(kind), now, key_of(now, 1), mailing.pk, 1, **told),
+        Fact(workspace.pk, Kind(kind), now, key_of(now, 2), mailing.pk, None, **told),
+        Fact(workspace.pk, Kind(kind), now, key_of(now, 3), None, None, **told),
+    ])  # fmt: skip
+    monkeypatch.setattr(strays, "_next", 0.0)
+    strays.tend()
+    assert Event.objects.count() == before + 1, "it counts all the same"
     assert traces("annabel.quist") == []
 
 

@@ -17,6 +17,8 @@ from delivery.feedback import drain, stream
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Delivery, Event, Incoming, Mailing, Stray
+from delivery.pipeline.settle import Result, settle
+from delivery.transports.base import Fate, Outcome
 from tests.builders import a_contact, an_account
 from tests.people import a_workspace
 
@@ -137,6 +139,17 @@ def test_whoever_was_in_doubt_was_reached_where_something_comes_back(workspace, 
         spring
     )
     assert "in_doubt_count" not in counters(spring)
+
+
+@pytest.mark.parametrize("kind", ["delivered", "bounced", "opened", "clicked"])
+def test_nobody_is_in_doubt_of_whom_something_came_back_before_the_answer(workspace, spring, sent, kind):
+    number = sent(a_contact(workspace), state="pending")
+    Mailing.objects.filter(pk=spring.pk).update(accepted_count=0)
+    apply([fact(spring, number, kind)])
+    settle(spring, [Result(number, Outcome(Fate.IN_DOUBT, "in doubt", "No answer"))])
+    spring.refresh_from_db()
+    assert (spring.accepted_count, spring.in_doubt_count) == (1, 0)
+    assert Delivery.objects.get().state == "accepted"
 
 
 def test_what_a_machine_did_is_kept_and_counts_for_nobody(workspace, spring, sent):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Workspace
@@ -217,6 +218,22 @@ def test_the_monitor_says_what_becomes_of_the_rest(large):
     actions.send_rest(large)
     large.refresh_from_db()
     assert queries.progress(large).rest == ""
+
+
+def test_asking_whether_the_first_are_out_reads_no_more_than_their_rows(large):
+    Batch.objects.create(mailing=large, first_number=101, last_number=30_000, state="held")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO delivery_delivery "
+            "(mailing_id, number, email, state, attempt_count, code, server_said, provider_id) "
+            "SELECT %s, number, '', 'pending', 0, '', '', '' FROM generate_series(101, 30000) AS number",
+            [large.pk],
+        )
+        cursor.execute("ANALYZE delivery_delivery, delivery_batch")
+        cursor.execute(f"EXPLAIN {gradual.ALL_OUT}", [large.pk])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Scan using delivery_delivery_pkey" in plan
+    assert "number >= b.first_number" in plan.partition("Index Cond")[2], plan
 
 
 def test_waiting_is_not_standing_still(large, rules):

@@ -502,6 +502,21 @@ def test_what_could_not_be_kept_may_come_again(client, workspace, spring, anna, 
     assert call(client, account, post) == 200
 
 
+def test_what_a_process_took_with_it_may_come_again(client, workspace, spring, anna, monkeypatch):
+    """Signed as before: else the provider's next try would be taken for a replay, and the event lost."""
+    account, key = an_esp(workspace, "mailgun")
+    [post] = webhooks.posts("mailgun", [event("clicked", a_message("mailgun", spring))], key)
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "put", killed)
+        with pytest.raises(SystemExit):
+            call(client, account, post)
+    assert [call(client, account, post) for _ in range(2)] == [200, 406]
+
+
 def test_it_may_come_before_the_message_is_settled(client, workspace, spring, anna):
     account, key = an_esp(workspace, "sendgrid")
     Delivery.objects.update(state="pending")

@@ -244,6 +244,38 @@ def test_a_sender_that_the_server_refuses_pauses_that_campaign_alone(
     assert (other.state, other.accepted_count) == ("finished", 20)
 
 
+def test_what_goes_on_by_another_account_when_it_is_resumed_says_so(
+    people, send_to_news, account, workspace, ada, one_batch_a_slice
+):
+    people(120)
+    mailing = send_to_news()
+    work_slice(mailing.pk)
+    accounts.set_aside(account, by=ada)
+    mailing.refresh_from_db()
+    first = mailing.accepted_count
+    assert (mailing.state, 0 < first < 120) == ("paused", True)
+    an_account(workspace, name="Heir", settings=account.settings, stands_in=True)
+    resume(mailing)
+    work_all(mailing)
+    assert [(way["account"], way["accepted"]) for way in mailing.ways] == [
+        ("Test server", first),
+        ("Heir", 120 - first),
+    ]
+    assert "“Test server” is set aside: Set aside by Ada" in mailing.ways[0]["why"]
+
+
+def test_the_day_of_an_account_that_takes_over_begins_with_what_leaves_by_it(
+    people, send_to_news, account, workspace, ada, one_batch_a_slice
+):
+    an_account(workspace, name="Heir", settings=account.settings, stands_in=True, rate_per_day=70)
+    people(120)
+    mailing = send_to_news()
+    work_slice(mailing.pk)
+    accounts.set_aside(account, by=ada)
+    work_all(mailing)
+    assert [way["accepted"] for way in mailing.ways] == [50, 70]
+
+
 def test_who_stands_in_has_to_be_one_that_may_send_from_there(
     people, send_to_news, server, account, workspace
 ):

@@ -8,11 +8,14 @@ import pytest
 from django.utils import timezone
 
 from accounts.queue import redis_client
+from delivery import accounts
 from delivery.models import Delivery, Mailing
 from delivery.pipeline import pace, work
+from delivery.pipeline.chunk_turns import ChunkTurns
 from delivery.pipeline.mold import Recipient
 from delivery.pipeline.turns import Turns
 from delivery.pipeline.work import work_slice
+from delivery.providers import PROVIDERS
 from delivery.queries import progress
 from delivery.transports.base import Fate, Outcome
 from delivery.transports.smtp_answers import Reply, outcome_of
@@ -187,6 +190,33 @@ def test_what_was_taken_of_a_day_and_did_not_leave_is_given_back(people, send_to
     people(5)
     work_all(send_to_news())
     assert pace.take_of_day(account, 1000, now=timezone.now()) == 995
+
+
+def test_a_call_that_is_to_be_made_again_waits_until_the_day_has_room_for_all_of_it(
+    people, send_to_news, account
+):
+    account.rate_per_day = 7
+    account.save()
+    people(1)
+    mailing = Mailing.objects.select_related("account__workspace", "workspace").get(pk=send_to_news().pk)
+    turns = ChunkTurns(mailing, PROVIDERS["resend"])
+    everybody = [Recipient(number, f"p{number}@example.com") for number in range(10)]
+    assert turns.take_all(everybody, is_whole=True) == ([], 0.0, everybody)
+    assert turns.wait_seconds > 60, "else workers would take it up and put it back without end"
+    assert turns.take_all(everybody[:7], is_whole=True).recipients == everybody[:7]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_that_is_set_again_counts_what_left_without_one(people, send_to_news, account, ada):
+    people(5)
+    for a_day in (1000, None, 1000):
+        typed = accounts.Values("Test server", account.settings, {}, {"rate_per_day": a_day})
+        accounts.update(account, values=typed, by=ada)
+        account.refresh_from_db()
+        if len(Mailing.objects.all()) < 2:
+            work_all(send_to_news())
+    pace.open_day(account, now=timezone.now())
+    assert pace.take_of_day(account, 1000, now=timezone.now()) == 990
 
 
 def test_a_slow_domain_waits_while_the_others_go_on(people, send_to_news, server, account):
