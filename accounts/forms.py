@@ -19,7 +19,8 @@ ONE_LINE = RegexValidator(
 )
 
 DAY_MINUTES = 1440
-LEAST_SHARE = 200  # messages, as delivery.pipeline.settle has it: the circuit breaker goes by no fewer
+# Messages of a gradual start: the circuit breaker judges from 200 (delivery.pipeline.settle), and not all are reached.
+LEAST_SHARE = 300
 
 
 class Styled:
@@ -177,7 +178,7 @@ class WorkspaceForm(Styled, forms.ModelForm):
             " and ask for less than 0.1.",
             "gradual_from": "What is wrong with a list or a message shows in what comes back of the first ones, while the"
             " rest can still be kept from leaving. Each campaign can do without. 0: never.",
-            "gradual_count": "200 at least: a campaign pauses itself by no fewer.",
+            "gradual_count": f"{LEAST_SHARE} at least: fewer say too little for a campaign to pause itself.",
             "gradual_minutes": "A bounce comes back within minutes, a complaint mostly within hours.",
             "soft_bounce_limit": "A soft bounce may pass, such as a full mailbox."
             " Any message that arrives begins the row anew. 0: never.",

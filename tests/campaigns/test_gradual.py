@@ -100,7 +100,7 @@ def test_a_paused_one_offers_to_resume_and_not_to_go_on_with_the_rest(campaign, 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("gradual_count", "199", "Give 200 or more"),
+        ("gradual_count", "299", "Give 300 or more"),
         ("gradual_minutes", "0", "Give from 1 to 1440 minutes"),
         ("gradual_minutes", "1441", "Give from 1 to 1440 minutes"),
     ],
