@@ -44,7 +44,15 @@ from delivery.transports.hosts import refuse_metadata
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 # Anymail's own, and what its parsers raise on an answer that is not as documented.
-TROUBLE = (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError)
+TROUBLE = (
+    AnymailError,
+    AnymailConfigurationError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,  # JSON nested a thousand times
+)
 OUR_OWN = ("test_from", "own_headers")  # settings of an account that are no arguments of a backend
 # A session that idled for longer is connected anew: where the ESP closes it just then, it would not be known
 # whether the call was taken. Node's servers close idle connections after five seconds.
