@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -420,6 +421,21 @@ def test_a_call_that_came_before_or_is_old_is_refused(client, workspace, spring,
     for ago in (datetime.timedelta(days=1, minutes=1), -datetime.timedelta(hours=1)):
         again = event("clicked", a_message(provider, spring), NOW - ago)  # Postal signs the event's own time
         assert told(client, account, key, again, signed_at=NOW - ago) == [403]
+    assert kept() == 1
+
+
+def test_a_call_of_mailguns_cut_elsewhere_came_before_all_the_same(
+    client, workspace, spring, anna, monkeypatch
+):
+    """Its signature is of time and token in a row, and of nothing that the body says."""
+    monkeypatch.setattr(uuid, "uuid5", lambda *_: uuid.UUID("e0" * 16))
+    account, key = an_esp(workspace, "mailgun")
+    [post] = webhooks.posts("mailgun", [event("clicked", a_message("mailgun", spring))], key)
+    assert call(client, account, post) == 200
+    said = json.loads(post.body)
+    said["signature"]["timestamp"] += "e0"
+    said["signature"]["token"] = said["signature"]["token"].removeprefix("e0")
+    assert call(client, account, post._replace(body=json.dumps(said).encode())) == 406
     assert kept() == 1
 
 
