@@ -299,7 +299,14 @@ def test_a_redirect_is_not_followed(workspace, esp):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://169.254.169.254/api", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
+    "url",
+    [
+        "http://169.254.169.254/api",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[64:ff9b::169.254.169.254]/",
+        "http://168.63.129.16/",
+        "http://2852039166/",
+    ],
 )
 def test_the_cloud_metadata_address_is_refused(workspace, esp, url):
     with pytest.raises(CannotConnect, match="metadata"):
