@@ -361,6 +361,19 @@ def test_rightly_signed_nonsense_is_not_kept(client, workspace):
     assert kept() == 0
 
 
+def test_a_call_of_many_events_that_cannot_be_read_is_a_line_of_the_log(client, workspace, caplog):
+    account, key = an_esp(workspace, "sparkpost")
+    [post] = webhooks.posts(
+        "sparkpost", [event("delivered", Message("sparkpost", "m-1", "eve@example.com"))], key
+    )
+    assert call(client, account, post._replace(body=b"[" + b"1," * 999 + b"1]")) == 200
+    with caplog.at_level(logging.WARNING):
+        applied()
+    assert [each.getMessage() for each in caplog.records if "hook.unread" in each.getMessage()] == [
+        f"hook.unread provider=sparkpost account={account.pk} events=1000 error=TypeError"
+    ]
+
+
 def test_an_event_of_a_kind_that_is_not_known_changes_nothing(client, workspace, spring, anna):
     """And is answered well: the provider would switch the webhook off else."""
     for provider, body in (
