@@ -1,12 +1,14 @@
 """Whatever an ESP, or what stands in its place, answers: each letter has a fate."""
 
+import gzip
 import json
 
 import pytest
 
 from delivery.transports import connect, esp, esp_bulk
+from delivery.transports.base import Fate
 from tests.delivery.servers import an_esp
-from tests.delivery.test_esp import ESPS, a_message, an_esp_account
+from tests.delivery.test_esp import ESPS, SENT, a_message, an_esp_account
 from tests.delivery.test_esp_batches import letters_of, send
 
 DEEP = 100_000
@@ -36,12 +38,28 @@ def impatient(monkeypatch):
     monkeypatch.setattr(esp_bulk, "LOOK_AFTER_SECONDS", 0)
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_an_answer_of_any_length_is_not_read_to_its_end(workspace, monkeypatch, encoding):
+    monkeypatch.setattr(esp, "ANSWER_BYTES", 100_000)
+    body = " " * 1_000_000 + json.dumps(SENT)
+    with an_esp() as server:
+        server.answer(
+            200, body if encoding == "identity" else gzip.compress(body.encode()), Content_Encoding=encoding
+        )
+        outcome = connect(an_esp_account(workspace, server)).send(a_message())
+        assert (outcome.fate, "too long" in outcome.server_said) == (Fate.IN_DOUBT, True)
+        server.answers.clear()
+        server.answer(200, SENT)
+        assert connect(an_esp_account(workspace, server)).send(a_message()).fate is Fate.ACCEPTED
+
+
 @pytest.mark.parametrize("provider", ESPS, ids=lambda provider: provider.name)
 def test_any_answer_is_a_fate_for_each(workspace, provider):
     with an_esp() as server:
         account = an_esp_account(workspace, server, provider.name)
         for what, answer in HOSTILE.items():
             for status in (200, 400, 500):
+                server.answers.clear()
                 server.answer(status, answer)
                 outcomes = [
                     connect(account).send(a_message()),
