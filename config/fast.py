@@ -4,6 +4,7 @@ One line of FRONTS a path; the pages of config.urls answer the same where no WSG
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -70,6 +71,7 @@ def _take_as_ours(environ: Environ) -> None:
     ours = urlsplit(settings.PUBLIC_URL)
     environ["HTTP_HOST"] = ours.netloc
     for header in ("HTTP_ORIGIN", "HTTP_REFERER"):
-        came_from = urlsplit(environ.get(header, ""))
-        if came_from.netloc == host:
-            environ[header] = came_from._replace(scheme=ours.scheme, netloc=ours.netloc).geturl()
+        with suppress(ValueError):  # what is no address came from nowhere
+            came_from = urlsplit(environ.get(header, ""))
+            if came_from.netloc == host:
+                environ[header] = came_from._replace(scheme=ours.scheme, netloc=ours.netloc).geturl()

@@ -162,6 +162,8 @@ def _turn(mailbox: Mailbox, post: Post) -> tuple[int, bool]:
         while waiting and len(uids) < AT_ONCE and sum(map(len, sources)) < BYTES_AT_ONCE:
             uids.append(waiting.pop(0))
             sources.append(post.fetch(uids[-1]))
+            if time.monotonic() >= until:
+                break  # of a slow server: what is there is written, before it is hung up on
         _write(mailbox, post, uids, sources)
         count += len(uids)
     return count, not waiting

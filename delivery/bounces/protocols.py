@@ -6,6 +6,7 @@ import poplib
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,9 @@ from delivery.transports.base import CannotConnect
 from delivery.transports.hosts import refuse_metadata
 
 SECONDS: Final = 20.0  # for an answer
+SESSION_SECONDS: Final = 120.0  # for all of them; a turn takes ten and an answer
+MOST_ANSWER: Final = 100_000_000  # bytes
+LINE_BYTES: Final = 50  # that a line costs beside its own
 TOP_LINES: Final = 5_000  # of a message that is longer than MOST_BYTES, by POP3
 MOST_LEFT: Final = 20_000  # messages that were read and stay in a POP3 mailbox
 MICROSOFT_NEEDS: Final = " Microsoft takes no passwords any more: fill in the application’s IDs under Edit."
@@ -107,17 +111,88 @@ def _context(mailbox: Mailbox) -> ssl.SSLContext | None:
     return None if mailbox.security == "none" else ssl.create_default_context()
 
 
+class _Timed:
+    """A client whose conversation ends, whatever the server says, and however slowly."""
+
+    left = MOST_ANSWER  # bytes of the answer that is being read
+    _timer: threading.Timer | None = None
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        made: socket.socket = super()._create_socket(timeout)  # type: ignore[misc]
+        self._timer = threading.Timer(SESSION_SECONDS, _hang_up, [self])
+        self._timer.daemon = True
+        self._timer.start()
+        return made
+
+    def _counted(self, octets: bytes) -> bytes:
+        self._charge(len(octets) + LINE_BYTES)
+        return octets
+
+    def _charge(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise OSError("its answer has no end")
+
+    def _done(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
+def _hang_up(client: Any) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        client.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _TimedImap(_Timed):
+    def read(self, size: int) -> bytes:
+        self._charge(size)  # before it is waited for
+        return super().read(size)  # type: ignore[misc]
+
+    def readline(self) -> bytes:
+        return self._counted(super().readline())  # type: ignore[misc]
+
+    def shutdown(self) -> None:
+        self._done()
+        super().shutdown()  # type: ignore[misc]
+
+
+class _TimedPop(_Timed):
+    def _getline(self) -> tuple[bytes, int]:
+        line, octets = super()._getline()  # type: ignore[misc]
+        return self._counted(line), octets
+
+    def close(self) -> None:
+        self._done()
+        super().close()  # type: ignore[misc]
+
+
+class _PlainImap(_TimedImap, imaplib.IMAP4):
+    pass
+
+
+class _TlsImap(_TimedImap, imaplib.IMAP4_SSL):
+    pass
+
+
+class _PlainPop(_TimedPop, poplib.POP3):
+    pass
+
+
+class _TlsPop(_TimedPop, poplib.POP3_SSL):
+    pass
+
+
 class _Imap:
     """place: {"validity": the folder's UIDVALIDITY, "last": the last UID that was read}."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         context = _context(mailbox)
         if mailbox.security == "tls":
-            self._client: imaplib.IMAP4 = imaplib.IMAP4_SSL(
+            self._client: _PlainImap | _TlsImap = _TlsImap(
                 mailbox.host, mailbox.port, ssl_context=context, timeout=SECONDS
             )
         else:
-            self._client = imaplib.IMAP4(mailbox.host, mailbox.port, timeout=SECONDS)
+            self._client = _PlainImap(mailbox.host, mailbox.port, timeout=SECONDS)
         try:
             if mailbox.security == "starttls":
                 self._client.starttls(context)
@@ -154,15 +229,18 @@ class _Imap:
         return data
 
     def waiting(self) -> list[str]:
+        self._client.left = MOST_ANSWER
         found = self._good(self._client.uid("SEARCH", f"UID {self._last + 1}:*"))
         uids = sorted(int(uid) for uid in (found[0] or b"").split())
         return [str(uid) for uid in uids if uid > self._last]  # "7:*" names the last one even where it is 5
 
     def fetch(self, uid: str) -> bytes:
+        self._client.left = MOST_ANSWER
         _, data = self._client.uid("FETCH", uid, f"(BODY.PEEK[]<0.{MOST_BYTES}>)")
         return next((each[1] for each in data if isinstance(each, tuple)), b"")
 
     def put_away(self, read: Sequence[str], understood: Sequence[str]) -> None:
+        self._client.left = MOST_ANSWER
         if understood:
             named = ",".join(understood)
             flags = r"(\Seen \Deleted)" if self._deletes else r"(\Seen)"
@@ -190,11 +268,11 @@ class _Pop:
     def __init__(self, mailbox: Mailbox) -> None:
         context = _context(mailbox)
         if mailbox.security == "tls":
-            self._client: poplib.POP3 = poplib.POP3_SSL(
+            self._client: _PlainPop | _TlsPop = _TlsPop(
                 mailbox.host, mailbox.port, context=context, timeout=SECONDS
             )
         else:
-            self._client = poplib.POP3(mailbox.host, mailbox.port, timeout=SECONDS)
+            self._client = _PlainPop(mailbox.host, mailbox.port, timeout=SECONDS)
         try:
             if mailbox.security == "starttls":
                 self._client.stls(context)
@@ -216,6 +294,7 @@ class _Pop:
         return [uid for uid in self._numbers if uid not in self._left]
 
     def fetch(self, uid: str) -> bytes:
+        self._client.left = MOST_ANSWER
         number = self._numbers[uid]
         try:
             if self._sizes.get(number, 0) > MOST_BYTES:
@@ -227,6 +306,7 @@ class _Pop:
             raise
 
     def put_away(self, read: Sequence[str], understood: Sequence[str]) -> None:
+        self._client.left = MOST_ANSWER
         deleted = set(understood) if self._deletes else set()
         for uid in deleted:
             self._client.dele(self._numbers[uid])

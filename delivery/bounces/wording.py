@@ -50,7 +50,7 @@ mailer[-_. ]?daemon
 mail[-_.]?daemon
 maildelivery
 \bpostmaster\b
-mail[-_ ]?deliver\w*
+mail[-_ ]?deliver\w{0,9}
 delivery[ -](sub)?system
 mdaemon
 system administrator
@@ -62,7 +62,7 @@ bounce[-_]?handler
 _SUBJECTS: Final = _any(r"""
 returned? (mail|message|to sender)
 undeliver(able|ed)
-deliver\w* (status|notification|fail|problem|error|has failed)
+deliver\w{0,9} (status|notification|fail|problem|error|has failed)
 (mail|message|e-?mail) (could|can) ?not be delivered
 failure notice
 failed delivery
@@ -90,12 +90,12 @@ did(n['’]t| not) reach
 not able to deliver
 wasn['’]t able to deliver
 trouble delivering
-deliver\w*\b.{0,40}\b(fail|abort|error|delay)
-(fail|error|problem)\w*\b.{0,40}\bdeliver
+deliver\w{0,9}\b.{0,40}\b(fail|abort|error|delay)
+(fail|error|problem)\w{0,9}\b.{0,40}\bdeliver
 error occurred while
 (permanent|fatal|delivery|returned)( \w+)? (errors?|failure)
 failed address
-following address\w* .{0,20}fail
+following address\w{0,4} .{0,20}fail
 was rejected
 (were|was) affected
 transcript of session
@@ -182,7 +182,7 @@ def is_mail_system(top: Part, text: str) -> bool:
         return True
     sender, is_reply = top.header("From"), top.header("Auto-Submitted").lower().startswith("auto-replied")
     if is_reply:
-        return bool(re.search(r"mail\w*[-_. ]?daemon|mail deliver", sender, re.IGNORECASE))
+        return bool(re.search(r"mail\w{0,9}[-_. ]?daemon|mail deliver", sender, re.IGNORECASE))
     is_null = top.header("Return-Path") == "<>" or sender.strip() in ("", "<>")
     if _DAEMONS.search(sender) or not is_null or is_auto_reply(top):
         return bool(_DAEMONS.search(sender))
@@ -267,7 +267,7 @@ _TRANSCRIPT: Final = re.compile(
 )
 # "Unable to deliver message to: <anna@example.com>", "Unknown user: anna@example.com".
 _LABELED: Final = re.compile(
-    r"(?:deliver\w*|recipients?|address(?:es)?|users?|user ?id|sent|send|errors?|reach(?:ed)?|failed|list|gateway)\b"
+    r"(?:deliver\w{0,9}|recipients?|address(?:es)?|users?|user ?id|sent|send|errors?|reach(?:ed)?|failed|list|gateway)\b"
     rf"[^@\n<>]{{0,50}}?[:<\s]+({EMAIL})",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ VERSION = "v=spf1"
 MOST_LOOKUPS = 10  # §4.6.4
 MOST_VOIDS = 2  # §4.6.4
 MOST_MX = 10  # §4.6.4
+MOST_SAID = 10  # of what is wrong with it; others' records may hold thousands of faults
 STOP_AT = 40  # look-ups, where we stop counting
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MECHANISM = re.compile(r"(?P<sign>[-+~?]?)(?P<name>[a-z0-9]+)(?P<rest>[:/].*)?", re.IGNORECASE)
@@ -76,7 +77,7 @@ def check(domain: str, terms: dict[str, list[str]], dns: Dns, *, label: str = "S
 def _judge(finding: Finding, walk: Walk, missing: list[str]) -> None:
     if missing:
         finding.mark("wrong", f"It does not allow {', '.join(missing)}. Replace it by this one.")
-    for problem in walk.problems:
+    for problem in walk.problems[:MOST_SAID]:
         finding.mark("wrong", problem)
     if walk.lookups > MOST_LOOKUPS:
         finding.mark(
@@ -98,7 +99,7 @@ def _judge(finding: Finding, walk: Walk, missing: list[str]) -> None:
         finding.mark("warning", "It has no “all” at its end, so it says nothing about others. Use ~all.")
     if any(re.fullmatch(r"[-+~?]?ptr(:.*)?", term) for term in terms):
         finding.mark("warning", "It uses “ptr”, which is slow and not to be used (RFC 7208 §5.5).")
-    for name in walk.unknown:
+    for name in walk.unknown[:MOST_SAID]:
         finding.mark("unknown", f"{name} did not answer, so not all of it could be checked.")
     if finding.state == "good" and walk.lookups >= MOST_LOOKUPS - 1:
         finding.mark("warning", f"It takes {walk.lookups} of at most {MOST_LOOKUPS} DNS look-ups.")

@@ -65,7 +65,7 @@ helo (command )?rejected
 """
 _FULL: Final = r"""
 (mail ?box|in ?box|mail ?folder|account|user|recipient|disk|storage|maildir)\b.{0,50}\bfull\b
-\b(over|out of|exceed\w*|insufficient|not enough)\b.{0,40}\b(quota|storage|disk|space|allocation)
+\b(over|out of|exceed\w{0,4}|insufficient|not enough)\b.{0,40}\b(quota|storage|disk|space|allocation)
 over.?quota
 no space left
 file too large
@@ -173,11 +173,11 @@ adresse.{{0,20}}(invalide|inexistante|inconnue)
 (usu[aá]rio|conta).{{0,30}}(n[aã]o existe|desconhecid)
 (utente|destinatario|casella).{{0,30}}(sconosciut|inesistente|non esiste)
 (宛先|ユーザ|アドレス).{{0,20}}(不明|存在し|見つかり)
-(пользовател|адрес|ящик|получател)\w*.{{0,40}}(не (найден|существует)|неизвест|недоступ)
+(пользовател|адрес|ящик|получател)\w{{0,9}}.{{0,40}}(не (найден|существует)|неизвест|недоступ)
 \b(host|domain|mail exchanger|server)\b( or domain)?( names?)?\b[^;]{{0,40}}?(not found|\bunknown|not reachable)
 \b(host|domain)\b[^;]{{0,40}}?(n['’]t exist|not exist|invalid)
 \b(unknown|no such|illegal|bad|invalid|non-?existent) (host|domain|mx)
-(indicate\w*|offers?) no smtp service
+(indicates?|indicated|offers?) no smtp service
 several matches found
 nxdomain
 couldn['’]?t find (any|a)

@@ -69,32 +69,40 @@ def _unpacked(entry: Entry) -> Call | None:
 def _facts(call: Call, owner: _Owner | None) -> list[Fact]:
     if owner is None or owner.provider not in SETUPS:
         return []
-    facts = []
-    for event in _events(owner.provider, call):
+    facts, unread = list[Fact](), list[str]()
+    for event in _events(owner.provider, call, unread):
         try:
             fact = _fact(event, call, owner)
         except Exception as error:  # of many events in a call, one is not as documented
-            _log_unread(owner.provider, call, error)
+            unread.append(type(error).__name__)
             continue
         if fact:
             facts.append(fact)
+    if unread:  # without the errors' words, which may be of what was sent
+        log.warning(
+            "hook.unread provider=%s account=%s events=%s error=%s",
+            owner.provider,
+            call.account_id,
+            len(unread),
+            unread[0],
+        )
     return facts
 
 
-def _events(provider: str, call: Call) -> Iterator[Any]:
-    """Anymail's events of a call. Where it stumbles over one of many, each is read alone."""
+def _events(provider: str, call: Call, unread: list[str]) -> Iterator[Any]:
+    """Anymail's events of a call. Where it stumbles over one of many, each is read alone; unread: its errors' names."""
     try:
         yield from _parsed(provider, call, call.body)
     except Exception as error:
         parts = list(_parts(provider, call))
         if len(parts) < 2:
-            _log_unread(provider, call, error)
+            unread.append(type(error).__name__)
             return
         for part in parts:
             try:
                 yield from _parsed(provider, call, part)
             except Exception as error_of_part:
-                _log_unread(provider, call, error_of_part)
+                unread.append(type(error_of_part).__name__)
 
 
 def _parsed(provider: str, call: Call, body: bytes) -> list[Any]:
@@ -128,13 +136,6 @@ def _parts(provider: str, call: Call) -> Iterator[bytes]:
                     yield json.dumps({"events_by_user": [{"events": [each]}]}).encode()
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
         return
-
-
-def _log_unread(provider: str, call: Call, error: Exception) -> None:
-    """Without its words, which may be of what was sent."""
-    log.warning(
-        "hook.unread provider=%s account=%s error=%s", provider, call.account_id, type(error).__name__
-    )
 
 
 # --- One event ----------------------------------------------------------------------------------------------

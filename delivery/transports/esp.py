@@ -43,8 +43,17 @@ from delivery.transports.hosts import refuse_metadata
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+ANSWER_BYTES = 16 * 2**20  # unpacked; of a thousand messages there are some hundred kilobytes
 # Anymail's own, and what its parsers raise on an answer that is not as documented.
-TROUBLE = (AnymailError, AnymailConfigurationError, LookupError, TypeError, ValueError, AttributeError)
+TROUBLE = (
+    AnymailError,
+    AnymailConfigurationError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,  # JSON nested a thousand times
+)
 OUR_OWN = ("test_from", "own_headers")  # settings of an account that are no arguments of a backend
 # A session that idled for longer is connected anew: where the ESP closes it just then, it would not be known
 # whether the call was taken. Node's servers close idle connections after five seconds.
@@ -75,7 +84,19 @@ def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str])
         raise CannotConnect(Outcome(Fate.ACCOUNT_STOPPED, server_said=words)) from error
     if isinstance(getattr(backend, "session", None), requests.Session):
         backend.session.max_redirects = 0  # an API does not redirect; following could lead anywhere
+        backend.session.hooks["response"].append(_read_all)
     return Connection(provider, backend, own_headers=values.get("own_headers", True))
+
+
+def _read_all(response: requests.Response, **_: Any) -> None:
+    """Read the answer before requests does, which takes one without end. Raises: requests.RequestException."""
+    body = b""
+    for piece in response.iter_content(64 * 1024):
+        body += piece
+        if len(body) > ANSWER_BYTES:
+            response.close()
+            raise requests.exceptions.ContentDecodingError("The answer is too long to be one.")
+    response._content = body
 
 
 def arguments(provider: Provider, known: dict[str, Any]) -> dict[str, Any]:

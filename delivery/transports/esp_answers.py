@@ -86,6 +86,7 @@ MOMENT_WORDS = {
     # HTTP 500 with {"name": "ServiceUnavailable"}: the part of the API is down for maintenance
     "mandrill": r'"name":\s*"ServiceUnavailable"',
 }
+LONGEST_ASKED = 86_400.0  # seconds that an ESP may ask us to wait, whatever number it writes
 QUOTA_SECONDS = 600.0  # until a used-up quota is asked again, where the ESP does not say when
 # Retry-After first, then what SendGrid and Mailgun (a time), Brevo, Resend and MailerSend (seconds) write.
 RESETS = ("Retry-After", "x-sib-ratelimit-reset", "ratelimit-reset", "X-RateLimit-Reset")
@@ -265,7 +266,7 @@ def _answer(answer: Any) -> str:
     text = _text(answer)
     try:
         said = _message(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         said = "" if text.lstrip().startswith("<") else text  # a proxy's HTML page says nothing to a person
     return " ".join(f"{_status_of(answer) or ''} {said}".split())[:WORDS_LIMIT]
 
@@ -289,10 +290,10 @@ def _sentences(data: Any) -> list[str]:
 
 
 def _retry_after(answer: Any) -> float | None:
-    """Seconds until the ESP takes more, from the header in which it says so."""
+    """Seconds until the ESP takes more, from the header in which it says so; never more than a day."""
     headers = getattr(answer, "headers", {})
     waits = (_seconds(str(headers.get(name, "")).strip()) for name in RESETS)
-    return next((wait for wait in waits if wait is not None), None)
+    return next((min(wait, LONGEST_ASKED) for wait in waits if wait is not None), None)
 
 
 def _seconds(value: str) -> float | None:
@@ -304,6 +305,6 @@ def _seconds(value: str) -> float | None:
         return max(0.0, number / (1000 if number > SINCE_1970 * 1000 else 1) - time.time())
     try:
         when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (when - datetime.datetime.now(datetime.UTC)).total_seconds()) if when.tzinfo else None

@@ -8,11 +8,19 @@ import socket
 
 from delivery.transports.base import CannotConnect, Fate, Outcome
 
-# Link-local, where AWS, Google and Azure answer; AWS over IPv6; Alibaba.
+# Link-local, where AWS, Google and Azure answer; AWS over IPv6; Alibaba; Azure's WireServer; Oracle.
 _METADATA = [
     ipaddress.ip_network(each)
-    for each in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32")
+    for each in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
+    )
 ]
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # its last 32 bits are the IPv4 address (RFC 6052)
 
 
 def is_metadata(address: str) -> bool:
@@ -22,6 +30,8 @@ def is_metadata(address: str) -> bool:
     except ValueError:
         return False
     known = getattr(ip, "ipv4_mapped", None) or ip
+    if known.version == _NAT64.version and known in _NAT64:
+        known = ipaddress.IPv4Address(int(known) & 0xFFFFFFFF)
     return any(known in network for network in _METADATA if network.version == known.version)
 
 

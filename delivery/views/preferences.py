@@ -30,7 +30,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, link, token)
     match request.POST.get("do"):
         case "save":
-            if limits.is_too_much("saves", token, limits.SAVES):
+            if limits.is_too_much("saves", link.delivery.pk, limits.SAVES):
                 return _page(request, link, token, problem="too_often", status=429)
             centre.save(link, _choice(request), ip=client_ip(request))
             return redirect(reverse("preferences", args=[token]) + "?saved")

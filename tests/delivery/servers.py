@@ -24,6 +24,10 @@ class EspServer:
         )
 
 
+def _text(answer) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer)
+
+
 @contextlib.contextmanager
 def an_esp():
     esp = EspServer()
@@ -39,7 +43,7 @@ def an_esp():
             if status == 0:  # say nothing at all
                 self.close_connection = True
                 return
-            octets = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            octets = answer if isinstance(answer, bytes) else _text(answer).encode()
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 self.send_header(name, value)

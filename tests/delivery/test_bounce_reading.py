@@ -135,6 +135,7 @@ NESTED = b"".join(
         b"X: y\r\n" * 100_000,
         DAEMON + b"\r\n" + b"could not be delivered to anna@example.com\r\n" * 1_000_000,
         DAEMON + b"\r\nuser unknown " + b"a@" * 2_000_000,
+        DAEMON + b"\r\n" + b"deliver" * 500_000,
         DAEMON + b"Content-Type: text/html\r\n\r\nuser unknown " + b"<style>" * 500_000,
         DAEMON + b"Content-Type: text/html\r\n\r\nuser unknown " + b"<" * 3_000_000,
         DAEMON + NESTED,
@@ -151,7 +152,7 @@ NESTED = b"".join(
         REPORT + b"Final-Recipient: rfc822;" + b"\n a" * 1_000_000,
         DAEMON + b'\r\nnotificationType {"a":' * 100_000,
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_no_message_takes_long_or_breaks_it(source):
     began = time.process_time()

@@ -1,10 +1,14 @@
 """Bounces by mail: whom a return path names, what a mailbox says of whom, and that reading it again changes nothing."""
 
 import asyncio
+import contextlib
 import datetime
+import imaplib
 import re
 import smtplib
+import socket
 import threading
+import time
 from email import message_from_bytes
 from email.policy import SMTP
 
@@ -15,7 +19,7 @@ from django.utils import timezone
 
 from contacts.models import Subscription, Suppression
 from delivery import jobs, links
-from delivery.bounces import addresses, endpoint, mailboxes, microsoft, take
+from delivery.bounces import addresses, endpoint, mailboxes, microsoft, protocols, take
 from delivery.bounces.forms import MailboxForm
 from delivery.bounces.returned import Came
 from delivery.bounces.take import packed
@@ -519,6 +523,51 @@ def test_the_stored_password_goes_to_no_other_server(workspace, post):
 def test_a_test_says_why_it_cannot_be_read(workspace, post, fields, words):
     given = {"port": post.imap_port} | fields
     assert words in mailboxes.test(a_mailbox(workspace, **given))
+
+
+@contextlib.contextmanager
+def a_server_that_says(first: bytes, then: bytes, *, pause: float = 0.0):
+    """The same again and again, however long it is listened to."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def talk():
+        with contextlib.suppress(OSError):
+            conversation, _ = listener.accept()
+            conversation.sendall(first)
+            while True:
+                conversation.sendall(then)
+                time.sleep(pause)
+
+    threading.Thread(target=talk, daemon=True).start()
+    with contextlib.closing(listener):
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "first", "then"),
+    [
+        ("imap", b"* OK here\r\n", b"* OK and again\r\n" * 1_000),
+        ("imap", b"* OK here\r\n", b"* 1 FETCH (BODY[] {99999999999}\r\n"),
+        ("imap", b"", b"a" * 100_000),
+        ("pop3", b"+OK here\r\n+OK\r\n+OK\r\n+OK\r\n", b"1 a\r\n" * 1_000),
+    ],
+)
+def test_a_server_that_never_ends_is_left(workspace, post, monkeypatch, protocol, first, then):
+    monkeypatch.setattr(protocols, "MOST_ANSWER", 1_000_000)
+    monkeypatch.setattr(protocols._Timed, "left", 1_000_000)
+    monkeypatch.setattr(imaplib, "_MAXLINE", 1_000_000)
+    with a_server_that_says(first, then) as port:
+        said = mailboxes.test(a_mailbox(workspace, protocol=protocol, host="127.0.0.1", port=port))
+    assert "no end" in said or "more than" in said
+
+
+@pytest.mark.parametrize(("protocol", "first"), [("imap", b"* OK"), ("pop3", b"+OK")])
+def test_a_server_that_talks_a_letter_at_a_time_is_hung_up_on(workspace, monkeypatch, protocol, first):
+    monkeypatch.setattr(protocols, "SESSION_SECONDS", 0.5)
+    began = time.monotonic()
+    with a_server_that_says(first, b"a", pause=0.05) as port:
+        assert mailboxes.test(a_mailbox(workspace, protocol=protocol, host="127.0.0.1", port=port))
+    assert time.monotonic() - began < 10
 
 
 # --- Microsoft 365 ------------------------------------------------------------------------------------------

@@ -133,6 +133,12 @@ def test_spf_that_is_wrong_says_how_and_what_to_set(in_order, name_server, recor
         assert finding["wanted"] == wanted
 
 
+def test_of_thousands_of_faults_some_are_said(in_order, name_server):
+    name_server.set("brand.net", "TXT", "v=spf1 a:smtp.brand.net include:x.net ~all")
+    name_server.set("x.net", "TXT", "v=spf1 " + "x " * 1_900 + "~all")
+    assert len(of(in_order, "spf")["said"]) <= 11
+
+
 @pytest.mark.parametrize(
     "record",
     [

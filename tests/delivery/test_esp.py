@@ -248,7 +248,15 @@ def test_an_answer_has_one_fate_and_keeps_its_words(workspace, esp, provider, st
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("17", 17), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None)]
+    ("header", "seconds"),
+    [
+        ("17", 17),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("soon", None),
+        ("999999999", 86_400),
+        ("999999999999999", 86_400),
+        ("Wed, 21 Oct 99999999999999 07:28:00 GMT", None),
+    ],
 )
 def test_too_many_requests_are_deferred_for_as_long_as_it_asks(workspace, esp, header, seconds):
     esp.answer(429, {"message": "Too many"}, Retry_After=header)
@@ -291,7 +299,14 @@ def test_a_redirect_is_not_followed(workspace, esp):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://169.254.169.254/api", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
+    "url",
+    [
+        "http://169.254.169.254/api",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[64:ff9b::169.254.169.254]/",
+        "http://168.63.129.16/",
+        "http://2852039166/",
+    ],
 )
 def test_the_cloud_metadata_address_is_refused(workspace, esp, url):
     with pytest.raises(CannotConnect, match="metadata"):

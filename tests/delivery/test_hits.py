@@ -214,6 +214,14 @@ def test_a_workspaces_own_domain_is_ours_for_the_pages_of_mail_alone(settings, s
     assert seen == [("volley.example", "https://volley.example"), ("t.brand.com", "https://t.brand.com")]
 
 
+def test_an_origin_that_is_no_address_is_left_as_it_is(settings):
+    settings.ALLOWED_HOSTS = ["volley.example"]
+    seen = []
+    environ = {"PATH_INFO": "/u/token/", "HTTP_HOST": "t.brand.com", "HTTP_ORIGIN": "http://["}
+    in_front_of(lambda environ, _: seen.append(environ["HTTP_ORIGIN"]) or [])(environ, None)
+    assert seen == ["http://["]
+
+
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36"
 GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 YAHOO = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"

@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -360,6 +361,19 @@ def test_rightly_signed_nonsense_is_not_kept(client, workspace):
     assert kept() == 0
 
 
+def test_a_call_of_many_events_that_cannot_be_read_is_a_line_of_the_log(client, workspace, caplog):
+    account, key = an_esp(workspace, "sparkpost")
+    [post] = webhooks.posts(
+        "sparkpost", [event("delivered", Message("sparkpost", "m-1", "eve@example.com"))], key
+    )
+    assert call(client, account, post._replace(body=b"[" + b"1," * 999 + b"1]")) == 200
+    with caplog.at_level(logging.WARNING):
+        applied()
+    assert [each.getMessage() for each in caplog.records if "hook.unread" in each.getMessage()] == [
+        f"hook.unread provider=sparkpost account={account.pk} events=1000 error=TypeError"
+    ]
+
+
 def test_an_event_of_a_kind_that_is_not_known_changes_nothing(client, workspace, spring, anna):
     """And is answered well: the provider would switch the webhook off else."""
     for provider, body in (
@@ -420,6 +434,21 @@ def test_a_call_that_came_before_or_is_old_is_refused(client, workspace, spring,
     for ago in (datetime.timedelta(days=1, minutes=1), -datetime.timedelta(hours=1)):
         again = event("clicked", a_message(provider, spring), NOW - ago)  # Postal signs the event's own time
         assert told(client, account, key, again, signed_at=NOW - ago) == [403]
+    assert kept() == 1
+
+
+def test_a_call_of_mailguns_cut_elsewhere_came_before_all_the_same(
+    client, workspace, spring, anna, monkeypatch
+):
+    """Its signature is of time and token in a row, and of nothing that the body says."""
+    monkeypatch.setattr(uuid, "uuid5", lambda *_: uuid.UUID("e0" * 16))
+    account, key = an_esp(workspace, "mailgun")
+    [post] = webhooks.posts("mailgun", [event("clicked", a_message("mailgun", spring))], key)
+    assert call(client, account, post) == 200
+    said = json.loads(post.body)
+    said["signature"]["timestamp"] += "e0"
+    said["signature"]["token"] = said["signature"]["token"].removeprefix("e0")
+    assert call(client, account, post._replace(body=json.dumps(said).encode())) == 406
     assert kept() == 1
 
 
