@@ -23,7 +23,7 @@ def clean(text: str) -> str:
     Raises: NotAnAddress: no address, or one that cannot exist.
     """
     text = text.strip()
-    if match := _NAMED.fullmatch(text):
+    if "<" in text and (match := _NAMED.fullmatch(text)):
         text = match[1].strip()
     if not text:
         raise NotAnAddress("There is no e-mail address.")

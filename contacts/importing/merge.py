@@ -8,21 +8,20 @@ from django.db import connection
 from contacts.importing import stage
 from contacts.models import ImportMode, SubscriptionStatus
 
-# `found` looks each person up, `outcome` says what becomes of them; the check counts it and the merge writes it.
+# FOUND looks each person up, `outcome` says what becomes of them; the check counts it and the merge writes it.
 # While a table grows faster than its statistics, the planner takes a new workspace or list for an empty one and would
 # read all of it for each person. So every look-up is one row by a LATERAL with a LIMIT, in an order that the right index
 # alone gives (= would need no order, so it is >= and <=), while sorting is off; `list_id + 0` forbids an index.
 # Ordered by address, so that two imports of the same people lock them in one order.
 # Cost: for each person one look by one_contact_per_address, one for the suppression, one for the lists.
 FOUND: Final = """
-found AS MATERIALIZED (
-    SELECT s.*, {tags} AS tag_ids, c.id, c.first_name AS old_first_name, c.last_name AS old_last_name,
-           c.attributes AS old_attributes, c.tag_ids AS old_tag_ids, c.updated_at AS old_updated_at,
-           COALESCE(x.suppressed, false) AS suppressed, COALESCE(u.on_lists, 0) AS on_lists,
-           COALESCE(u.has_left, false) AS has_left
+    SELECT s.*, {tags} AS tag_ids, c.id, c.xmin AS old_version, c.first_name AS old_first_name,
+           c.last_name AS old_last_name, c.attributes AS old_attributes, c.tag_ids AS old_tag_ids,
+           c.updated_at AS old_updated_at, COALESCE(x.suppressed, false) AS suppressed,
+           COALESCE(u.on_lists, 0) AS on_lists, COALESCE(u.has_left, false) AS has_left
       FROM (SELECT * FROM {stage} WHERE position >= %(first)s AND position < %(beyond)s ORDER BY key) s
       LEFT JOIN LATERAL (
-        SELECT * FROM contacts_contact c
+        SELECT c.xmin, c.* FROM contacts_contact c
          WHERE c.workspace_id = %(workspace)s AND lower(c.email) >= s.key AND lower(c.email) <= s.key
          ORDER BY lower(c.email) LIMIT 1
       ) c ON true
@@ -34,31 +33,34 @@ found AS MATERIALIZED (
         SELECT count(*) AS on_lists, bool_or(status = 'unsubscribed') AS has_left FROM contacts_subscription u
          WHERE u.contact_id = c.id AND u.list_id + 0 = ANY(%(lists)s)
       ) u ON true
-)"""
+"""
 TAGS: Final = "%(fixed_tags)s::int[] || ARRAY(SELECT (%(tags)s::int[])[place] FROM unnest(s.tags) AS place)"
-# The new values of somebody who is here already. Tags are only ever added.
+# The new names and attributes of somebody who is here already, and whether those attributes are others: in what is
+# filled, a cell is, for values hold nothing within them. Tags are only ever added.
 NEW: Final = {
     ImportMode.FILL: (
         "COALESCE(NULLIF(f.first_name, ''), f.old_first_name)",
         "COALESCE(NULLIF(f.last_name, ''), f.old_last_name)",
         "f.old_attributes || f.attributes",
+        "NOT f.old_attributes @> f.attributes",
     ),
-    ImportMode.ADD: ("f.old_first_name", "f.old_last_name", "f.old_attributes"),
+    ImportMode.ADD: ("f.old_first_name", "f.old_last_name", "f.old_attributes", "false"),
     ImportMode.OVERWRITE: (
         "CASE WHEN %(first_name)s THEN f.first_name ELSE f.old_first_name END",
         "CASE WHEN %(last_name)s THEN f.last_name ELSE f.old_last_name END",
         "(f.old_attributes - %(keys)s::text[]) || f.attributes",
+        "(f.old_attributes - %(keys)s::text[]) || f.attributes <> f.old_attributes",
     ),
 }
 ADDED: Final = """ARRAY(
     SELECT DISTINCT t FROM unnest(f.tag_ids) AS t WHERE f.id IS NULL OR t <> ALL(f.old_tag_ids) ORDER BY t)"""
 OUTCOME: Final = """
 outcome AS MATERIALIZED (
-    SELECT n.*, n.id IS NOT NULL AND (n.new_attributes <> n.old_attributes OR n.new_first_name <> n.old_first_name
+    SELECT n.*, n.id IS NOT NULL AND (n.attributes_change OR n.new_first_name <> n.old_first_name
            OR n.new_last_name <> n.old_last_name OR n.added_tag_ids <> '{{}}') AS changed
       FROM (
         SELECT f.*, {number} AS contact_id, {first_name} AS new_first_name, {last_name} AS new_last_name,
-               {attributes} AS new_attributes, {added} AS added_tag_ids FROM found f
+               {change} AS attributes_change, {added} AS added_tag_ids FROM ({found}) f OFFSET 0
       ) n
 )"""
 COUNTS: Final = """
@@ -68,10 +70,11 @@ COUNTS: Final = """
     COALESCE(sum(%(list_count)s - on_lists) FILTER (WHERE %(is_leaving)s OR NOT suppressed), 0),
     count(*) FILTER (WHERE suppressed)
 """
-COUNT: Final = "WITH {found}, {outcome} SELECT {counts} FROM outcome"
-# The update asks for what was read, so that nothing is lost that somebody writes in the same moment: the count tells.
+COUNT: Final = "WITH {outcome} SELECT {counts} FROM outcome"
+# The update asks for the version that was read, so that nothing is lost that somebody writes in the same moment: the
+# count tells.
 MERGE: Final = """
-WITH {found}, {outcome}, created AS (
+WITH {outcome}, created AS (
     INSERT INTO contacts_contact
         (id, workspace_id, email, first_name, last_name, attributes, tag_ids, created_at, updated_at)
     SELECT contact_id, %(workspace)s, email, first_name, last_name, attributes, added_tag_ids, %(mark)s, %(mark)s
@@ -82,11 +85,10 @@ WITH {found}, {outcome}, created AS (
     SELECT %(run)s, id, old_first_name, old_last_name, old_attributes, added_tag_ids, old_updated_at
       FROM outcome WHERE changed
 ), updated AS (
-    UPDATE contacts_contact c SET first_name = o.new_first_name, last_name = o.new_last_name,
-           attributes = o.new_attributes, tag_ids = c.tag_ids || o.added_tag_ids, updated_at = %(mark)s
-      FROM outcome o
-     WHERE o.changed AND c.id = o.id AND c.attributes = o.old_attributes AND c.tag_ids = o.old_tag_ids
-       AND c.first_name = o.old_first_name AND c.last_name = o.old_last_name
+    UPDATE contacts_contact c SET first_name = f.new_first_name, last_name = f.new_last_name,
+           attributes = {attributes}, tag_ids = c.tag_ids || f.added_tag_ids, updated_at = %(mark)s
+      FROM outcome f
+     WHERE f.changed AND c.id = f.id AND c.xmin = f.old_version
     RETURNING 1
 ), subscribed AS (
     INSERT INTO contacts_subscription (workspace_id, contact_id, list_id, status, consent_source, consent_at,
@@ -112,7 +114,8 @@ SELECT {counts}, (SELECT count(*) FROM updated), (SELECT count(*) FROM subscribe
 # A table that was empty when this was planned grows meanwhile under the other connection: no sequential scan either.
 LOOK_UP: Final = """
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off;
-SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL work_mem = '32MB'
+SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_memoize = off;
+SET LOCAL work_mem = '32MB'
 """
 # A commit that a crash loses takes its slice along, which is then merged again; the last commit of the import waits for
 # the disk.
@@ -155,18 +158,18 @@ class Wishes:
 
     def statement(self, template: str, *, number: str) -> str:
         mode = ImportMode(self.mode)
-        first_name, last_name, attributes = NEW[mode]
+        first_name, last_name, attributes, change = NEW[mode]
         tagging = self.tags or self.fixed_tags
+        tags = TAGS if tagging else "'{}'::int[]"
         outcome = OUTCOME.format(
+            found=FOUND.format(stage=stage.table(self.run_id), tags=tags),
             number=number,
             first_name=first_name,
             last_name=last_name,
-            attributes=attributes,
+            change=change,
             added=ADDED if tagging else "'{}'::int[]",
         )
-        tags = TAGS if tagging else "'{}'::int[]"
-        found = FOUND.format(stage=stage.table(self.run_id), tags=tags)
-        return template.format(found=found, outcome=outcome, counts=COUNTS)
+        return template.format(outcome=outcome, attributes=attributes, counts=COUNTS)
 
     def parameters(self, number: int) -> dict[str, Any]:
         return {

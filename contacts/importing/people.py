@@ -11,6 +11,7 @@ from contacts.importing.reader import Record, is_unreadable, readable
 NAME_LIMIT: Final = 120  # characters, as the column
 TEXT_SHOWN: Final = 500  # characters kept of a refused row
 NAME_ROLES: Final = {"first_name": "first name", "last_name": "last name"}
+LINE: Final = "%d\t%s\t%s\t%s\t%s\t{%s}\t{%s}\n"  # twice as quick as a format
 NUL: Final = "The row holds a NUL character, which no text can contain."
 UNREADABLE: Final = "Some characters could not be read: the row is in another encoding than the file."
 ERASED: Final = "The person asked to be erased, and is not taken in again."
@@ -54,10 +55,11 @@ def understand(
         faults.update((at, ERASED) for at, email in enumerate(emails) if email.lower() in gone)
     names = _names(table, columns.roles, faults)
     pieces = _fragments(table, columns, faults, len(whole))
-    lines = zip([row.number for row in whole], emails, *names, *pieces, strict=True)
-    for at, line in enumerate(lines):
-        if at not in faults:
-            chunk.lines.append("%d\t%s\t%s\t%s\t%s\t{%s}\t{%s}\n" % line)  # noqa: UP031  (twice as quick)
+    chunk.lines = list(
+        map(LINE.__mod__, zip([row.number for row in whole], emails, *names, *pieces, strict=True))
+    )
+    if faults:
+        chunk.lines = [line for at, line in enumerate(chunk.lines) if at not in faults]
     problems = {row.number: row.problem for row in rows if row.problem}
     problems |= {whole[at].number: reason for at, reason in faults.items()}
     if problems:
@@ -85,7 +87,7 @@ def as_line(cells: Iterable[str], delimiter: str) -> str:
 def _table(chunk: Chunk, rows: list[Record], width: int) -> list[tuple[str, ...]]:
     """The cells column by column, missing ones empty, those beyond the last column counted and left out."""
     cells = [row.cells for row in rows]
-    if any(len(each) != width for each in cells):
+    if not set(map(len, cells)) <= {width}:
         chunk.extra_count = sum(any(cell.strip() for cell in each[width:]) for each in cells)
         blank = [""] * width
         cells = [each if len(each) == width else (each + blank)[:width] for each in cells]
@@ -128,11 +130,12 @@ def _names(
         elif role in NAME_ROLES:
             _fill(names[role], [" ".join(cell.split()) for cell in column])
     for role, words in NAME_ROLES.items():
-        for at, name in enumerate(names[role]):
-            if len(name) > NAME_LIMIT:
-                faults.setdefault(at, f"The {words} is longer than {NAME_LIMIT} characters.")
-            if "\\" in name:
-                names[role][at] = name.replace("\\", r"\\")
+        if max(map(len, names[role]), default=0) > NAME_LIMIT:
+            for at, name in enumerate(names[role]):
+                if len(name) > NAME_LIMIT:
+                    faults.setdefault(at, f"The {words} is longer than {NAME_LIMIT} characters.")
+        if "\\" in "".join(names[role]):
+            names[role] = [name.replace("\\", r"\\") for name in names[role]]
     return names["first_name"], names["last_name"]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -105,23 +106,26 @@ def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
     erased = _erased(run)
     shift = yielding.Shift()
     with reader.opened(run.file) as raw:
-        for block in _blocks(reader.rows(raw, reading)):
+        rows = reader.rows(raw, reading)
+        for chunk in _ahead(lambda: people.understand(reader.chunk(rows, CHUNK_ROWS), columns, erased)):
             stay()
-            _add(run, people.understand(block, columns, erased))
+            _add(run, chunk)
             shift.rest()
 
 
-def _blocks(rows: Iterator[reader.Record]) -> Iterator[list[reader.Record]]:
-    """The rows some thousands at a time, the next ones read while the database takes the last."""
-    with ThreadPoolExecutor(1) as reading:
-        coming = reading.submit(_block, rows)
-        while block := coming.result():
-            coming = reading.submit(_block, rows)
-            yield block
-
-
-def _block(rows: Iterator[reader.Record]) -> list[reader.Record]:
-    return reader.chunk(rows, CHUNK_ROWS)
+def _ahead(understood: Callable[[], people.Chunk]) -> Iterator[people.Chunk]:
+    """Chunks until one has no rows, the next one understood while the database takes the last."""
+    if connection.in_atomic_block:  # which another thread does not see into
+        yield from takewhile(lambda chunk: chunk.row_count, iter(understood, None))
+        return
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(understood)
+        try:
+            while (chunk := coming.result()).row_count:
+                coming = thread.submit(understood)
+                yield chunk
+        finally:
+            thread.submit(connection.close)  # that thread's own, by which it asks who was erased
 
 
 def _erased(run: Import) -> Callable[[list[str]], set[str]] | None:

@@ -57,12 +57,17 @@ TAKEN_OFF = "Taken off by hand by"  # how the source of an unsubscription begins
 class Subscription(models.Model):
     """A contact on a list, with the record of consent: when, where from, in what words."""
 
-    # Those two are found by subscription_list_idx and one_subscription_per_list, which begin with them.
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # Those two are found by subscription_list_idx and one_subscription_per_list, which begin with them. That the list
+    # is there, and of the workspace, is checked by triggers, once a statement (migration 0020).
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     contact = models.ForeignKey(
         "contacts.Contact", on_delete=models.CASCADE, related_name="subscriptions", db_index=False
     )
-    list = models.ForeignKey(List, on_delete=models.CASCADE, related_name="subscriptions")
+    list = models.ForeignKey(
+        List, on_delete=models.CASCADE, related_name="subscriptions", db_constraint=False
+    )
     status = models.CharField(max_length=12, choices=SubscriptionStatus.choices)
     consent_source = models.CharField(max_length=200, blank=True)  # "Import of customers.csv by Alice"
     consent_at = models.DateTimeField(null=True, blank=True)

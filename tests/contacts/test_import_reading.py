@@ -189,7 +189,7 @@ def test_thousands_of_columns_of_one_name_are_told_apart_soon():
 
 
 def test_a_chunk_of_long_rows_has_few_of_them():
-    rows = iter([reader.Record(number, ["x" * 900_000]) for number in range(40)])
+    rows = iter([reader.Record(number, ["x" * 900_000], size=900_000) for number in range(40)])
     assert len(reader.chunk(rows, 5000)) < 15
     assert len(list(rows)) > 20
 

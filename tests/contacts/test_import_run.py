@@ -181,7 +181,7 @@ def test_people_are_looked_up_by_the_right_index_even_where_the_planner_knows_no
     plans, execute = [], CursorWrapper.execute
 
     def explained(cursor, statement, parameters=None):
-        if "found AS MATERIALIZED" in str(statement):
+        if "outcome AS MATERIALIZED" in str(statement):
             with connection.cursor() as another:
                 execute(another, "SHOW enable_sort")
                 assert another.fetchone() == ("off",)  # else another index with a sort may seem as cheap

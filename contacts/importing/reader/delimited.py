@@ -7,7 +7,7 @@ too, are then even in number where the row ends. On one line, what is quoted loo
 import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import repeat
+from itertools import count, repeat
 from typing import Final
 
 from contacts.importing.reader.lines import LINE_LIMIT
@@ -46,17 +46,17 @@ class _Parser:
             yield from self._carefully(lines, is_last=is_last)
             return
         self.line += len(lines)
-        first = self.number + 1
+        numbers = count(self.number + 1)
         self.number += len(found)
-        for number, cells in enumerate(found, first):
-            if any(map(str.strip, cells)):
-                yield Record(number, cells)
+        for record in map(Record, numbers, found, repeat(""), map(len, lines)):
+            if any(map(str.strip, record.cells)):
+                yield record
 
     def _quickly(self, lines: list[str]) -> list[list[str]] | None:
         """The cells of every line, None where not each line is a row of its own."""
         if max(map(len, lines), default=0) > LINE_LIMIT:
             return None
-        if any(count & 1 for count in set(map(str.count, lines, repeat('"')))):
+        if any(marks & 1 for marks in set(map(str.count, lines, repeat('"')))):
             return None
         try:
             found = self._cells(lines)
@@ -105,32 +105,32 @@ class _Parser:
 
     def _row(self) -> Record | None:
         """The lines held as one row, None when they are not quoted as one."""
-        count = len(self.held)
-        if count == 1 and self.held_size > LINE_LIMIT:
+        line_count = len(self.held)
+        if line_count == 1 and self.held_size > LINE_LIMIT:
             return self._problem(f"Line {self.line + 1:,} is longer than {LINE_LIMIT:,} characters.", 1)
         try:
-            found = self._cells(self.held, strict=count > 1)
+            found = self._cells(self.held, strict=line_count > 1)
         except csv.Error as error:
             if "field limit" not in str(error):
                 return None
             longest = f"{csv.field_size_limit():,} characters"
-            return self._problem(f"A cell of line {self.line + 1:,} is longer than {longest}.", count)
-        if len(found) > 1 or (count == 1 and self.held_quotes & 1 and self._opens(self.held[0])):
+            return self._problem(f"A cell of line {self.line + 1:,} is longer than {longest}.", line_count)
+        if len(found) > 1 or (line_count == 1 and self.held_quotes & 1 and self._opens(self.held[0])):
             return None
         if self.held_size > LINE_LIMIT:
             first = self.line + 1
             return self._problem(
-                f"The row of lines {first:,} to {self.line + count:,} is longer than {LINE_LIMIT:,} characters.",
-                count,
+                f"The row of lines {first:,} to {self.line + line_count:,} is longer than {LINE_LIMIT:,} characters.",
+                line_count,
             )
         self.number += 1
-        self.line += count
-        return Record(self.number, found[0] if found else [])
+        self.line += line_count
+        return Record(self.number, found[0] if found else [], size=self.held_size)
 
     def _problem(self, words: str, line_count: int) -> Record:
         self.number += 1
         self.line += line_count
-        return Record(self.number, [self.held[0][:SHOWN].rstrip("\r\n")], words)
+        return Record(self.number, [self.held[0][:SHOWN].rstrip("\r\n")], words, SHOWN)
 
     def _cells(self, lines: list[str], *, strict: bool = False) -> list[list[str]]:
         return list(csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=strict))

@@ -64,7 +64,7 @@ def chunk(found: Iterator[Record], count: int) -> list[Record]:
     size = 0
     for record in islice(found, count):
         taken.append(record)
-        size += sum(map(len, record.cells))
+        size += record.size
         if size > CHUNK_CHARACTERS:
             break
     return taken

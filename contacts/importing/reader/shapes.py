@@ -45,11 +45,15 @@ class Reading:
 
 
 class Record(NamedTuple):
-    """One row. number: as a spreadsheet shows it, blank rows counted. problem: why it cannot be read."""
+    """One row. number: as a spreadsheet shows it, blank rows counted. problem: why it cannot be read.
+
+    size: characters, marks between cells and all.
+    """
 
     number: int
     cells: list[str]
     problem: str = ""
+    size: int = 0
 
 
 def readable(text: str) -> str:
