@@ -118,6 +118,25 @@ class AddEmailForm(Styled, InOurWords, allauth.AddEmailForm):
     pass
 
 
+# The fields of a workspace's settings under their headings, in the order of the page.
+SETTINGS = (
+    ("", ("name", "language", "time_zone", "postal_address")),
+    (
+        "A campaign pauses itself when too many are",
+        (
+            "pause_at_rejected_percent",
+            "pause_at_bounced_percent",
+            "pause_at_complained_percent",
+            "pause_at_unsubscribed_percent",
+            "pause_at_blocked_percent",
+        ),
+    ),
+    ("Large campaigns start gradually", ("gradual_from", "gradual_count", "gradual_minutes")),
+    ("Soft bounces", ("soft_bounce_limit", "soft_bounce_days", "soft_suppression_days")),
+    ("When nobody knows if a message arrived", ("repeats_in_doubt", "in_doubt_then", "in_doubt_hours")),
+)
+
+
 class WorkspaceForm(Styled, forms.ModelForm):
     name = forms.CharField(max_length=120, validators=[ONE_LINE])
     language = forms.ChoiceField(
@@ -130,58 +149,42 @@ class WorkspaceForm(Styled, forms.ModelForm):
 
     class Meta:
         model = Workspace
-        fields = (
-            "name",
-            "language",
-            "time_zone",
-            "postal_address",
-            "pause_at_rejected_percent",
-            "pause_at_bounced_percent",
-            "pause_at_complained_percent",
-            "pause_at_unsubscribed_percent",
-            "pause_at_blocked_percent",
-            "gradual_from",
-            "gradual_count",
-            "gradual_minutes",
-            "soft_bounce_limit",
-            "soft_bounce_days",
-            "soft_suppression_days",
-            "repeats_in_doubt",
-            "in_doubt_then",
-            "in_doubt_hours",
-        )
+        fields = tuple(name for _, names in SETTINGS for name in names)
         widgets = {
             "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
             "postal_address": forms.Textarea(attrs={"rows": 3}),
         }
         labels = {
-            "pause_at_rejected_percent": "Pause a campaign when this share of messages is rejected (%)",
-            "pause_at_bounced_percent": "… when this share bounces for good (%)",
-            "pause_at_complained_percent": "… when this share is reported as spam (%)",
-            "pause_at_unsubscribed_percent": "… when this share makes people unsubscribe (%)",
-            "pause_at_blocked_percent": "… when one receiving domain blocks this share (%)",
-            "gradual_from": "Start gradually when a campaign goes to so many people or more",
-            "gradual_count": "… first to so many",
-            "gradual_minutes": "… and so many minutes later to the rest",
-            "soft_bounce_limit": "Suppress an address after so many soft bounces in a row",
-            "soft_bounce_days": "… over at least so many days",
-            "soft_suppression_days": "… for so many days",
-            "repeats_in_doubt": "Send a message once more when nobody knows if it arrived",
+            "pause_at_rejected_percent": "Rejected at once (%)",
+            "pause_at_bounced_percent": "Bounced for good (%)",
+            "pause_at_complained_percent": "Reported as spam (%)",
+            "pause_at_unsubscribed_percent": "Unsubscribed (%)",
+            "pause_at_blocked_percent": "Blocked by one receiving domain (%)",
+            "gradual_from": "Campaigns to so many people or more",
+            "gradual_count": "Go to so many first",
+            "gradual_minutes": "To the rest so many minutes later",
+            "soft_bounce_limit": "Suppress an address after so many in a row",
+            "soft_bounce_days": "Over so many days at least",
+            "soft_suppression_days": "Suppress it for so many days",
+            "repeats_in_doubt": "Send it once more at once",
             "in_doubt_then": "Messages that are in doubt",
-            "in_doubt_hours": "… so many hours after their campaign has ended",
+            "in_doubt_hours": "So many hours after their campaign has ended",
         }
         help_texts = {
-            "pause_at_rejected_percent": "Counted from the 200th message on. 0: never.",
+            "pause_at_rejected_percent": "Refused as they were handed over. All of these count from the 200th message on; "
+            "0: never.",
             "pause_at_bounced_percent": "Of all messages sent, or of those of the last minutes."
             " Old and bought lists are above 5.",
             "pause_at_complained_percent": "Gmail and Yahoo put a domain’s mail aside from 0.3 on,"
             " and ask for less than 0.1.",
+            "pause_at_blocked_percent": "Of the messages to it, from 20 blocked ones on.",
             "gradual_from": "What is wrong with a list or a message shows in what comes back of the first ones, while the"
             " rest can still be kept from leaving. Each campaign can do without. 0: never.",
             "gradual_count": f"{LEAST_SHARE} at least: fewer say too little for a campaign to pause itself.",
             "gradual_minutes": "A bounce comes back within minutes, a complaint mostly within hours.",
             "soft_bounce_limit": "A soft bounce may pass, such as a full mailbox."
             " Any message that arrives begins the row anew. 0: never.",
+            "soft_bounce_days": "Several on one day may be one trouble of that server.",
             "soft_suppression_days": "Then it is tried again. 0: for good.",
             "repeats_in_doubt": "When the connection to a mail server breaks after a message was handed over. "
             "Off, and always through a provider's API, such a message is held as “in doubt”.",
@@ -191,6 +194,11 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
+
+    @property
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The fields under their headings, in the order of the page."""
+        return [(heading, [self[name] for name in names]) for heading, names in SETTINGS]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

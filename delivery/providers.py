@@ -75,18 +75,24 @@ class Provider:
 
     @property
     def manner(self) -> str:
-        """How many messages travel in one call, and what happens where no answer comes; "" for a mail server."""
+        """How many messages travel in one call; "" for a mail server."""
         if not self.is_esp:
             return ""
-        how = {
+        return {
             "slots": f"Up to {self.most:,} recipients a call: the message once, beside it what differs for each.",
             "combined": f"Up to {self.most:,} finished messages a call.",
             "single": "One message a call.",
         }[self.mode]
+
+    @property
+    def unanswered(self) -> str:
+        """What becomes of a call that no answer comes to; "" for a mail server."""
+        if not self.is_esp:
+            return ""
         if self.repeat_seconds:
-            return f"{how} A call without a clear answer is repeated under the same key, which sends nothing twice."
+            return "A call without a clear answer is repeated under the same key, which sends nothing twice."
         return (
-            f"{how} Where no clear answer comes, its recipients are in doubt until something comes back of them, "
+            "Where no clear answer comes, its recipients are in doubt until something comes back of them, "
             "or you decide, or the workspace's rule does."
         )
 
@@ -274,7 +280,7 @@ _ESPS = (
             Field(
                 "api_url",
                 "Address of its API",
-                "Such as https://postal.example.com/api/v1.",
+                "Such as https://postal.example.com.",
                 kind="url",
                 guards=True,
             ),

@@ -169,11 +169,14 @@ def leave_everything(link: Link, *, ip: str | None) -> None:
 
 @again_when_ended
 @transaction.atomic(durable=True)
-def come_back(link: Link, *, ip: str | None) -> None:
-    """Give back what this link took, and nothing else: a complaint or another list stays as it is."""
+def come_back(link: Link, *, ip: str | None) -> bool:
+    """Give back what this link took, and nothing else: a complaint or another list stays as it is.
+
+    Returns: whether it had taken anything.
+    """
     delivery = locked(link)
     if link.contact is None or delivery.unsubscribed_at is None:
-        return
+        return False
     left = delivery.left or {}
     lists = List.objects.filter(pk__in=left.get("lists", []))
     subscribe(link.contact, lists=lists, source=f"{source(link)}, undoing it", ip=ip)
@@ -183,6 +186,7 @@ def come_back(link: Link, *, ip: str | None) -> None:
         wish = suppressions(link.contact).filter(reason=SuppressionReason.UNSUBSCRIBED)
         wish.update(reason=SuppressionReason.MANUAL)  # as before they asked for the same
     _forget(delivery)
+    return True
 
 
 def note_return(delivery: Delivery, lists: Iterable[List]) -> None:

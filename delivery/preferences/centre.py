@@ -69,11 +69,12 @@ def _ids(typed: Collection[str]) -> frozenset[int]:
 
 
 def topics(link: Link) -> list[Topic]:
-    """The public lists, and those of the message that they are on; in two queries, by name."""
+    """The public lists, and those of the message that they are on or left by themselves; in two queries, by name."""
     if link.contact is None:
         return []
-    held = dict(Subscription.objects.filter(contact=link.contact).values_list("list", "status"))
-    theirs = [pk for pk in link.mailing.list_ids if held.get(pk) == SubscriptionStatus.SUBSCRIBED]
+    subscriptions = {each.list_id: each for each in Subscription.objects.filter(contact=link.contact)}
+    held = {pk: each.status for pk, each in subscriptions.items()}
+    theirs = [pk for pk in link.mailing.list_ids if pk in held and _may_join(subscriptions[pk])]
     offered = List.objects.of(link.mailing.workspace).filter(archived_at=None)
     found = offered.filter(is_public=True) | offered.filter(pk__in=theirs)
     made = [
@@ -85,6 +86,13 @@ def topics(link: Link) -> list[Topic]:
         for each in found
     ]
     return sorted(made, key=lambda each: each.list.shown_name.lower())
+
+
+def _may_join(subscription: Subscription) -> bool:
+    """Whether they are on the list, or may come back to it: whom somebody else took off stays off."""
+    if subscription.status == SubscriptionStatus.UNSUBSCRIBED:
+        return subscription.left_by_themselves
+    return subscription.status == SubscriptionStatus.SUBSCRIBED
 
 
 def is_held(contact: Contact) -> bool:

@@ -103,6 +103,8 @@ def arguments(provider: Provider, known: dict[str, Any]) -> dict[str, Any]:
     """An account's values as the backend's keyword arguments."""
     if provider.name == "mailersend":
         known = {**known, "batch_send_mode": "use-bulk-email"}
+    if provider.name == "postal" and "api_url" in known:  # anymail adds the path of the API, typed or not
+        known = {**known, "api_url": known["api_url"].rstrip("/").removesuffix("/api/v1")}
     if provider.name != "amazon_ses":
         return {**known, "requests_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
     # Keys are always ours: left out, boto would take the machine's own.

@@ -228,8 +228,20 @@ def _outcome_of_silence(error: AnymailAPIError) -> Outcome:
     if isinstance(cause, requests.TooManyRedirects):
         words = "The address of the API redirects elsewhere; enter the one it leads to."
         return Outcome(Fate.ACCOUNT_STOPPED, server_said=words)
-    said = f"No answer: {words}"[:WORDS_LIMIT]
+    said = f"No answer: {_innermost(cause or error)}"[:WORDS_LIMIT]
     return Outcome(Fate.DEFERRED, "dropped", said) if never_sent else Outcome(Fate.IN_DOUBT, "in doubt", said)
+
+
+def _innermost(error: BaseException) -> str:
+    """What the system said, without the classes and addresses that the libraries wrap around it."""
+    while inner := _wrapped(error):
+        error = inner
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    held = (getattr(error, "reason", None), *error.args, error.__cause__)
+    return next((each for each in held if isinstance(each, BaseException)), None)
 
 
 def _what_stops(provider: str, http: int, text: str) -> Fate | None:

@@ -48,7 +48,7 @@ def sending_new(request: WorkspaceRequest) -> HttpResponse:
         account = accounts.create(
             workspace=request.workspace, provider=provider.name, values=form.values(), by=request.user
         )
-        messages.success(request, f"“{account}” is ready. Test it before you send with it.")
+        messages.success(request, f"“{account}” is added. Test it before you send with it.")
         return redirect("sending")
     context = {"form": form, "provider": provider}
     return render(request, "delivery/sending_form.html", context, status=422 if form.is_bound else 200)

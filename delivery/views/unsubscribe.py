@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -19,7 +20,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if link is None:
         return _unknown(request)
     if request.method != "POST":
-        context = {"link": link, "token": token, "reasons": Why}
+        context = {"link": link, "token": token, "reasons": Why, "is_back": "back" in request.GET}
         if link.has_left:
             context["answer"] = reasons.answer_of(link)
         with languages.reading(request, link.contact, link.mailing.workspace):
@@ -30,7 +31,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         case "everything":
             actions.leave_everything(link, ip=client_ip(request))
         case "undo":
-            actions.come_back(link, ip=client_ip(request))
+            if actions.come_back(link, ip=client_ip(request)):
+                return redirect(reverse("unsubscribe", args=[token]) + "?back")
         case "reason":
             reasons.answer(link, why=request.POST.get("why", ""), words=request.POST.get("words", ""))
     return redirect("unsubscribe", token)

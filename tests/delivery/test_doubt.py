@@ -148,6 +148,7 @@ def test_by_an_esp_they_are_tried_again_once(people, news, send_to_news, workspa
         assert (mailing.state, mailing.in_doubt_count) == ("finished", 3)
         hours_go_by(mailing, hours=24)
         assert (mailing.state, mailing.in_doubt_count) == ("sending", 0)
+        make_due(mailing)
         work_all(mailing)
         assert (mailing.state, mailing.accepted_count, len(fake.calls)) == ("finished", 3, 2)
     hours_go_by(mailing, hours=24)

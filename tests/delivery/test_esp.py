@@ -281,6 +281,7 @@ def test_a_dropped_answer_is_in_doubt_and_ends_the_connection(workspace, esp):
     connection = connect(an_esp_account(workspace, esp))
     outcome = connection.send(a_message())
     assert (outcome.fate, outcome.code, connection.usable) == (Fate.IN_DOUBT, "in doubt", False)
+    assert outcome.server_said == "No answer: Remote end closed connection without response"
 
 
 @pytest.mark.parametrize("provider", ["postmark", "amazon_ses"])
@@ -289,6 +290,8 @@ def test_a_closed_port_defers_without_doubt(workspace, esp, provider):
     connection = connect(an_esp_account(workspace, esp, provider))
     outcome = connection.send(a_message())
     assert (outcome.fate, outcome.code, connection.usable) == (Fate.DEFERRED, "dropped", False)
+    if provider == "postmark":
+        assert outcome.server_said == "No answer: Connection refused"
 
 
 def test_a_redirect_is_not_followed(workspace, esp):
@@ -296,6 +299,14 @@ def test_a_redirect_is_not_followed(workspace, esp):
     outcome = connect(an_esp_account(workspace, esp, "postal")).send(a_message())
     assert outcome.fate is Fate.ACCOUNT_STOPPED
     assert "redirects" in outcome.server_said
+
+
+@pytest.mark.parametrize("typed", ["", "/", "/api/v1", "/api/v1/"])
+def test_postal_is_found_with_and_without_the_path_of_its_api(workspace, esp, typed):
+    esp.answer(200, {"status": "success", "data": {"messages": {"eve@example.com": {"id": 5, "token": "t"}}}})
+    address = esp.url.rstrip("/") + typed
+    outcome = connect(an_esp_account(workspace, esp, "postal", api_url=address)).send(a_message())
+    assert (outcome.fate, esp.requests[-1]["path"]) == (Fate.ACCEPTED, "/api/v1/send/message")
 
 
 @pytest.mark.parametrize(

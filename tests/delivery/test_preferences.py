@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from contacts.actions.erasure import erase
+from contacts.actions.subscriptions import unsubscribe_by_hand
 from contacts.models import Contact, FormerContact, Subscription, Suppression
 from contacts.queries.person_file import written
 from delivery.letter import read as read_letter
@@ -83,6 +84,27 @@ def test_a_list_of_the_message_is_shown_though_it_is_not_public(client, workspac
     staff = a_list(workspace, "Staff")
     token = a_token(workspace, a_contact(workspace, "jo@example.com", subscribed_to=[staff]), lists=[staff])
     assert ">Staff<" in read(client, token)
+
+
+def test_who_left_a_list_of_the_message_may_come_back_to_it(client, workspace, eve):
+    staff = a_list(workspace, "Staff")
+    jo = a_contact(workspace, "jo@example.com", subscribed_to=[staff])
+    token = a_token(workspace, jo, lists=[staff])
+    client.post(one_click(token))
+    assert statuses(jo) == {"Staff": "unsubscribed"}
+    assert ">Staff<" in read(client, token)
+    save(client, token, staff, shown=[staff])
+    assert statuses(jo) == {"Staff": "subscribed"}
+
+
+def test_whom_somebody_else_took_off_a_list_that_is_not_public_stays_off(client, workspace, eve, alice):
+    staff = a_list(workspace, "Staff")
+    jo = a_contact(workspace, "jo@example.com", subscribed_to=[staff])
+    token = a_token(workspace, jo, lists=[staff])
+    unsubscribe_by_hand(jo, lists=[staff], by=alice)
+    assert ">Staff<" not in read(client, token)
+    save(client, token, staff, shown=[staff])
+    assert statuses(jo) == {"Staff": "unsubscribed"}
 
 
 def test_lists_are_left_and_joined_with_a_record_of_it(client, workspace, eve, news, offers, token):

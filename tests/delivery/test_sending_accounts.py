@@ -195,10 +195,12 @@ def test_the_page_costs_the_same_for_three_and_for_thirty(
 def test_how_an_esp_sends_is_said_before_and_after_it_is_chosen(ada, workspace, sign_in):
     client = sign_in(ada)
     assert "Up to 1,000 recipients a call" in client.get(new("mailgun")).content.decode()
+    assert (
+        "repeated under the same key, which sends nothing twice" in client.get(new("brevo")).content.decode()
+    )
     assert "a call" not in client.get(new("smtp")).content.decode()
     an_account(workspace, provider="brevo")
-    page = client.get(reverse("sending")).content.decode()
-    assert "repeated under the same key, which sends nothing twice" in page
+    assert "Up to 1,000 finished messages a call" in client.get(reverse("sending")).content.decode()
 
 
 def test_an_empty_page_leads_to_the_first_account(ada, sign_in):

@@ -139,7 +139,7 @@ def test_it_works_under_the_workspaces_own_domain(client, workspace, eve, news, 
         assert ask(path).status_code == 200
     assert ask(one_click(token), **{"List-Unsubscribe": "One-Click"}).status_code == 200
     assert statuses(eve) == {"News": "unsubscribed", "Offers": "subscribed"}
-    assert ask(page(token), do="undo")["Location"] == page(token), "it stays under that name"
+    assert ask(page(token), do="undo")["Location"] == f"{page(token)}?back", "it stays under that name"
     assert statuses(eve) == {"News": "subscribed", "Offers": "subscribed"}
     assert ask("/campaigns/").status_code == 400
 
@@ -177,6 +177,7 @@ def test_undoing_gives_back_only_what_this_link_took(client, workspace, eve, new
     token = a_token(workspace, eve, lists=[news, offers])
     client.post(page(token), {"do": "everything"})
     answer = client.post(page(token), {"do": "undo"}, follow=True)
+    assert "You are subscribed again." in answer.content.decode()
     assert "Unsubscribe from “News”" in answer.content.decode()
     assert statuses(eve) == {"News": "subscribed", "Offers": "unsubscribed"}
     back = Subscription.objects.get(list=news)
