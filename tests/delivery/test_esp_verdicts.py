@@ -75,7 +75,6 @@ ANSWERS = [
     ("mandrill", 200, mandrill("rejected", "spam"), COMPLAINED),
     ("mandrill", 200, mandrill("rejected", "unsub"), LEFT),
     ("mandrill", 200, mandrill("rejected", "custom"), SOFT),
-    ("mandrill", 200, mandrill("rejected", "unsigned"), NOBODY),
     ("mandrill", 200, mandrill("rejected", "test-mode-limit"), NOBODY),
     ("postal", 200, {"status": "error", "data": {"code": "ValidationError", "message": "The address is not valid"}}, NOBODY),
     ("postmark", 422, {"ErrorCode": 406, "Message": "You tried to send to a recipient that has been marked as inactive. Found inactive addresses: eve@example.com. Inactive recipients are ones"}, SOFT),
@@ -194,7 +193,7 @@ def test_who_unsubscribed_there_leaves_the_list_here(people, send_to_news, news,
 @pytest.mark.parametrize(
     ("name", "status", "answer"),
     [
-        ("mandrill", 200, mandrill("rejected", "unsigned")),
+        ("mandrill", 200, mandrill("rejected", "test-mode-limit")),
         ("sendgrid", 400, {"errors": [{"message": "Invalid name, unknown user", "field": "custom_args"}]}),
         ("mailgun", 413, {"message": "406 550 mailbox does not exist"}),
         ("unisender_go", 400, unisender("blocked")),
