@@ -10,15 +10,16 @@ from tests.e2e import looks
 from tests.volley import Volley
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def volley():
     running = Volley(LOG_LEVEL="WARNING")
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
+    """Ends with the last of these tests: while it is driven, its event loop stops Django's database in this thread."""
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     if binary is None:
         assert not os.environ.get("VOLLEY_BROWSER_REQUIRED"), "Chromium is not installed."

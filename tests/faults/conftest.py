@@ -5,7 +5,7 @@ import pytest
 from tests.volley import Volley
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def volley():
     running = Volley(LOG_LEVEL="WARNING")
     yield running

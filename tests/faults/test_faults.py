@@ -112,7 +112,7 @@ def test_a_worker_told_to_stop_repeats_nothing(volley, sink):
 
 def test_a_rolling_restart_repeats_nothing(volley, sink):
     """One worker after the other is told to stop, and those of before and after work side by side meanwhile."""
-    mailing = begin(volley, sink, rate=RATE / 6)
+    mailing = begin(volley, sink, rate=RATE / 12)
     wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
     for old in volley.sender_pids():
         os.kill(old, signal.SIGTERM)
