@@ -1,4 +1,4 @@
-"""The same campaign at the same instant, a hundred times: one wins, the other is told so, and nothing doubles."""
+"""The same campaign at the same instant, forty times: one wins, the other is told so, and nothing doubles."""
 
 import itertools
 import os

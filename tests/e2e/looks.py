@@ -1,10 +1,15 @@
-"""How a page looks: screenshots at two widths in light and dark, and what axe says of it."""
+"""How a page looks: whether it fits two widths, and what axe says of it in light and dark.
 
+With VOLLEY_SCREENSHOTS=1 four pictures of each are left in var/screenshots; they take half the time again.
+"""
+
+import os
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+WITH_PICTURES = bool(os.environ.get("VOLLEY_SCREENSHOTS"))
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
 EXAMINED = {(1280, "light"), (390, "dark")}  # by axe: both widths and both schemes, in half the time
@@ -14,23 +19,28 @@ IGNORED = {"exclude": [["iframe"]]}
 
 
 def look(page, name: str) -> None:
-    """Take the four pictures of the page; what axe finds wrong in any is kept for `assert_all_is_well`."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    """What is wrong with how the page looks is kept for `assert_all_is_well`."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in SCHEMES:
-            _paint_frames(page)
             page.evaluate("scheme => { document.documentElement.dataset.bsTheme = scheme }", scheme)
-            page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-            overflow = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if overflow > 0:
-                FOUND.append(f"{name} is {overflow} px too wide at {width}")
+            if WITH_PICTURES:
+                _take_picture(page, f"{name}-{width}-{scheme}")
             if (width, scheme) in EXAMINED:
                 FOUND.extend(_by_axe(page, f"{name} at {width} px, {scheme}"))
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        if overflow > 0:
+            FOUND.append(f"{name} is {overflow} px too wide at {width}")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("document.documentElement.dataset.bsTheme = 'light'")
+
+
+def _take_picture(page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    _paint_frames(page)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def _paint_frames(page) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.volley import ROOT
 
-ROUNDS = ("kill_clock+kill_redis", "kill_worker_and_redis+sink_does_everything", "term_pool")
+ROUNDS = ("kill_clock+kill_redis", "kill_worker_and_redis+sink_does_everything")
 SEED = 1
 END_SECONDS = 300
 
