@@ -291,7 +291,7 @@ def test_an_export_to_which_no_rows_come_any_more_ends_and_says_so(slow_export, 
 
 
 def test_an_export_whose_people_are_never_found_ends_and_says_so(slow_export, workspace, monkeypatch):
-    never = Contact.objects.of(workspace).extra(where=["pg_sleep(20) IS NOT NULL"])
+    never = Contact.objects.of(workspace).extra(where=["pg_sleep(3) IS NOT NULL"])
     monkeypatch.setattr(run.chosen, "people", lambda *_asked: (never, None))
     began = time.monotonic()
     stuck = slow_export(0)
