@@ -495,13 +495,7 @@ def test_an_event_that_is_told_again_counts_once(client, workspace, spring, anna
     what = "bounced" if "bounced" in webhooks.kinds(provider) else "complained"
     bounce = event(what, a_message(provider, spring))
     for seconds in (0, 30, 60):  # signed anew each time, where that is signed
-        told(
-            client,
-            account,
-            key,
-            bounce,
-            signed_at=ago(seconds),
-        )
+        told(client, account, key, bounce, signed_at=ago(seconds))
         applied()
     assert Event.objects.count() == 1
     assert Mailing.objects.get(pk=spring.pk).bounced_count == 1
