@@ -12,6 +12,10 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psycopg
 
 VAR = Path(os.environ.get("VOLLEY_VAR", Path(__file__).resolve().parent.parent / "var"))
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux
@@ -46,8 +50,6 @@ def redis_url() -> str:
 
 def start_postgres() -> None:
     """Start PostgreSQL (or find it running) and make sure the database exists."""
-    import psycopg
-
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
@@ -62,8 +64,7 @@ def start_postgres() -> None:
         print("PostgreSQL was not ended in peace, and goes through its log first ...", flush=True)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"PostgreSQL did not start; its log is {VAR / 'postgres' / 'log'}.") from error
-    _wait_for_postgres()
-    with psycopg.connect(database_url("postgres"), autocommit=True) as connection:
+    with _connected() as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [CREATING])  # several may begin at once
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'volley'").fetchone():
             connection.execute("CREATE DATABASE volley")
@@ -71,20 +72,18 @@ def start_postgres() -> None:
                 connection.execute(f"ALTER SYSTEM SET {setting} = {value}")
 
 
-def _wait_for_postgres() -> None:
-    """Until it answers, which after a crash may take as long as writing max_wal_size did."""
+def _connected() -> "psycopg.Connection":
+    """To PostgreSQL once it answers, which after a crash may take as long as writing max_wal_size did."""
     import psycopg
 
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            psycopg.connect(database_url("postgres")).close()
+            return psycopg.connect(database_url("postgres"), autocommit=True)
         except psycopg.OperationalError:
             if time.monotonic() > deadline or not _postgres_lives():
                 raise
             time.sleep(0.2)
-        else:
-            return
 
 
 def _postgres_lives() -> bool:
