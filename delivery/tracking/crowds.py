@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 def crowded(hits: Collection[Hit]) -> set[str]:
     """hits: clicks of named recipients, soon after they got the message. Returns: `once` of those that come from an
     address of very many. One round trip; nobody is known while Redis is away."""
-    recipients = dict[str, set[int]]()
+    recipients, clicks = dict[str, set[int]](), dict[str, set[str]]()
     for hit in hits:
         if key := _key(hit):
             recipients.setdefault(key, set()).add(hit.number)
-    many = _of_many(recipients)
-    return {hit.once for hit in hits if _key(hit) in many}
+            clicks.setdefault(key, set()).add(hit.once)
+    return set[str]().union(*(clicks[key] for key in _of_many(recipients)))
 
 
 def _of_many(recipients: dict[str, set[int]]) -> set[str]:
