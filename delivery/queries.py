@@ -112,7 +112,7 @@ def progress(mailing: Mailing) -> Progress:
     rate = meter.per_second(mailing.pk) if mailing.state == MailingState.SENDING else 0.0
     to_go = still_open - deferred
     rest = gradual.in_words(mailing)
-    until_tomorrow = _until_tomorrow(mailing, to_go) if rate else ""
+    beyond_day = _beyond_day(mailing, to_go) if rate else ""
     return Progress(
         total=mailing.total_count,
         accepted=mailing.accepted_count,
@@ -123,9 +123,9 @@ def progress(mailing: Mailing) -> Progress:
         deferred=deferred,
         open=still_open,
         per_second=rate,
-        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not (until_tomorrow or rest) else None,
+        seconds_left=int(to_go / rate) + 1 if rate and to_go > 0 and not (beyond_day or rest) else None,
         waiting_for=_waiting_for(mailing, still_open, deferred, rate),
-        held_to=until_tomorrow or _held_to(mailing, rate),
+        held_to=beyond_day or _held_to(mailing, rate),
         rest=rest,
         errors=errors,
     )
@@ -161,7 +161,7 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
     return ""
 
 
-def _until_tomorrow(mailing: Mailing, to_go: int) -> str:
+def _beyond_day(mailing: Mailing, to_go: int) -> str:
     """Why it will not be done in one go, in words; "" where the account's day has room for all that is to go."""
     now = timezone.now()
     day = days.today([mailing.account], now=now).get(mailing.account_id)
