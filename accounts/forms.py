@@ -19,6 +19,7 @@ ONE_LINE = RegexValidator(
 )
 
 DAY_MINUTES = 1440
+LONGEST_DOUBT = 720  # hours; later, nobody expects a message to be sent once more
 # Messages of a gradual start: the circuit breaker judges from 200 (delivery.pipeline.settle), and not all are reached.
 LEAST_SHARE = 300
 
@@ -39,7 +40,6 @@ class Styled:
                 self.fields[name].widget.attrs["class"] += " is-invalid"  # type: ignore[attr-defined]
 
 
-LONGEST_DOUBT = 720  # hours; later, nobody expects a message to be sent once more
 NO_ADDRESS = {"invalid": "This is no e-mail address, such as anna@example.com."}
 # What allauth's forms call their fields, and what those are called everywhere else.
 LABELS = {
@@ -190,7 +190,7 @@ class WorkspaceForm(Styled, forms.ModelForm):
             "Off, and always through a provider's API, such a message is held as “in doubt”.",
             "in_doubt_then": "Whatever comes back of one, a delivery, a bounce, an open, settles it before. "
             "Each campaign’s report says what will be done, and lets you decide earlier.",
-            "in_doubt_hours": "From 1 to 720. Holds for campaigns that end from now on.",
+            "in_doubt_hours": f"From 1 to {LONGEST_DOUBT}. Holds for campaigns that end from now on.",
             "time_zone": "Times are shown in it, and campaigns scheduled.",
             "postal_address": "Stands at the foot of every campaign; the law of most countries asks for it.",
         }
@@ -216,7 +216,7 @@ class WorkspaceForm(Styled, forms.ModelForm):
     def clean_gradual_minutes(self) -> int:
         minutes: int = self.cleaned_data["gradual_minutes"]
         if not 1 <= minutes <= DAY_MINUTES:
-            raise ValidationError("Give from 1 to 1440 minutes, which is a day.")
+            raise ValidationError(f"Give from 1 to {DAY_MINUTES} minutes, which is a day.")
         return minutes
 
     def clean_gradual_count(self) -> int:
