@@ -1,6 +1,9 @@
 """What every test may ask for: the people, their workspace, and a browser's client signed in as one of them."""
 
+import os
+
 import pytest
+from django.db import connection
 from django.test import Client
 from xdist.scheduler import LoadScopeScheduling
 
@@ -10,6 +13,7 @@ from delivery.pipeline import connections
 from tests.dns_server import DnsServer
 from tests.fake_esp.server import FakeEsp
 from tests.people import a_person, a_workspace
+from tests.services import TEMPLATE
 from tests.smtp_server import ScriptedServer
 
 
@@ -26,6 +30,13 @@ class _Groups(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config, log):
     """Not by xdist's own groups: its release 3.8 does not see their marks under pytest 9.2."""
     return _Groups(config, log)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """Each worker's test database has its tables from the start."""
+    if not os.environ.get("DATABASE_URL"):
+        connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
 
 
 @pytest.fixture(autouse=True)

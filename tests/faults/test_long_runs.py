@@ -15,6 +15,7 @@ import pytest
 PEOPLE = 60_000
 FEWER = 30_000
 SUBSCRIBED = {"opt_in": "single", "status": "subscribed"}
+POLL_SECONDS = 0.1
 END_SECONDS = 120
 
 UPLOAD = """
@@ -169,6 +170,7 @@ def wait_until(volley, state, is_so):
         now = volley.python(state)
         if is_so(now):
             return now
+        time.sleep(POLL_SECONDS)
     raise AssertionError(f"not within {END_SECONDS} s: {now}\n{volley.log_text()}")
 
 

@@ -1,0 +1,27 @@
+"""The data of a Volley that has its tables and nothing else: copied, it spares making them anew.
+
+Making it is `make run`'s own first start, so each fresh checkout tries that once.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SEED = ROOT / "var" / "seed"
+
+
+def copy(var: Path) -> None:
+    """Into var/postgres, brought up to date before; as whose it is, since PostgreSQL asks for that."""
+    SEED.mkdir(parents=True, exist_ok=True)
+    var.mkdir(exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    command = [sys.executable, "-m", "config.run", "--once", "-c pass"]
+    with (SEED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            command, cwd=ROOT, env=kept | {"VOLLEY_VAR": str(SEED)}, check=True, capture_output=True
+        )
+        subprocess.run(["cp", "-a", SEED / "postgres", var], check=True)
