@@ -14,7 +14,7 @@ FEW = [
     ("send", "--messages 300 --kb 2"),
     ("plan", "--recipients 300"),
     ("distance", "--messages 200 --ms 2"),
-    ("late", "--seconds 0.2 --ms 10 --lanes 1 4 --hosts-lanes 2"),
+    ("late", "--seconds 0.2 --ms 10 --lanes 4 --hosts-lanes 2"),
     ("pace", "--more --rate 200 --seconds 0.4 --workers 1"),
     ("fairness", "--many 300 --few 20 --times 1 --kb 2"),
     ("esp", "--messages 300 --kb 2 --ms 5"),

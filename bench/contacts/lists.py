@@ -15,7 +15,7 @@ from contacts.actions import growth
 from contacts.models import List, Segment
 
 FEW, MANY = (10, 5), (1_000, 500)  # lists, segments
-TIMES = 5  # each page is asked for; the quickest counts, since others may be using the machine
+TIMES = 3  # each page is asked for; the quickest counts, since others may be using the machine
 # Of a hundred lists each has a hundredth of the people: as many subscriptions again as there are contacts.
 SPREAD = """
 INSERT INTO contacts_subscription (workspace_id, contact_id, list_id, status, consent_source, consent_at,

@@ -21,6 +21,7 @@ USUAL: Final = columns.USUAL["contacts"]
 LIMIT_MS: Final = 150
 FAR_PAGE: Final = 1_000  # the last one where there are fewer
 RUNS: Final = 3  # the quickest counts: what else the machine does is not measured
+QUICK_MS: Final = 5  # what is as quick as that is not measured again
 SLOWEST: Final = 8  # told by name
 SEARCHES: Final = {
     "frequent": "gmail",
@@ -103,7 +104,11 @@ def _far_cursor(workspace: Workspace, finder: Finder) -> str:
 
 def _quickest(workspace: Workspace, finder: Finder, cursor: str) -> float:
     milliseconds(workspace, finder, cursor)
-    return min(milliseconds(workspace, finder, cursor) for _ in range(RUNS))
+    best = float("inf")
+    for _ in range(RUNS):
+        if best > QUICK_MS:
+            best = min(best, milliseconds(workspace, finder, cursor))
+    return best
 
 
 def milliseconds(workspace: Workspace, finder: Finder, cursor: str) -> float:

@@ -6,7 +6,7 @@ With VOLLEY_SCREENSHOTS=1 four pictures of each are left in var/screenshots; the
 import os
 from pathlib import Path
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 WITH_PICTURES = bool(os.environ.get("VOLLEY_SCREENSHOTS"))
@@ -16,6 +16,7 @@ EXAMINED = {(1280, "light"), (390, "dark")}  # by axe: both widths and both sche
 # Sandboxed mail in an iframe is what the marketer wrote, not ours.
 FOUND: list[str] = []
 IGNORED = {"exclude": [["iframe"]]}
+OPTIONS = {"resultTypes": ["violations"], "preload": False}  # styles are read by the browser, not by axe
 
 
 def look(page, name: str) -> None:
@@ -52,7 +53,9 @@ def _paint_frames(page) -> None:
 
 
 def _by_axe(page, where: str) -> list[str]:
-    violations = Axe().run(page, context=IGNORED).response["violations"]
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(AXE_SCRIPT)
+    violations = page.evaluate("async how => (await axe.run(...how)).violations", [IGNORED, OPTIONS])
     return [
         f"{where}: {violation['id']}: {violation['help']}: "
         + "; ".join(node["html"][:160] for node in violation["nodes"][:4])

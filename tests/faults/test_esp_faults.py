@@ -82,5 +82,5 @@ def wait_for_end(volley, mailing) -> None:
     while time.monotonic() < deadline:
         if volley.python(STATE.format(mailing=mailing))["state"] != "sending":
             return
-        time.sleep(1)
+        time.sleep(0.2)
     raise AssertionError("it does not end")

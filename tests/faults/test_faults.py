@@ -43,6 +43,12 @@ from delivery.mailings import recount
 from delivery.models import Batch
 print(json.dumps(recount({mailing}) | {{"leased": Batch.objects.filter(mailing={mailing}, state="leased").count()}}))
 """
+PACE = """
+from delivery.actions import set_pace
+from delivery.models import Mailing
+set_pace(Mailing.objects.get(pk={mailing}), per_second={rate})
+print("{{}}")
+"""
 FLUSH = "import django_rq; django_rq.get_connection('send').flushall(); print('{}')"
 
 pytestmark = pytest.mark.faults
@@ -62,8 +68,8 @@ def received(sink) -> Counter:
     return Counter(json.loads(sink.communicate(timeout=30)[0]))
 
 
-def begin(volley, sink, *, rate=RATE) -> int:
-    code = LAUNCH.format(recipients=RECIPIENTS, port=sink.port, lanes=LANES, rate=rate)
+def begin(volley, sink) -> int:
+    code = LAUNCH.format(recipients=RECIPIENTS, port=sink.port, lanes=LANES, rate=RATE)
     return volley.python(code)["mailing"]
 
 
@@ -114,7 +120,8 @@ def test_a_worker_told_to_stop_repeats_nothing(volley, sink):
 
 def test_a_rolling_restart_repeats_nothing(volley, sink):
     """One worker after the other is told to stop, and those of before and after work side by side meanwhile."""
-    mailing = begin(volley, sink, rate=RATE / 12)
+    mailing = begin(volley, sink)
+    volley.python(PACE.format(mailing=mailing, rate=RATE / 12))
     wait_until(volley, mailing, lambda now: now["accepted"] > 300, "sending")
     for old in volley.sender_pids():
         os.kill(old, signal.SIGTERM)
@@ -126,6 +133,7 @@ def test_a_rolling_restart_repeats_nothing(volley, sink):
         )
         state = volley.python(STATE.format(mailing=mailing))
         assert state["state"] == "sending", "in the middle"
+    volley.python(PACE.format(mailing=mailing, rate=None))
     state = wait_until(volley, mailing, lambda now: now["state"] == "finished", "finished")
     assert state["accepted"] == state["total"] == RECIPIENTS
     counts = received(sink)

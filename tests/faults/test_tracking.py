@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import seed
 from tests.volley import ROOT
 
 CONNECTIONS = 8
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.faults
 def var():
     made = Path(tempfile.mkdtemp(prefix="volley-"))
     made.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+    seed.copy(made / "var")
     yield made / "var"
     shutil.rmtree(made, ignore_errors=True)
 
