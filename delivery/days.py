@@ -33,9 +33,9 @@ def today(accounts: Sequence[SendingAccount], *, now: datetime) -> dict[int, Tod
     """
     limits = {each.pk: pace.daily_limit(each, now) for each in accounts}
     limited = [each for each in accounts if limits[each.pk] is not None]
-    used = _used(limited, now) if limited else {}
+    counted = used(limited, now) if limited else {}
     return {
-        each.pk: Today(limits[each.pk] or 0, used.get(each.pk, 0), pace.warm_up_day(each, now))
+        each.pk: Today(limits[each.pk] or 0, counted.get(each.pk, 0), pace.warm_up_day(each, now))
         for each in limited
     }
 
@@ -53,7 +53,8 @@ def days_for(account: SendingAccount, count: int, *, now: datetime, used: int = 
     return LONGEST
 
 
-def _used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
+def used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
+    """{account: messages within the last 24 hours}; cost: see `today`."""
     try:
         counts = pace.counts_of_day(accounts)
     except redis.RedisError:

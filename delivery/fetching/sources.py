@@ -170,6 +170,8 @@ def _sendgrid(asking: Asking, place: Place) -> Page:
     query = {"limit": 500, "offset": int(place.page or 0), "end_time": int(place.until.timestamp())}
     headers = {"Authorization": f"Bearer {asking.given['api_key']}", "Accept": "application/json"}
     answer = asking.get(f"suppression/{place.list}", query, headers=headers)
+    if not isinstance(answer, list):
+        raise TypeError(answer)
     entries = [Entry(each["email"], *_of_sendgrid(place.list, each)) for each in answer]
     return Page(entries, _next_offset(query, entries))
 
