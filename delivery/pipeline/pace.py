@@ -230,8 +230,8 @@ def daily_limit(account: SendingAccount, now: datetime) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def is_quota_used_up(account: SendingAccount, now: datetime) -> bool:
-    """Whether it is the provider's quota, and no limit of its own, that lets no more leave."""
+def is_held_by_quota(account: SendingAccount, now: datetime) -> bool:
+    """Whether what may leave within 24 hours is less by the provider's quota than by its own limits."""
     quota, own = _quota_of_day(account, now), _own_daily_limit(account, now)
     return quota is not None and (own is None or quota < own)
 

@@ -158,7 +158,7 @@ class Turns:
         shown = at.astimezone(self.account.workspace.zone)
         whose = (
             f"What its provider lets “{self.account}” send within 24 hours is"
-            if pace.is_quota_used_up(self.account, now)
+            if pace.is_held_by_quota(self.account, now)
             else f"The {limit:,} messages a day of “{self.account}” are"
         )
         self.why = f"{whose} used up; it goes on at {shown:%H:%M}."

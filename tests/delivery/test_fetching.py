@@ -198,6 +198,30 @@ def test_it_goes_on_where_it_was_put_off(workspace, fake_esp, account, fetch, na
     assert first.query not in [each.query for each in fake_esp.looks[looks:] if each.path == first.path]
 
 
+def test_when_a_worker_dies_the_next_one_goes_on_and_the_first_applies_nothing_more(
+    workspace, fake_esp, account, ada, monkeypatch
+):
+    made = account("mailgun", gone=[f"g{n:04}@example.com" for n in range(MANY)])
+    asked, apply = actions.ask(made, by=ada), run._apply
+    outcomes = []
+
+    def falls_silent(held, page):
+        """Before the second page of bounces; then another worker carries it to its end, and this one wakes up."""
+        if held.done_count == 1_002:
+            monkeypatch.setattr(run, "_apply", apply)
+            SuppressionFetch.objects.update(progress_at=timezone.now() - timedelta(minutes=2))
+            assert run.requeue_silent() == 1
+            outcomes.append(fetch_suppressions(fetch_id=asked.pk)["outcome"])
+        return apply(held, page)
+
+    monkeypatch.setattr(run, "_apply", falls_silent)
+    outcomes.append(fetch_suppressions(fetch_id=asked.pk)["outcome"])
+    assert outcomes == ["done", "stopped"]
+    asked.refresh_from_db()
+    assert (asked.done_count, asked.new_count) == (MANY + 2, MANY + 2)
+    assert AuditEntry.objects.filter(verb="suppression.added").count() == 1
+
+
 def test_a_provider_that_says_when_is_left_alone_until_then(fake_esp, account, fetch):
     fake_esp.plan(Plan(status=429, retry_after=900))
     asked = fetch(account("mailgun"))
