@@ -21,6 +21,7 @@ from delivery.transports.esp_asking import Asking, NotAnswered
 EVERY_SECONDS: Final = 60  # by all workers together
 REFUSED_SECONDS: Final = 3600  # the same, where the key may not ask
 PATIENCE_SECONDS: Final = 2.0  # to connect, and for an answer; a batch is leased meanwhile
+FASTEST: Final = 1e6  # messages a second; a rate beyond is none
 TELLING: Final = frozenset({"amazon_ses"})
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def read(account: SendingAccount) -> None:
         return
     except (SecretsLost, CannotConnect):
         return  # whoever sends says so
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         log.warning("quota.unreadable account=%s error=%r", account.pk, error)
         return
     if pace.daily_limit(account, now) is None:
@@ -91,7 +92,7 @@ def _amazon_ses(answer: dict[str, Any], *, used: int) -> Quota:
     is_limited = per_day >= 0  # -1: as much as one likes
     left = max(per_day - int(told["SentLast24Hours"]), 0)
     return Quota(
-        per_second=per_second if per_second > 0 else None,
+        per_second=per_second if 0 < per_second < FASTEST else None,
         per_day=per_day if is_limited else None,
         # It counts late what is on its way: never more than it allows altogether.
         room=min(used + left, per_day) if is_limited else None,

@@ -194,6 +194,7 @@ def _put_off(run: SuppressionFetch, trouble: NotAnswered) -> str:
 
 @transaction.atomic
 def _fail(run: SuppressionFetch, words: str) -> str:
-    if runs.mine(run).exists():
-        record_new(run, by=run.created_by)
+    held = runs.mine(run).select_related("account", "workspace").first()
+    if held:
+        record_new(held, by=run.created_by)
     return runs.fail(run, words)

@@ -6,6 +6,7 @@ Entries stay out that the provider's own words explain by something else than th
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -18,6 +19,7 @@ from delivery.transports.esp_asking import Asking
 
 MANUAL, UNSUBSCRIBED = SuppressionReason.MANUAL, SuppressionReason.UNSUBSCRIBED
 HARD_BOUNCE, COMPLAINT = SuppressionReason.HARD_BOUNCE, SuppressionReason.COMPLAINT
+_explained = lru_cache(maxsize=2_000)(explained)  # servers say the same of thousands
 FIRST_YEAR: Final = 2010  # of Postmark
 
 
@@ -63,7 +65,7 @@ class NoLists(Refusal):
 
 def _bounced(status: object, said: object) -> SuppressionReason | None:
     """Of an address that the provider holds for gone; the receiving server's words may say something else."""
-    kind = explained(str(status or ""), str(said or ""))
+    kind = _explained(str(status or ""), str(said or ""))
     return HARD_BOUNCE if kind in (None, Kind.BOUNCED) else None
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import botocore.exceptions
+import botocore.parsers
 import requests
 from anymail.exceptions import AnymailAPIError, AnymailRequestsAPIError
 
@@ -14,6 +15,11 @@ from delivery.transports.base import Fate
 from delivery.transports.esp_answers import outcome_of_error
 
 PASSING = (Fate.DEFERRED, Fate.IN_DOUBT)
+BOTO_TROUBLE = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    botocore.parsers.ResponseParserError,
+)
 
 
 class NotAnswered(Exception):  # noqa: N818
@@ -60,7 +66,7 @@ class Asking:
         """What an operation of Amazon's API answers."""
         try:
             answer: dict[str, Any] = getattr(self._backend.client, operation)(**parameters)
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        except BOTO_TROUBLE as error:
             response = getattr(error, "response", None)
             failure = AnymailAPIError(str(error), backend=self._backend, response=response)
             raise self._not_answered(failure, error) from error
