@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import django_rq
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -432,6 +433,15 @@ def test_the_page_asks_follows_and_tells(ada, workspace, fake_esp, account, sign
         ("account.fetch_asked", made.name),
         ("suppression.added", f"3 addresses fetched from “{made}”"),
     ]
+
+
+def test_a_worker_for_long_jobs_has_it_once_it_was_asked_for(
+    ada, account, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        asked = actions.ask(account("brevo"), by=ada)
+    [job] = django_rq.get_queue("bulk").jobs
+    assert (job.func, job.kwargs) == (fetch_suppressions, {"fetch_id": asked.pk})
 
 
 def test_one_that_is_stopped_keeps_what_came(ada, workspace, fake_esp, account, fetch, sign_in):

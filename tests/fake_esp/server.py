@@ -165,6 +165,7 @@ class FakeEsp:
 
     def clear(self) -> None:
         self.calls.clear()
+        self.looks.clear()
         self.counts.clear()
         self.unfilled.clear()
         self.call_count = self.recipient_count = self.octet_count = 0
