@@ -6,6 +6,8 @@ WORDS: Final = {
     "account.changed": "Changed a sending account",
     "account.created": "Added a sending account",
     "account.deleted": "Deleted a sending account",
+    "account.fetch_asked": "Asked for the suppressions of a sending account’s provider",
+    "account.fetch_canceled": "Stopped fetching the suppressions of a sending account’s provider",
     "account.hook_changed": "Gave a sending account’s webhook its key",
     "account.hook_confirmed": "Confirmed the topic of a sending account’s webhook",
     "account.hook_renewed": "Gave a sending account’s webhook a new address",

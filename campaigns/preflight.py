@@ -163,7 +163,7 @@ def _days(campaign: Campaign, people: int) -> Iterator[Check]:
         return
     at = max(campaign.scheduled_at or now, now)
     day = days.today([account], now=at).get(account.pk)
-    taken = days.days_for(account, people, now=at, used=day.used) if day else 1
+    taken = days.days_for(account, people, now=at, today=day) if day else 1
     if day and taken > 1:
         left = f" ({day.left:,} left)" if day.used else ""
         yield Check(

@@ -9,6 +9,7 @@ from email.utils import formatdate, make_msgid
 from functools import partial
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -17,7 +18,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User, Workspace, record
 from delivery import actions as mailing_actions
-from delivery import mailings, providers
+from delivery import mailings, providers, quota
 from delivery.domains.signing import signer_for
 from delivery.hooks.setup import fresh
 from delivery.models import MailingState, SendingAccount
@@ -77,6 +78,10 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
     if pace.daily_limit(account, timezone.now()) is None:
         transaction.on_commit(partial(pace.forget_day, account), robust=True)
     secrets = {**stored_secrets(account), **values.secrets}
+    quota_known: dict[str, Any] = {}
+    if values.settings != account.settings or values.secrets:
+        quota_known = {"quota": {}, "quota_at": None}  # of another account at the provider, perhaps
+        transaction.on_commit(partial(quota.ask_anew, account), robust=True)
     SendingAccount.objects.filter(pk=account.pk).update(
         name=values.name,
         settings=values.settings,
@@ -86,6 +91,7 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         share=values.share,
         sender_domains=list(values.sender_domains),
         **values.pace,
+        **quota_known,
         updated_at=timezone.now(),
     )
     mailings.keep_to_its_senders(SendingAccount.objects.get(pk=account.pk))
@@ -164,9 +170,11 @@ def test(account: SendingAccount, *, by: User) -> str:
     """Connect, sign in and send a message to the person; talks to the server, for up to 70 seconds.
 
     Returns: "" when it was accepted, else what is wrong, in words; kept on the account, on which nothing
-    else changes.
+    else changes but what its provider tells of its quota.
     """
     said = send_test(account, to=by.email, by=by)
+    with suppress(redis.RedisError):
+        quota.read(account)
     account.tested_at, account.test_said = timezone.now(), said
     SendingAccount.objects.filter(pk=account.pk).update(tested_at=account.tested_at, test_said=said)
     return said

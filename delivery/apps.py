@@ -14,6 +14,7 @@ class DeliveryConfig(AppConfig):
         from delivery.confirming import asking, standing
         from delivery.domains import actions as domains
         from delivery.feedback import apply, drain
+        from delivery.fetching import run as fetching
         from delivery.hooks import entries, leaving, refusals, strays
         from delivery.hooks import reading as hook_reading
         from delivery.hygiene import breaker, gradual, returned, soft
@@ -42,6 +43,7 @@ class DeliveryConfig(AppConfig):
             breaker.watch,
             doubt.decide_due,
             gradual.watch,
+            fetching.requeue_silent,
         ]
         drain.readers[take.STREAM] = take.read_stream
         drain.readers[hits.STREAM] = reading.read

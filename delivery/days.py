@@ -14,7 +14,10 @@ LONGEST = 10_000  # days that are counted ahead
 
 @dataclass(frozen=True)
 class Today:
-    """limit, used: messages. warm_up_day: which one of the warm-up it is, from 1; 0: of none."""
+    """limit, used: messages; where the provider's quota is what holds, its own numbers, others' messages among them.
+
+    warm_up_day: which one of the warm-up it is, from 1; 0: of none.
+    """
 
     limit: int
     used: int
@@ -33,27 +36,32 @@ def today(accounts: Sequence[SendingAccount], *, now: datetime) -> dict[int, Tod
     """
     limits = {each.pk: pace.daily_limit(each, now) for each in accounts}
     limited = [each for each in accounts if limits[each.pk] is not None]
-    used = _used(limited, now) if limited else {}
-    return {
-        each.pk: Today(limits[each.pk] or 0, used.get(each.pk, 0), pace.warm_up_day(each, now))
-        for each in limited
-    }
+    counted = used(limited, now) if limited else {}
+    return {each.pk: _today(each, limits[each.pk] or 0, counted.get(each.pk, 0), now) for each in limited}
 
 
-def days_for(account: SendingAccount, count: int, *, now: datetime, used: int = 0) -> int:
-    """On how many days so many messages leave, beginning with this one, of which so much is used already."""
-    left = count
-    for ahead in range(LONGEST):
+def _today(account: SendingAccount, limit: int, used: int, now: datetime) -> Today:
+    beside = account.quota["per_day"] - limit if pace.is_held_by_quota(account, now) else 0
+    return Today(limit + beside, used + beside, pace.warm_up_day(account, now))
+
+
+def days_for(account: SendingAccount, count: int, *, now: datetime, today: Today) -> int:
+    """On how many days so many messages leave, beginning with today."""
+    left = count - today.left
+    if left <= 0:
+        return 1
+    for ahead in range(1, LONGEST):
         limit = pace.daily_limit(account, now + timedelta(days=ahead))
         if limit is None:
             return ahead + 1
-        left -= limit if ahead else max(limit - used, 0)
+        left -= limit
         if left <= 0:
             return ahead + 1
     return LONGEST
 
 
-def _used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
+def used(accounts: Sequence[SendingAccount], now: datetime) -> dict[int, int]:
+    """{account: messages within the last 24 hours}; cost: see `today`."""
     try:
         counts = pace.counts_of_day(accounts)
     except redis.RedisError:

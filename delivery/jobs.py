@@ -10,6 +10,7 @@ from delivery.bounces import mailboxes
 from delivery.confirming import asking
 from delivery.domains import actions as domains
 from delivery.feedback import drain as feedback
+from delivery.fetching import run as fetching
 from delivery.models import Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.work import work_slice
@@ -82,3 +83,8 @@ def check_domain(*, domain_id: int) -> str:
     state = domains.run_check(domain_id)
     log.info("domain.checked domain=%s state=%s", domain_id, state or "gone")
     return state
+
+
+def fetch_suppressions(*, fetch_id: int) -> dict[str, int | str]:
+    """Read a provider's own suppression lists. Safe to run twice."""
+    return fetching.work(fetch_id)

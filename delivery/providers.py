@@ -177,7 +177,8 @@ _ESPS = (
             Field(
                 "access_key_id",
                 "Access key ID",
-                "IAM › Users › Security credentials, with ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail.",
+                "IAM › Users › Security credentials, with ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail; "
+                "ses:GetAccount lets the pace keep to your quota.",
             ),
             _key("secret_access_key", "Secret access key", "Shown once, when the access key is made."),
             Field("configuration_set_name", "Configuration set", "If your sending uses one.", required=False),

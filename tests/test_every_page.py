@@ -163,6 +163,8 @@ TABLE = {
     "sending_use": (DEED, ADMIN),
     "sending_set_aside": (DEED, ADMIN),
     "sending_test_bounce": (DEED, ADMIN),
+    "sending_fetch": (DEED, ADMIN),
+    "sending_fetch_cancel": (DEED, ADMIN),
     "mailboxes": (PAGE, ADMIN),
     "mailbox_new": (PAGE, ADMIN),
     "mailbox_edit": (PAGE, ADMIN),

@@ -125,6 +125,8 @@ WHERE held.reason = ANY(%(outweighed)s)
 # Which earlier reasons each outweighs; a complaint is for ever, and says more than any other.
 OUTWEIGHED: Final[dict[SuppressionReason, tuple[str, ...]]] = {
     SuppressionReason.SOFT_BOUNCE: (),
+    SuppressionReason.MANUAL: ("soft_bounce",),
+    SuppressionReason.UNSUBSCRIBED: ("manual", "soft_bounce"),
     SuppressionReason.HARD_BOUNCE: ("manual", "soft_bounce"),
     SuppressionReason.COMPLAINT: ("manual", "unsubscribed", "hard_bounce", "soft_bounce"),
 }
@@ -137,8 +139,9 @@ def suppress_returned(
     reason: SuppressionReason,
     expires_at: datetime | None = None,
 ) -> int:
-    """Suppress what servers said of addresses, within the caller's transaction; rows: (address, note, mailing id).
+    """Suppress what servers and providers say of addresses, within the caller's transaction.
 
+    rows: (address, note, mailing id).
     Returns: how many are new, or have a weightier reason now.
     """
     emails, notes, mailings = zip(*rows, strict=True)

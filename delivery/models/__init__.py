@@ -4,6 +4,7 @@ from delivery.models.accounts import SendingAccount
 from delivery.models.confirmations import Confirmation
 from delivery.models.domains import DkimKey, SendingDomain
 from delivery.models.events import Event, EventKind, Incoming, Stray
+from delivery.models.fetches import FetchState, SuppressionFetch
 from delivery.models.inbox import InboxMessage
 from delivery.models.leaving import LeavingReason, Why
 from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
@@ -25,6 +26,7 @@ __all__ = [
     "Event",
     "EventKind",
     "Feedback",
+    "FetchState",
     "HourTally",
     "InboxMessage",
     "Incoming",
@@ -37,6 +39,7 @@ __all__ = [
     "SendingAccount",
     "SendingDomain",
     "Stray",
+    "SuppressionFetch",
     "Tracking",
     "Why",
 ]

@@ -38,6 +38,9 @@ class SendingAccount(models.Model):
     domain_per_second = models.FloatField(null=True, blank=True)
     domain_lanes = models.PositiveSmallIntegerField(null=True, blank=True)
     lanes = models.PositiveSmallIntegerField(default=4)  # connections at once in each worker
+    # What its provider allows the whole account there, where it can be asked: see delivery.quota. {}: not known.
+    quota: Any = models.JSONField(default=dict, blank=True, db_default={})
+    quota_at = models.DateTimeField(null=True, blank=True)
     is_default = models.BooleanField(default=False)
     # What may stand behind the @ of its senders, each name as it is and none below it; empty: anything.
     sender_domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)

@@ -16,6 +16,8 @@ from accounts.queue import redis_client
 from delivery.models import Mailing, SendingAccount
 
 DAY_SECONDS = 86_400
+# For so long what is left of a provider's own quota is believed; later its size alone.
+QUOTA_SECONDS = 300
 # A day's count is kept in buckets of so many seconds, each of which leaves it as a whole once all of it is a day old:
 # room comes free that much later at most, and never too early.
 BUCKET_SECONDS = 300
@@ -141,9 +143,10 @@ _RESERVE, _SLOW_DOWN = _script(RESERVE), _script(SLOW_DOWN)
 
 
 def account_limit(account: SendingAccount) -> Limit:
-    """Its rate a second, or that of a minute or an hour, spread evenly, where it is lower."""
+    """Its rate a second, or that of a minute or an hour, spread evenly, or its provider's, whichever is lowest."""
     rates = [
         account.rate_per_second,
+        account.quota.get("per_second"),
         (account.rate_per_minute or 0) / 60,
         (account.rate_per_hour or 0) / 3600,
     ]
@@ -222,7 +225,26 @@ def note_slowed(account: SendingAccount, domain: str) -> None:
 
 
 def daily_limit(account: SendingAccount, now: datetime) -> int | None:
-    """What may leave within 24 hours: today's step of the warm-up while it lasts, then the account's own limit."""
+    """What may leave within 24 hours: by the account's own limits, or its provider's quota where that is less."""
+    limits = (_own_daily_limit(account, now), _quota_of_day(account, now))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def is_held_by_quota(account: SendingAccount, now: datetime) -> bool:
+    """Whether what may leave within 24 hours is less by the provider's quota than by its own limits."""
+    quota, own = _quota_of_day(account, now), _own_daily_limit(account, now)
+    return quota is not None and (own is None or quota < own)
+
+
+def _quota_of_day(account: SendingAccount, now: datetime) -> int | None:
+    """What the provider allows of it, as it was told last: see `delivery.quota`."""
+    is_fresh = account.quota_at is not None and abs((now - account.quota_at).total_seconds()) < QUOTA_SECONDS
+    quota: int | None = account.quota.get("room" if is_fresh else "per_day")
+    return quota
+
+
+def _own_daily_limit(account: SendingAccount, now: datetime) -> int | None:
+    """Today's step of the warm-up while it lasts, then the account's own limit."""
     passed = _warm_up_days(account, now)
     if passed is not None:
         if passed < 0:

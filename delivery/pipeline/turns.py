@@ -156,9 +156,12 @@ class Turns:
         limit = pace.daily_limit(self.account, now) or 0
         at = pace.room_at(self.account, now=now)
         shown = at.astimezone(self.account.workspace.zone)
-        self.why = (
-            f"The {limit:,} messages a day of “{self.account}” are used up; it goes on at {shown:%H:%M}."
+        whose = (
+            f"What its provider lets “{self.account}” send within 24 hours is"
+            if pace.is_held_by_quota(self.account, now)
+            else f"The {limit:,} messages a day of “{self.account}” are"
         )
+        self.why = f"{whose} used up; it goes on at {shown:%H:%M}."
         self.come_back_in(max((at - now).total_seconds(), AGAIN_SECONDS))
         return 0
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import redis
 
 from accounts.queue import leaving, process_name
-from delivery import mailings
+from delivery import mailings, quota
 from delivery.domains.signing import Signer, signer_for
 from delivery.models import Mailing
 from delivery.pipeline import calls, dispatch, journal, lease, meter, signs
@@ -113,6 +113,7 @@ class _Slice:
         self._mold = mold_of(self.mailing)
         try:
             self._signer = signer_for(self.mailing.account, self.mailing.content["from_email"])
+            quota.refresh(self.mailing.account)
             turns = ChunkTurns(self.mailing, self._provider) if self._provider.is_esp else Turns(self.mailing)
         except SecretsLost as error:  # nothing leaves unsigned that was to be signed
             mailings.note_trouble(self.mailing, error.message)

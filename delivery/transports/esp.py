@@ -68,14 +68,23 @@ def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str])
 
     Raises: CannotConnect: the account's settings do not suffice.
     """
+    backend = open_backend(provider, values, secrets)
+    return Connection(provider, backend, own_headers=values.get("own_headers", True))
+
+
+def open_backend(
+    provider: Provider, values: dict[str, Any], secrets: dict[str, str], *, seconds: float | None = None
+) -> Any:
+    """Anymail's backend with its session open, as `connect`; seconds: in place of the usual patience."""
     given = {**values, **secrets}
     known = {name: value for name, value in given.items() if value != "" and name not in OUR_OWN}
     if "api_url" in known:
         refuse_metadata(urlsplit(known["api_url"]).hostname or "")
+    patience = (seconds or CONNECT_SECONDS, seconds or ANSWER_SECONDS)
     try:
         backend: Any = get_connection(
             f"anymail.backends.{provider.name}.EmailBackend",
-            **arguments(provider, known),
+            **arguments(provider, known, patience),
             fail_silently=False,
         )
         backend.open()
@@ -85,7 +94,7 @@ def connect(provider: Provider, values: dict[str, Any], secrets: dict[str, str])
     if isinstance(getattr(backend, "session", None), requests.Session):
         backend.session.max_redirects = 0  # an API does not redirect; following could lead anywhere
         backend.session.hooks["response"].append(_read_all)
-    return Connection(provider, backend, own_headers=values.get("own_headers", True))
+    return backend
 
 
 def _read_all(response: requests.Response, **_: Any) -> None:
@@ -99,20 +108,20 @@ def _read_all(response: requests.Response, **_: Any) -> None:
     response._content = body
 
 
-def arguments(provider: Provider, known: dict[str, Any]) -> dict[str, Any]:
-    """An account's values as the backend's keyword arguments."""
+def arguments(provider: Provider, known: dict[str, Any], patience: tuple[float, float]) -> dict[str, Any]:
+    """An account's values as the backend's keyword arguments. patience: seconds to connect, and for an answer."""
     if provider.name == "mailersend":
         known = {**known, "batch_send_mode": "use-bulk-email"}
     if provider.name == "postal" and "api_url" in known:  # anymail adds the path of the API, typed or not
         known = {**known, "api_url": known["api_url"].rstrip("/").removesuffix("/api/v1")}
     if provider.name != "amazon_ses":
-        return {**known, "requests_timeout": (CONNECT_SECONDS, ANSWER_SECONDS)}
+        return {**known, "requests_timeout": patience}
     # Keys are always ours: left out, boto would take the machine's own.
     keys = {
         "aws_access_key_id": known.get("access_key_id", "-"),
         "aws_secret_access_key": known.get("secret_access_key", "-"),
     }
-    timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS}
+    timeouts = dict(zip(("connect_timeout", "read_timeout"), patience, strict=True))
     client: dict[str, Any] = {"config": {**timeouts, "retries": {"total_max_attempts": 1}}}
     if "api_url" in known:
         client["endpoint_url"] = known["api_url"]

@@ -12,6 +12,7 @@ from accounts.pages import render_part
 from delivery import accounts, days, providers
 from delivery.bounces import trial
 from delivery.domains import alarms
+from delivery.fetching import actions as fetching
 from delivery.forms import AccountForm
 from delivery.hooks import standing
 from delivery.hooks.forms import KeyForm
@@ -26,7 +27,11 @@ def sending(request: WorkspaceRequest) -> HttpResponse:
     by_name = SendingAccount.objects.of(request.workspace).order_by("-is_default", "name", "pk")
     found = list(by_name.select_related("workspace"))
     today = days.today(found, now=timezone.now())
-    rows = [_row(account) | {"today": today.get(account.pk)} for account in found]
+    offered = fetching.offered(found)
+    rows = [
+        _row(account) | {"today": today.get(account.pk), "may_fetch": account.pk in offered}
+        for account in found
+    ]
     alarmed = alarms.raised(request.workspace)[:ALARMS_SHOWN]
     return render(request, "delivery/sending.html", {"rows": rows, "alarmed": alarmed})
 
@@ -86,8 +91,16 @@ def account_page(
         "account": account,
         "is_used": account.mailings.exists(),
         "webhook": webhook,
+        "fetch": fetching.standing(account),
     }
-    return render(request, "delivery/sending_form.html", context, status=422 if is_wrong else 200)
+    return render_part(
+        request,
+        "delivery/sending_form.html",
+        "delivery/_fetch.html",
+        context,
+        target="fetch",
+        status=422 if is_wrong else 200,
+    )
 
 
 @require_POST
@@ -106,7 +119,7 @@ def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
     accounts.test(account, by=request.user)
     if not request.htmx:
         return redirect("sending")
-    context = {"account": account, "just_now": True}
+    context = {"account": account, "just_now": True, "may_fetch": bool(fetching.offered([account]))}
     return render_part(
         request, "delivery/sending.html", "delivery/_sending_test.html", context, target=f"test-{pk}"
     )

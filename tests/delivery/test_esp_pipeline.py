@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.queue import redis_client
 from contacts.models import Contact
 from delivery.actions import cancel
 from delivery.feedback.apply import apply
@@ -55,6 +56,7 @@ def account(workspace, fake, name):
     account = an_esp_account(workspace, fake, name, **own)
     SendingAccount.objects.filter(pk=account.pk).update(lanes=1)
     account.refresh_from_db()
+    redis_client().set(f"volley:quota:{account.pk}", 1)  # asked just now: what follows is about its calls
     return account
 
 

@@ -65,6 +65,7 @@ def account(workspace, fake_esp, name):
     )
     SendingAccount.objects.filter(pk=account.pk).update(lanes=1)
     account.refresh_from_db()
+    redis_client().set(f"volley:quota:{account.pk}", 1)  # asked just now: what follows is about its calls
     return account
 
 

@@ -68,7 +68,7 @@ from delivery.confirming import asking
 from delivery.domains import keys
 from delivery.domains.findings import Finding
 from delivery.links import confirm_token, unsubscribe_token
-from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount, SendingDomain
+from delivery.models import Batch, Delivery, Mailbox, Mailing, SendingAccount, SendingDomain, SuppressionFetch
 from delivery.preferences import moving
 workspace = demo.fill()
 user = User.objects.get(email=demo.EMAIL)
@@ -100,6 +100,17 @@ telling = {
         ("sparkpost", "SparkPost", fresh("sparkpost")))}
 Stray.objects.create(workspace=workspace, account=telling["mailgun"], kind="bounced", at=timezone.now(), key=uuid.uuid4(),
     email="somebody@example.com", said="550 5.1.1 The email account that you tried to reach does not exist")
+SendingAccount.objects.filter(pk=telling["amazon_ses"].pk).update(
+    tested_at=timezone.now(), quota_at=timezone.now(),
+    quota={"per_second": 1, "per_day": 200, "room": 140, "is_sandbox": True})
+fetched = {"workspace": workspace, "created_by": user, "lists_left": ["bounces"], "done_count": 48213, "new_count": 1210}
+SuppressionFetch.objects.create(
+    account=telling["mailgun"], state="done", left_out_count=37, finished_at=timezone.now(), **fetched)
+SuppressionFetch.objects.create(
+    account=telling["sparkpost"], state="failed", error="SparkPost: 403 Forbidden.", finished_at=timezone.now(), **fetched)
+SuppressionFetch.objects.create(
+    account=telling["amazon_ses"], state="queued", try_count=1, error="Amazon SES: 429 Maximum sending rate exceeded.",
+    progress_at=timezone.now() + timedelta(days=1), **fetched)
 records = [
     Finding("spf", "SPF", "juniper-roasters.net", wanted="v=spf1 include:_spf.example.net a:smtp.juniper-roasters.net ~all",
             found=["v=spf1 include:_spf.example.net ~all"], state="wrong", ttl=3600,

@@ -78,6 +78,11 @@ class Request:
         return fields
 
     @property
+    def asked(self) -> dict[str, str]:
+        """The query's fields."""
+        return dict(urllib.parse.parse_qsl(self.query))
+
+    @property
     def basic(self) -> tuple[str, str]:
         """User and password."""
         scheme, _, value = self.headers.get("authorization", "").partition(" ")
@@ -97,7 +102,8 @@ class Account:
     """key: any is right where None. domains: those verified to send from; all where None.
 
     refused: {address: why not}. is_enterprise: on MailerSend's plan that allows headers; looks: at one of its bulk jobs
-    before it is done. streams: Postmark's.
+    before it is done. streams: Postmark's. lists: its suppression lists by name, of entries as it writes them; a key
+    that may_read none is good for sending alone. quota: what SES says of it, in place of plenty.
     """
 
     key: str | None = None
@@ -108,6 +114,10 @@ class Account:
     streams: set[str] = field(default_factory=lambda: {"outbound", "broadcast"})
     answers: dict[str, tuple[str, Answer]] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    may_read: bool = True
+    quota: dict[str, float] = field(default_factory=dict)
+    is_sandbox: bool = False
     counter: int = 0
 
     def knows(self, key: str) -> bool:
@@ -149,6 +159,11 @@ class Account:
 
     def remember(self, key: str, payload: bytes, answer: Answer) -> None:
         self.answers[key] = (hashlib.sha256(payload).hexdigest(), answer)
+
+
+def page_of(entries: list[dict[str, Any]], start: int, count: int, most: int) -> list[dict[str, Any]] | None:
+    """A page of a list; None: more is asked for than a page holds."""
+    return entries[start : start + count] if 0 < count <= most and start >= 0 else None
 
 
 def mailbox(text: str) -> tuple[str, str]:

@@ -99,6 +99,7 @@ class FakeEsp:
     def __init__(self, *, port: int = 0, delay: float = 0.0, keeps: bool = True) -> None:
         self.delay, self.keeps, self.idle_seconds = delay, keeps, 0.0
         self.calls: list[Call] = []
+        self.looks: list[Request] = []  # what was asked and changes nothing
         self.call_count = self.recipient_count = self.connection_count = self.octet_count = 0
         self.counts: Counter[str] = Counter()  # recipients by address, while it keeps
         self.unfilled: set[str] = set()  # placeholders that somebody's message had no value for
@@ -164,6 +165,7 @@ class FakeEsp:
 
     def clear(self) -> None:
         self.calls.clear()
+        self.looks.clear()
         self.counts.clear()
         self.unfilled.clear()
         self.call_count = self.recipient_count = self.octet_count = 0
@@ -205,7 +207,9 @@ class FakeEsp:
             self._fill(call, module, account)
             call.answer = plan.says or call.answer
         self.recipient_count += len(call.to)
-        if self.keeps and request.method != "GET":
+        if self.keeps and request.method == "GET":
+            self.looks.append(request)
+        elif self.keeps:
             self.calls.append(call)
             self.counts.update(map(str.lower, call.to))
         return call

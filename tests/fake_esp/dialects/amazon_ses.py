@@ -1,4 +1,7 @@
-"""Amazon SES v2: SendEmail, SendBulkEmail, GetAccount. https://docs.aws.amazon.com/ses/latest/APIReference-V2/"""
+"""Amazon SES v2: SendEmail, SendBulkEmail, GetAccount, ListSuppressedDestinations.
+
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/
+"""
 
 import base64
 import binascii
@@ -18,6 +21,7 @@ from tests.fake_esp.core import (
     Request,
     mailbox,
     named,
+    page_of,
     words,
 )
 from tests.fake_esp.happenings import certified_key
@@ -96,12 +100,30 @@ def _check_signature(request: Request, account: Account) -> None:
         raise _refused(403, "SignatureDoesNotMatch", "Signature expired.")
 
 
+def _check_rights(operation: str, account: Account) -> None:
+    if not account.may_read:
+        words = f"User: arn:aws:iam::123456789012:user/volley is not authorized to perform: ses:{operation}"
+        raise _refused(403, "AccessDeniedException", words)
+
+
+def _suppressed(request: Request, account: Account) -> Reply:
+    _check_rights("ListSuppressedDestinations", account)
+    query, entries = request.asked, account.lists.get("suppressed", [])
+    start, count = int(query.get("NextToken", "0"), 16), int(query.get("PageSize", 100))
+    page = page_of(entries, start, count, 1000)
+    if page is None:
+        raise _bad("PageSize is between 1 and 1000.")
+    following = {"NextToken": f"{start + count:x}"} if start + count < len(entries) else {}
+    return Reply(Answer(200, {"SuppressedDestinationSummaries": page, **following}))
+
+
 def _account(request: Request, account: Account) -> Reply:
+    _check_rights("GetAccount", account)
     answer = {
-        "ProductionAccessEnabled": True,
+        "ProductionAccessEnabled": not account.is_sandbox,
         "SendingEnabled": True,
         "EnforcementStatus": "HEALTHY",
-        "SendQuota": QUOTA,
+        "SendQuota": QUOTA | account.quota,
         "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
     }
     return Reply(Answer(200, answer))
@@ -342,4 +364,5 @@ ROUTES = {
     ("POST", "/v2/email/outbound-emails"): _send,
     ("POST", "/v2/email/outbound-bulk-emails"): _bulk,
     ("GET", "/v2/email/account"): _account,
+    ("GET", "/v2/email/suppression/addresses"): _suppressed,
 }

@@ -1,4 +1,7 @@
-"""Brevo: POST /smtp/email. https://developers.brevo.com/reference/sendtransacemail"""
+"""Brevo: POST /smtp/email. https://developers.brevo.com/reference/sendtransacemail
+
+GET /smtp/blockedContacts: https://developers.brevo.com/reference/get-transac-blocked-contacts
+"""
 
 import json
 import re
@@ -15,6 +18,7 @@ from tests.fake_esp.core import (
     decoded,
     is_text,
     named,
+    page_of,
     words,
 )
 from tests.fake_esp.messages import Message
@@ -47,6 +51,8 @@ def broken(status: int) -> Answer:
 def handle(request: Request, account: Account) -> Reply:
     if not account.knows(request.headers.get("api-key", "")):
         raise Refused(401, {"message": "Key not found", "code": "unauthorized"})
+    if (request.method, request.path.rstrip("/")) == ("GET", "/smtp/blockedContacts"):
+        return _listed(request, account)
     if (request.method, request.path.rstrip("/")) != ("POST", "/smtp/email"):
         raise Refused(404, {"code": "document_not_found", "message": "No such route"})
     if len(request.body) > OCTETS:
@@ -66,6 +72,16 @@ def handle(request: Request, account: Account) -> Reply:
     if key:
         account.remember(key, request.body, reply.answer)
     return reply
+
+
+def _listed(request: Request, account: Account) -> Reply:
+    """The newest first, unless asked otherwise."""
+    query, entries = request.asked, account.lists.get("blockedContacts", [])
+    ordered = entries if query.get("sort") == "asc" else entries[::-1]
+    page = page_of(ordered, int(query.get("offset", 0)), int(query.get("limit", 50)), 100)
+    if page is None:
+        raise _refused("limit exceeds max value", "out_of_range")
+    return Reply(Answer(200, {"count": len(entries), "contacts": page}))
 
 
 def _refused(message: str, code: str = "invalid_parameter", status: int = 400) -> Refused:

@@ -1,6 +1,10 @@
-"""Mailgun: POST /{domain}/messages. https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages"""
+"""Mailgun: POST /{domain}/messages. https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
+
+GET /{domain}/bounces, /complaints and /unsubscribes: by address, from the one in the query on.
+"""
 
 import time
+import urllib.parse
 
 from pydantic_core import from_json
 
@@ -13,11 +17,13 @@ from tests.fake_esp.core import (
     Request,
     mailbox,
     mailboxes,
+    page_of,
     words,
 )
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import mailgun, mailgun_names, unfilled
 
+LISTS = {"bounces", "complaints", "unsubscribes"}
 RECIPIENTS = 1000  # a call
 OCTETS = 25 * MEGABYTE
 OPTIONS_OCTETS = 16 * 1024  # of o:, h:, v: and t: together
@@ -48,6 +54,8 @@ def handle(request: Request, account: Account) -> Reply:
     if user != "api" or not account.knows(key):
         raise Refused(401, "Forbidden")
     domain, _, rest = request.path.strip("/").partition("/")
+    if request.method == "GET" and rest in LISTS:
+        return _listed(request, account, domain, rest)
     if request.method != "POST" or rest != "messages":
         raise Refused(404, {"message": "404 page not found"})
     if not account.may_send_from(f"@{domain}"):
@@ -57,6 +65,30 @@ def handle(request: Request, account: Account) -> Reply:
     fields = {name: values[-1] for name, values in request.form.items()}
     _check(fields, request.form)
     return _take(request.form, fields, account, domain)
+
+
+def _listed(request: Request, account: Account, domain: str, name: str) -> Reply:
+    if not account.may_read:
+        raise Refused(401, "Forbidden")
+    query = request.asked
+    limit, pivot = int(query.get("limit", 100)), query.get("address", "")
+    entries = sorted(account.lists.get(name, ()), key=lambda each: each["address"])
+    page = page_of([each for each in entries if each["address"] > pivot], 0, limit, 1000)
+    if page is None:
+        raise Refused(400, {"message": "limit parameter is not valid"})
+
+    def at(**query) -> str:
+        named = urllib.parse.urlencode({**query, "limit": limit})
+        return f"https://elsewhere.example/v3/{domain}/{name}?{named}"
+
+    following = at(page="next", address=page[-1]["address"] if page else pivot)
+    paging = {
+        "first": at(page="first"),
+        "last": at(page="last"),
+        "next": following,
+        "previous": at(page="previous"),
+    }
+    return Reply(Answer(200, {"items": page, "paging": paging}))
 
 
 def _check(fields: dict[str, str], form: dict[str, list[str]]) -> None:

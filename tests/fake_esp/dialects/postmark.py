@@ -1,4 +1,7 @@
-"""Postmark: POST /email, /email/batch and /email/bulk. https://postmarkapp.com/developer/api/email-api"""
+"""Postmark: POST /email, /email/batch and /email/bulk. https://postmarkapp.com/developer/api/email-api
+
+GET /message-streams/{stream}/suppressions/dump: https://postmarkapp.com/developer/api/suppressions-api
+"""
 
 import datetime
 import uuid
@@ -48,6 +51,8 @@ def handle(request: Request, account: Account) -> Reply:
             10,
             "The Server Token you provided in the X-Postmark-Server-Token request header was invalid.",
         )
+    if request.method == "GET" and request.path.startswith("/message-streams/"):
+        return _dump(request, account)
     route = ROUTES.get((request.method, request.path.rstrip("/")))
     if not route:
         raise _refused(404, 404, "The requested resource does not exist.")
@@ -62,6 +67,18 @@ def handle(request: Request, account: Account) -> Reply:
 
 def _refused(status: int, code: int, message: str) -> Refused:
     return Refused(status, {"ErrorCode": code, "Message": message})
+
+
+def _dump(request: Request, account: Account) -> Reply:
+    """All of a stream between two days, both included."""
+    _, stream, *rest = request.path.strip("/").split("/")
+    if rest != ["suppressions", "dump"]:
+        raise _refused(404, 404, "The requested resource does not exist.")
+    if stream not in account.streams:
+        raise _refused(422, 1226, "The message stream for the provided 'ID' was not found.")
+    since, until = request.asked.get("fromdate", ""), request.asked.get("todate", "9999")
+    found = [each for each in account.lists.get(stream, ()) if since <= each["CreatedAt"][:10] <= until]
+    return Reply(Answer(200, {"Suppressions": found}))
 
 
 def _single(request: Request, data: dict, account: Account) -> Reply:

@@ -1,10 +1,13 @@
-"""SendGrid: POST /mail/send. https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send"""
+"""SendGrid: POST /mail/send. https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
+
+GET /suppression/{list}: https://www.twilio.com/docs/sendgrid/api-reference/bounces-api/retrieve-all-bounces
+"""
 
 import json
 import time
 import uuid
 
-from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, is_text, named, words
+from tests.fake_esp.core import Account, Answer, Refused, Reply, Request, is_text, named, page_of, words
 from tests.fake_esp.messages import Message
 from tests.fake_esp.placeholders import sendgrid
 
@@ -35,6 +38,8 @@ def broken(status: int) -> Answer:
 def handle(request: Request, account: Account) -> Reply:
     if not account.knows(request.bearer):
         raise _refused(401, "The provided authorization grant is invalid, expired, or revoked")
+    if request.method == "GET" and request.path.startswith("/suppression/"):
+        return _listed(request, account)
     if (request.method, request.path) != ("POST", "/mail/send"):
         raise _refused(404, "Not found")
     if len(request.body) > OCTETS:
@@ -53,6 +58,20 @@ def handle(request: Request, account: Account) -> Reply:
 
 def _refused(status: int, message: str, field: str | None = None) -> Refused:
     return Refused(status, {"errors": [{"message": message, "field": field, "help": None}]})
+
+
+def _listed(request: Request, account: Account) -> Reply:
+    if not account.may_read:
+        raise _refused(403, "access forbidden")
+    query = request.asked
+    end = int(query.get("end_time", 2**40))
+    entries = [
+        each for each in account.lists.get(request.path.split("/")[2], ()) if each.get("created", 0) <= end
+    ]
+    page = page_of(entries, int(query.get("offset", 0)), int(query.get("limit", 500)), 500)
+    if page is None:
+        raise _refused(400, "limit must be between 1 and 500", "limit")
+    return Reply(Answer(200, page))
 
 
 def _check(data: dict) -> None:

@@ -1,4 +1,7 @@
-"""SparkPost: POST /transmissions. https://developers.sparkpost.com/api/transmissions/"""
+"""SparkPost: POST /transmissions. https://developers.sparkpost.com/api/transmissions/
+
+GET /suppression-list: https://developers.sparkpost.com/api/suppression-list/
+"""
 
 from tests.fake_esp.core import (
     MEGABYTE,
@@ -10,6 +13,7 @@ from tests.fake_esp.core import (
     mailbox,
     mailboxes,
     named,
+    page_of,
     words,
 )
 from tests.fake_esp.messages import Message
@@ -38,6 +42,8 @@ def broken(status: int) -> Answer:
 def handle(request: Request, account: Account) -> Reply:
     if not account.knows(request.headers.get("authorization", "")):
         raise Refused(401, {"errors": [{"message": "Unauthorized."}]})
+    if (request.method, request.path.rstrip("/")) == ("GET", "/suppression-list"):
+        return _listed(request, account)
     if (request.method, request.path.rstrip("/")) != ("POST", "/transmissions"):
         raise Refused(404, _errors("Resource could not be found", "1600"))
     if len(request.body) > OCTETS:
@@ -56,6 +62,25 @@ def _errors(message: str, code: str, description: str = "") -> dict:
 
 def _refused(status: int, message: str, code: str, description: str = "") -> Refused:
     return Refused(status, _errors(message, code, description))
+
+
+def _listed(request: Request, account: Account) -> Reply:
+    """By cursors, the first of which is called initial; the last page names no next one."""
+    if not account.may_read:
+        raise Refused(403, {"errors": [{"message": "Forbidden."}]})
+    query = request.asked
+    start, count = query.get("cursor", ""), int(query.get("per_page", 1000))
+    kinds = query.get("types", "transactional,non_transactional").split(",")
+    entries = [each for each in account.lists.get("suppression-list", ()) if each["type"] in kinds]
+    begin = 0 if start == "initial" else int(start, 16)
+    page = page_of(entries, begin, count, 10_000)
+    if page is None:
+        raise _refused(400, "per_page must be between 1 and 10000", "1300")
+    href = f"/api/v1/suppression-list?cursor={begin + count:x}&per_page={count}"
+    links = [{"href": "/api/v1/suppression-list?cursor=initial", "rel": "first"}]
+    if begin + count < len(entries):
+        links.append({"href": href, "rel": "next"})
+    return Reply(Answer(200, {"results": page, "links": links, "total_count": len(entries)}))
 
 
 def _check(data: dict, account: Account) -> None:

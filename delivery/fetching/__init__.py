@@ -1,0 +1,1 @@
+"""Fetching whom a sending account's provider sends nothing to."""
