@@ -25,6 +25,7 @@ from contacts.models import (
 )
 
 OPTIONS_SHOWN: Final = 10
+REFUSALS_AT_A_GLANCE: Final = 10
 LISTS_ASKED: Final = 5  # whose trouble with asking is shown; mostly all have the same
 
 
@@ -62,6 +63,9 @@ class Outcome:
     more_options: list[tuple[str, str]]
     changes_nothing: bool
     kept: list[tuple[int, str]]
+    reasons: list[
+        tuple[str, int]
+    ]  # why rows are refused, the most frequent first; empty where a glance tells
 
 
 KEPT: Final = {
@@ -83,6 +87,7 @@ def outcome(run: Import) -> Outcome:
         more_options=_more_options(run),
         changes_nothing=not (run.created_count or run.updated_count or run.subscribed_count),
         kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
+        reasons=run.findings.get("reasons", []) if run.refused_count > REFUSALS_AT_A_GLANCE else [],
     )
 
 
