@@ -123,6 +123,8 @@ class UploadForm(Styled, forms.Form):
             )
         elif file and pasted:
             self.add_error("pasted", "A file is chosen and rows are pasted. Keep one of them.")
+        elif pasted and "@" not in pasted:
+            self.add_error("pasted", "There is no e-mail address in what you pasted.")
         elif not (file or pasted or self.errors):
             self.add_error("file", "Choose a file, or paste rows below.")
         else:

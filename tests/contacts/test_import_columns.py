@@ -47,6 +47,12 @@ def test_columns_are_guessed_by_header_and_by_value(uploaded):
     assert columns[3].examples[:2] == ["Köln", "München"]
 
 
+def test_short_words_for_names_are_understood(uploaded):
+    client, run = uploaded(b"Email,First,Last\na@example.com,Ann,Lee\n")
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    assert [column.guess for column in columns] == ["email", "first_name", "last_name"]
+
+
 def test_mailchimps_own_columns_are_left_out(uploaded):
     client, run = uploaded((FILES / "mailchimp_export_utf8_bom.csv").read_bytes())
     columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
