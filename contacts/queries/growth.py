@@ -67,6 +67,10 @@ class Growth:
     steps: list[Step]
 
     @property
+    def until(self) -> datetime.date:
+        return self.steps[-1].day + datetime.timedelta(days=self.step_days - 1)
+
+    @property
     def joined(self) -> int:
         return sum(step.joined for step in self.steps)
 
