@@ -217,6 +217,27 @@ def test_what_was_taken_back_shows_no_numbers_of_what_it_had_done(sign_in, bob, 
     assert "4,321" not in client.get(reverse("imports")).text
 
 
+@pytest.mark.parametrize(
+    ("state", "words"), [("running", "another one goes on"), ("queued", "none is running")]
+)
+def test_an_import_of_which_nothing_is_heard_says_so_and_guesses_no_time(
+    sign_in, bob, workspace, state, words
+):
+    silent = timezone.now() - datetime.timedelta(seconds=40)
+    run = an_import(
+        workspace,
+        state=state,
+        task="import",
+        total_count=1000,
+        done_count=250,
+        started_at=silent,
+        progress_at=silent,
+    )
+    page = sign_in(bob).get(reverse("import", args=[run.pk])).text
+    assert words in page
+    assert "s left" not in page
+
+
 def test_of_many_refused_rows_the_most_frequent_reasons_are_counted(sign_in, bob, workspace):
     client = sign_in(bob)
     a_field(workspace, "Plan", type="choice", options=["Gold"])
