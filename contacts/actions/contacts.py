@@ -88,7 +88,7 @@ def change(contact: Contact, *, details: Details, asked_back: bool = False, by: 
 
 
 def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = False, by: User) -> None:
-    """Save one value and leave all else as it stands, whoever changes it meanwhile.
+    """Save one value and leave all else as it stands, whoever changes it meanwhile; the same again is no change.
 
     name: "email", "first_name", "last_name" or a field's key behind "attribute_". value: as in Details.
     Raises: as `change`.
@@ -101,6 +101,8 @@ def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = Fal
             held = Contact.objects.select_for_update().get(pk=contact.pk)
         key = name.removeprefix("attribute_")
         saved = {name: value} if key == name else {"attributes": _merged(held.attributes, {key: value})}
+        if all(getattr(held, column) == after for column, after in saved.items()):
+            return
         Contact.objects.filter(pk=contact.pk).update(**saved, updated_at=timezone.now())
         record(by, "contact.changed", email if name == "email" else held.email, workspace=contact.workspace)
 

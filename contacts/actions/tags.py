@@ -82,19 +82,19 @@ def cleaned(name: str) -> str:
 
 
 @transaction.atomic(durable=True)
-def tag(contact: Contact, *, name: str, by: User) -> Tag:
-    """Mark the contact with the tag of this name, made if it is new.
+def tag(contact: Contact, *, names: Iterable[str], by: User) -> None:
+    """Mark the contact with the tags of these names, made where they are new.
 
     Raises: TooManyTags.
     """
-    (found,) = named(contact.workspace, [name], by=by)
+    wanted = {tag.pk for tag in named(contact.workspace, names, by=by)}
     held = Contact.objects.select_for_update().get(pk=contact.pk)
-    if found.pk in held.tag_ids:
-        return found
-    if len(held.tag_ids) >= MOST_TAGS:
+    after = wanted.union(held.tag_ids)
+    if len(after) == len(held.tag_ids):
+        return
+    if len(after) > MOST_TAGS:
         raise TooManyTags(f"A contact has at most {MOST_TAGS} tags. Take one off first.")
-    _keep(held, sorted([*held.tag_ids, found.pk]), by)
-    return found
+    _keep(held, sorted(after), by)
 
 
 @transaction.atomic(durable=True)

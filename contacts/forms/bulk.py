@@ -13,6 +13,7 @@ from contacts import fitting
 from contacts.actions.bulk import Plan
 from contacts.actions.tags import NAME_LIMIT
 from contacts.forms.attributes import attribute_field, stored
+from contacts.forms.tags import SEPARATED, tag_names
 from contacts.models import BulkAction, CustomField, List, Tag
 
 IDS_LIMIT: Final = 5000  # people chosen one by one; more are found by a search
@@ -130,7 +131,7 @@ class AddTagsForm(RemoveTagsForm):
         label="New tags",
         required=False,
         max_length=TAGS_LIMIT * (NAME_LIMIT + 2),
-        help_text="With commas between: customer, spring fair",
+        help_text=SEPARATED,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         validators=[ONE_LINE],
     )
@@ -142,13 +143,9 @@ class AddTagsForm(RemoveTagsForm):
             del self.fields["tags"]
 
     def clean_new_tags(self) -> list[str]:
-        names = [
-            name for each in self.cleaned_data["new_tags"].split(",") if (name := " ".join(each.split()))
-        ]
+        names = tag_names(self.cleaned_data["new_tags"])
         if len(names) > TAGS_LIMIT:
             raise forms.ValidationError(f"At most {TAGS_LIMIT} new tags at once.")
-        if long := next((name for name in names if len(name) > NAME_LIMIT), None):
-            raise forms.ValidationError(f"“{long[:20]}…” is longer than {NAME_LIMIT} characters.")
         return names
 
     def clean(self) -> dict[str, Any]:

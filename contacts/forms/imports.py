@@ -14,14 +14,15 @@ from accounts.models import Workspace
 from accounts.uploads import FILE_LIMIT
 from contacts.actions.imports import NewField, Plan
 from contacts.forms import import_columns
+from contacts.forms.tags import SEPARATED, tag_names
 from contacts.forms.widgets import QuickSelect
-from contacts.importing.cells import OPTION_LIMIT, TAG_LENGTH
+from contacts.importing.cells import OPTION_LIMIT
 from contacts.importing.columns import Column, mark_of
 from contacts.importing.reader import COLUMN_LIMIT, DELIMITERS, ENCODINGS, Reading, as_rows
 from contacts.importing.values import NOTATIONS
 from contacts.models import CustomField, FieldType, Import, ImportMode, List, OptIn, SubscriptionStatus, Tag
 from contacts.queries import imports as queries
-from contacts.spreadsheet import quoted_tag, split_tags
+from contacts.spreadsheet import quoted_tag
 
 PASTE_LIMIT: Final = 1_000_000  # characters; more is better kept in a file
 ACCEPTED: Final = ".csv,.tsv,.tab,.txt,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,text/csv,text/plain"
@@ -122,6 +123,8 @@ class UploadForm(Styled, forms.Form):
             )
         elif file and pasted:
             self.add_error("pasted", "A file is chosen and rows are pasted. Keep one of them.")
+        elif pasted and "@" not in pasted:
+            self.add_error("pasted", "There is no e-mail address in what you pasted.")
         elif not (file or pasted or self.errors):
             self.add_error("file", "Choose a file, or paste rows below.")
         else:
@@ -211,8 +214,7 @@ class MappingForm(Styled, forms.Form):
         max_length=1000,
         required=False,
         validators=[ONE_LINE],
-        help_text="With a comma between two; one that holds a comma in quotation marks. "
-        "Tags are only added; nobody loses one.",
+        help_text=f"{SEPARATED} Tags are only added; nobody loses one.",
         widget=forms.TextInput(attrs={"list": "known-tags", "data-suggest-many": "", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(
@@ -289,10 +291,7 @@ class MappingForm(Styled, forms.Form):
         return [*ROLES, *([("Your fields", own)] if own else []), ("A new field", new)]
 
     def clean_tags(self) -> list[str]:
-        names = split_tags(self.cleaned_data["tags"])
-        if long := next((name for name in names if len(name) > TAG_LENGTH), None):
-            raise forms.ValidationError(f"“{long}” is longer than the {TAG_LENGTH} characters of a tag.")
-        return names
+        return tag_names(self.cleaned_data["tags"])
 
     def clean(self) -> dict[str, Any]:
         roles = {column.index: self._taken_as(column).role for column in self.columns}

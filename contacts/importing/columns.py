@@ -35,11 +35,11 @@ WORDS: Final[dict[str, frozenset[str]]] = {
             емейл メール メールアドレス 邮箱 电子邮件 電子郵件 이메일
         """,
         "first_name": """
-            firstname fname givenname forename vorname rufname prenom nombre nome primeironome
+            firstname first fname given givenname givennames forename vorname rufname prenom nombre nome primeironome
             voornaam fornamn fornavn etunimi imie имя ad keresztnev jmeno 名
         """,
         "last_name": """
-            lastname lname surname familyname nachname familienname zuname nomdefamille apellido
+            lastname last lname surname family familyname nachname familienname zuname nomdefamille apellido
             apellidos cognome sobrenome achternaam efternamn efternavn etternavn sukunimi nazwisko
             фамилия soyad vezeteknev prijmeni 姓
         """,

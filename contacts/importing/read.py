@@ -1,5 +1,7 @@
 """Reads an import's file into its staging table: cells understood, rows refused, each person once."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +19,9 @@ from contacts.models import CustomField, FieldType, Import, ImportMode, ImportRe
 from contacts.queries import erasure
 
 CHUNK_ROWS: Final = 5000  # read at a time: memory stays flat
+REASONS_LIMIT: Final = 100  # different ones that are told apart
+REASONS_KEPT: Final = 5
+_PARTICULAR: Final = re.compile(r"“[^”]*”|(?<=[Ll]ine )[\d,]+")  # in a reason, what is of its row alone
 
 
 def read(run: Import) -> None:
@@ -27,8 +32,9 @@ def read(run: Import) -> None:
     became_text: list[str] = []
     while True:
         fragments = _fragments(run, became_text)
+        reasons: Counter[str] = Counter()
         try:
-            _fill(run, fragments)
+            _fill(run, fragments, reasons)
             break
         except cells.TooMany as found:
             if found.name == "tags":
@@ -41,7 +47,7 @@ def read(run: Import) -> None:
         runs.alive(run)
         run.people_count = stage.fold(run.pk, to_last=run.mode == ImportMode.OVERWRITE)
         run.repeated_count = run.row_count - run.refused_count - run.people_count
-        run.findings = _findings(run, fragments, became_text)
+        run.findings = _findings(run, fragments, became_text) | {"reasons": reasons.most_common(REASONS_KEPT)}
         counts = ("row", "extra", "refused", "repeated", "people")
         fields = {f"{name}_count": getattr(run, f"{name}_count") for name in counts}
         runs.alive(run, mapping=run.mapping, findings=run.findings, **fields)
@@ -94,7 +100,7 @@ def _as_they_are(run: Import) -> dict[str, Any]:
     return {field.key: [field.pk, field.type, field.options] for field in fields}
 
 
-def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
+def _fill(run: Import, fragments: dict[int, cells.Fragments], reasons: Counter[str]) -> None:
     with transaction.atomic():
         runs.alive(run, done_count=0, total_count=0)
         ImportRefusal.objects.filter(run=run).delete()
@@ -110,6 +116,7 @@ def _fill(run: Import, fragments: dict[int, cells.Fragments]) -> None:
         for chunk in _ahead(lambda: people.understand(reader.chunk(rows, CHUNK_ROWS), columns, erased)):
             stay()
             _add(run, chunk)
+            _count_reasons(reasons, chunk.refused)
             shift.rest()
 
 
@@ -143,6 +150,14 @@ def _add(run: Import, chunk: people.Chunk) -> None:
         runs.alive(run, done_count=run.row_count)
         stage.add(run.pk, chunk.lines)
         keep_refusals(run.pk, chunk.refused)
+
+
+def _count_reasons(reasons: Counter[str], refused: list[tuple[int, str, str]]) -> None:
+    """Count rows by the kind of reason; of those beyond the limit nothing is said."""
+    for _number, _text, reason in refused:
+        kind = _PARTICULAR.sub("…", reason)
+        if kind in reasons or len(reasons) < REASONS_LIMIT:
+            reasons[kind] += 1
 
 
 def keep_refusals(import_id: int, refused: list[tuple[int, str, str]]) -> None:

@@ -1,6 +1,8 @@
 """What an import is to do, put together from its row for each step anew: lists and fields may be deleted meanwhile."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
 from accounts.errors import Refusal
 from accounts.models import Workspace
@@ -9,13 +11,16 @@ from contacts.importing.merge import Wishes
 from contacts.importing.read import field_is_gone
 from contacts.models import CustomField, Import, OptIn, SubscriptionStatus, Tag
 
+NO_LIST: Final = 0  # stands for the list that the import will make
+
 
 def of_check(run: Import) -> tuple[Wishes, list[str]]:
-    """For counting only: tags that are not there yet have numbers that no tag has. Returns: their names as well."""
+    """For counting only: what is not there yet has a number that nothing has. Returns: the new tags' names as well."""
     known = _known_tags(run.workspace, {*run.tags, *run.findings["tags"]})
     missing = list({name.lower(): name for name in _tag_names(run) if name.lower() not in known}.values())
     ids = known | {name.lower(): -place for place, name in enumerate(missing, 1)}
-    return _wishes(run, ids), missing
+    wanted = _wishes(run, ids)
+    return replace(wanted, list_ids=[*wanted.list_ids, NO_LIST]) if run.new_list else wanted, missing
 
 
 def of_import(run: Import, tag_ids: dict[str, int]) -> Wishes:

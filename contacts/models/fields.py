@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Value
+from django.db.models.functions import Lower
 
 from accounts.models import Workspace
 from contacts.models.scoped import ScopedQuerySet
@@ -37,7 +38,7 @@ class CustomField(models.Model):
     objects = ScopedQuerySet.as_manager()
 
     class Meta:
-        ordering = ["position", "label", "pk"]
+        ordering = ["position", Lower("label"), "pk"]
         constraints = [models.UniqueConstraint(fields=["workspace", "key"], name="one_field_per_key")]
 
     def __str__(self) -> str:

@@ -13,7 +13,8 @@ from accounts.models import Workspace
 from contacts.models import List
 
 # {days looked back: days in one step of the chart}
-SPANS: Final = {30: 1, 90: 1, 365: 7}
+SPANS: Final = {30: 1, 90: 1, 365: 7, 3650: 61}
+SPAN_WORDS: Final = {30: "30 days", 90: "90 days", 365: "1 year", 3650: "10 years"}
 USUAL_SPAN: Final = 90
 MONTH: Final = 30  # days
 
@@ -64,6 +65,10 @@ class Growth:
     days: int
     step_days: int
     steps: list[Step]
+
+    @property
+    def until(self) -> datetime.date:
+        return self.steps[-1].day + datetime.timedelta(days=self.step_days - 1)
 
     @property
     def joined(self) -> int:

@@ -24,16 +24,19 @@ from contacts.models import (
     SubscriptionStatus,
 )
 
+QUIET_SECONDS: Final = 30  # without a sign of a run that a page calls silent; most steps take less
 OPTIONS_SHOWN: Final = 10
+REFUSALS_AT_A_GLANCE: Final = 10
 LISTS_ASKED: Final = 5  # whose trouble with asking is shown; mostly all have the same
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast an import goes. seconds_left: None while there is nothing to reckon from."""
+    """How fast an import goes. seconds_left: None while there is nothing to reckon from. is_silent: nothing moves."""
 
     per_second: float
     seconds_left: int | None
+    is_silent: bool = False
 
 
 def recent(workspace: Workspace, search: str = "") -> QuerySet[Import]:
@@ -42,11 +45,14 @@ def recent(workspace: Workspace, search: str = "") -> QuerySet[Import]:
 
 
 def pace(run: LongRun) -> Pace:
-    """Rows, or people, a second since the start, and what is left at that pace."""
+    """Rows, or people, a second since the start, and what is left at that pace; no guess while nothing moves."""
+    now = timezone.now()
+    if run.is_open and run.progress_at and (now - run.progress_at).total_seconds() > QUIET_SECONDS:
+        return Pace(0, None, is_silent=True)
     is_other = isinstance(run, Import) and run.task != ImportTask.IMPORT  # it has no start of its own
     if not run.started_at or not run.done_count or is_other:
         return Pace(0, None)
-    seconds = ((run.finished_at or timezone.now()) - run.started_at) / datetime.timedelta(seconds=1)
+    seconds = ((run.finished_at or now) - run.started_at) / datetime.timedelta(seconds=1)
     per_second = run.done_count / max(seconds, 0.1)
     return Pace(per_second, round(max(0, run.total_count - run.done_count) / per_second))
 
@@ -62,6 +68,9 @@ class Outcome:
     more_options: list[tuple[str, str]]
     changes_nothing: bool
     kept: list[tuple[int, str]]
+    reasons: list[
+        tuple[str, int]
+    ]  # why rows are refused, the most frequent first; empty where a glance tells
 
 
 KEPT: Final = {
@@ -83,6 +92,7 @@ def outcome(run: Import) -> Outcome:
         more_options=_more_options(run),
         changes_nothing=not (run.created_count or run.updated_count or run.subscribed_count),
         kept=[(count, why) for key, why in KEPT.items() if (count := run.taken_back.get(key))],
+        reasons=run.findings.get("reasons", []) if run.refused_count > REFUSALS_AT_A_GLANCE else [],
     )
 
 

@@ -197,6 +197,6 @@ KINDS: Final = {
 
 
 def conditions(vocabulary: Any) -> list[Condition]:
-    """One for each field of the workspace; one query."""
-    fields = CustomField.objects.of(vocabulary.workspace).order_by("label", "pk")
+    """One for each field of the workspace, in the order of their page; one query."""
+    fields = CustomField.objects.of(vocabulary.workspace)
     return [KINDS[FieldType(field.type)](field) for field in fields]

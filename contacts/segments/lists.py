@@ -90,6 +90,8 @@ class Tags(Condition):
         "any_of": Operator("have any of", SOME),
         "all_of": Operator("have all of", SOME),
         "none_of": Operator("have none of", SOME),
+        "empty": Operator("have none at all"),
+        "not_empty": Operator("have one or more"),
     }
 
     def compile(self, operator: str, value: Any, vocabulary: Any) -> Q:
@@ -98,6 +100,8 @@ class Tags(Condition):
                 return Q(tag_ids__overlap=value) & HAS_TAGS  # contact_tags_idx
             case "all_of":
                 return Q(tag_ids__contains=value) & HAS_TAGS
+            case "empty" | "not_empty":
+                return HAS_TAGS if operator == "not_empty" else ~HAS_TAGS
         return ~Q(tag_ids__overlap=value)
 
 

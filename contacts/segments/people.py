@@ -97,12 +97,15 @@ class Mailable(Condition):
         return "can be mailed" if operator is self.operators["yes"] else "cannot be mailed"
 
 
+TAKEN_BACK: Final = (ImportState.UNDONE, ImportState.CANCELED)
+
+
 def _imports(vocabulary: Any) -> dict[int, Import]:
     """Those that made contacts, the latest first."""
 
     def load(workspace: Workspace) -> dict[int, Import]:
         made_some = Import.objects.of(workspace).filter(created_count__gt=0, started_at__isnull=False)
-        return {each.pk: each for each in made_some.exclude(state=ImportState.UNDONE).order_by("-pk")}
+        return {each.pk: each for each in made_some.exclude(state__in=TAKEN_BACK).order_by("-pk")}
 
     held: dict[int, Import] = vocabulary.once(load, "imports")
     return held
@@ -111,7 +114,7 @@ def _imports(vocabulary: Any) -> dict[int, Import]:
 def _import_names(vocabulary: Any) -> Choices:
     zone = vocabulary.workspace.zone
     return {
-        pk: f"{each.file_name}, {each.created_at.astimezone(zone):%-d %b %Y}"
+        pk: f"{each.file_name}, {each.created_at.astimezone(zone):%-d %b %Y, %H:%M}"
         for pk, each in _imports(vocabulary).items()
     }
 

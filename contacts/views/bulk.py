@@ -63,10 +63,11 @@ def new(request: WorkspaceRequest) -> HttpResponse:
 
 @needs(Role.VIEWER)
 def count(request: WorkspaceRequest) -> HttpResponse:
-    """How many the address finds: all of them for the bar below a list, ?found no more than are told above it."""
+    """How many the address finds: all of them for the bar below a list, ?found what is told above it, where all are
+    counted only ?exactly."""
     found, _ = _found(*asked_for(request))
     if "found" in request.GET:
-        most = queries.FOUND_MOST
+        most = None if "exactly" in request.GET else queries.FOUND_MOST
         context = {"count": queries.count(found, request.workspace, most=most), "most": most}
         return render(request, "contacts/_found_count.html", context)
     return render(request, "contacts/_bulk_count.html", {"count": queries.count(found, request.workspace)})

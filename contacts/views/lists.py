@@ -95,7 +95,7 @@ def _shown(request: WorkspaceRequest, held: List) -> dict[str, Any]:
         "growth": found,
         "chart": growth.chart(found),
         "is_new": not (counts.total or found.joined or found.left),
-        "spans": growth.SPANS,
+        "spans": growth.SPAN_WORDS,
         "notes": _asked(registry.list_notes, held),
         "links": _asked(registry.list_links, held),
         "uses": [] if held.archived_at else _asked(registry.list_uses, held),

@@ -16,7 +16,7 @@ from contacts.actions import contacts as actions
 from contacts.actions import tags as tag_actions
 from contacts.actions.erasure import WasErased
 from contacts.forms.contacts import ValueForm, taken
-from contacts.forms.tags import TagForm
+from contacts.forms.tags import TagsForm
 from contacts.models import Contact
 from contacts.queries import contacts as queries
 from contacts.queries import tags as tag_queries
@@ -107,7 +107,7 @@ def _shown(contact: Contact, name: str) -> Shown:
 @needs(Role.MARKETER)
 @require_POST
 def tags(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    """Add the tag of a `name`, or take off the one of an id, `off`; the chips again, or the contact's page."""
+    """Add the tags of a `name`, or take off the one of an id, `off`; the chips again, or the contact's page."""
     contact, problem = contact_of(request, pk), ""
     off = id_in(request.POST.get("off"), digits=SHORT_DIGITS)
     if off is not None:
@@ -129,11 +129,11 @@ def tags(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 def _tag(request: WorkspaceRequest, contact: Contact) -> str:
     """Add what was typed. Returns what is wrong with it, in words."""
-    form = TagForm(request.POST)
+    form = TagsForm(request.POST, workspace=request.workspace)
     if not form.is_valid():
         return str(form.errors["name"][0])
     try:
-        tag_actions.tag(contact, name=form.cleaned_data["name"], by=request.user)
+        tag_actions.tag(contact, names=form.cleaned_data["name"], by=request.user)
     except Refusal as refusal:
         return refusal.message
     return ""

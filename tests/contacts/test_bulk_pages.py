@@ -259,6 +259,13 @@ def test_tags_are_checked(sign_in, bob, workspace):
     assert not BulkRun.objects.exists()
 
 
+def test_a_new_tag_may_hold_a_comma(sign_in, bob, workspace):
+    anna = a_contact(workspace)
+    asked = {"action": "add_tags", "contacts": anna.pk, "go": "1", "new_tags": 'fair, "Graz, Austria"'}
+    assert sign_in(bob).post(NEW, asked).status_code == 302
+    assert BulkRun.objects.get().name == "Tag with “fair”, “Graz, Austria”"
+
+
 def test_nobody_may_who_only_looks(sign_in, carol, workspace):
     anna = a_contact(workspace)
     assert choose(sign_in(carol), [anna], "suppress").status_code == 403

@@ -342,7 +342,7 @@ def test_the_report_and_the_contacts_pages_go_on(sign_in, ada, workspace, annabe
     actions.erase(annabel, by=ada)
     text = sign_in(ada).get(reverse("erased")).text
     assert "Erased on" in text
-    assert "1 person" in text
+    assert "1 address of people" in text
     assert "1 erased" in sign_in(ada).get(reverse("suppressions")).text
 
 

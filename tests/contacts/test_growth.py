@@ -107,7 +107,8 @@ def test_what_was_before_the_chart_is_in_its_total(workspace, news):
     assert [month.steps[0].total, month.steps[-1].total, month.net] == [2, 3, 1]
     assert [year.steps[0].total, year.steps[-1].total, year.net] == [1, 3, 2]
     assert (len(month.steps), len(year.steps)) == (30, 53)
-    assert month.steps[-1].day == now.date()
+    assert month.steps[-1].day == month.until == year.until == now.date()
+    assert grown(workspace, news, days=3650).steps[0].total == 0
     assert queries.gained([news]) == {news.pk: 1}
 
 

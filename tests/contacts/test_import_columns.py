@@ -7,9 +7,9 @@ from django.urls import reverse
 from contacts.actions.tags import named
 from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
-from contacts.models import Contact, CustomField, Import, ImportState, List
+from contacts.models import Contact, CustomField, Import, ImportState, List, Suppression
 from delivery.models import Confirmation
-from tests.builders import a_field, a_list, an_account
+from tests.builders import a_contact, a_field, a_list, an_account
 from tests.contacts.imports import carried_out
 
 FILES = Path(__file__).parent / "files"
@@ -45,6 +45,12 @@ def test_columns_are_guessed_by_header_and_by_value(uploaded):
         ("Kunde seit", "new:date"),
     ]
     assert columns[3].examples[:2] == ["Köln", "München"]
+
+
+def test_short_words_for_names_are_understood(uploaded):
+    client, run = uploaded(b"Email,First,Last\na@example.com,Ann,Lee\n")
+    columns = client.get(reverse("import_map", args=[run.pk])).context["form"].columns
+    assert [column.guess for column in columns] == ["email", "first_name", "last_name"]
 
 
 def test_mailchimps_own_columns_are_left_out(uploaded):
@@ -176,6 +182,22 @@ def test_checking_makes_nothing_and_starting_makes_fields_and_the_list(uploaded,
     assert dict(CustomField.objects.of(workspace).values_list("key", "type")) == {
         "stadt": "choice", "umsatz": "number", "kunde_seit": "date",
     }  # fmt: skip
+
+
+def test_people_who_are_all_here_can_be_put_on_a_new_list(uploaded, workspace):
+    anna = a_contact(workspace, "anna@example.com")
+    gone = a_contact(workspace, "gone@example.com")
+    Suppression.objects.create(workspace=workspace, email=gone.email, reason="manual")
+    client, run = uploaded(b"email\nanna@example.com\ngone@example.com\n")
+    data = chosen(client, run) | {"new_list": "Fair", "consent": "on", "consent_note": "At the fair"}
+    checked = client.post(reverse("import_map", args=[run.pk]), data).url
+    carried_out(run)
+    page = " ".join(client.get(checked).text.split())
+    assert "the new list “Fair”: 1 new subscription," in page
+    assert "1 person has unsubscribed or is suppressed, and is not subscribed again." in page
+    client.post(reverse("import_start", args=[run.pk]))
+    assert carried_out(run).subscribed_count == 1
+    assert list(List.objects.get(name="Fair").subscriptions.values_list("contact", flat=True)) == [anna.pk]
 
 
 def test_going_back_to_the_columns_shows_what_was_chosen(uploaded, workspace):

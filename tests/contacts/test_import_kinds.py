@@ -238,7 +238,7 @@ def test_of_pasted_addresses_a_bad_one_is_refused_with_its_text(sign_in, bob):
     [
         ({}, "Choose a file, or paste rows below."),
         ({"pasted": "  \n "}, "Choose a file, or paste rows below."),
-        ({"pasted": "email"}, "no rows of data"),
+        ({"pasted": "email"}, "no e-mail address in what you pasted"),
         ({"pasted": "a\0b"}, "Null characters are not allowed."),
         ({"pasted": "a" * 1_000_001}, "at most 1000000 characters"),
         ({"pasted": "anna@example.com", "content": CSV}, "Keep one of them."),

@@ -217,6 +217,56 @@ def test_what_was_taken_back_shows_no_numbers_of_what_it_had_done(sign_in, bob, 
     assert "4,321" not in client.get(reverse("imports")).text
 
 
+@pytest.mark.parametrize(
+    ("state", "words"), [("running", "another one goes on"), ("queued", "none is running")]
+)
+def test_an_import_of_which_nothing_is_heard_says_so_and_guesses_no_time(
+    sign_in, bob, workspace, state, words
+):
+    silent = timezone.now() - datetime.timedelta(seconds=40)
+    run = an_import(
+        workspace,
+        state=state,
+        task="import",
+        total_count=1000,
+        done_count=250,
+        started_at=silent,
+        progress_at=silent,
+    )
+    page = sign_in(bob).get(reverse("import", args=[run.pk])).text
+    assert words in page
+    assert "s left" not in page
+
+
+def test_of_many_refused_rows_the_most_frequent_reasons_are_counted(sign_in, bob, workspace):
+    client = sign_in(bob)
+    a_field(workspace, "Plan", type="choice", options=["Gold"])
+    rows = "".join(f"u{number}@example.com,Plan {number % 7}\n" for number in range(12)) + "a,Gold\nb,Gold\n"
+    run = imported(
+        client,
+        f"email,plan\nc@example.com,Gold\n{rows}".encode(),
+        checked_only=True,
+        column_1="attribute:plan",
+    )
+    page = client.get(reverse("import", args=[run.pk])).text
+    assert re.findall(r"<strong>(\d+)</strong> rows: (.*?(?:\.|\(Gold\)))", page) == [
+        ("12", "Plan: … is none of its options (Gold)"),
+        ("2", "An e-mail address must have an @-sign."),
+    ]
+    few = imported(client, b"email\na\nc@example.com\n", checked_only=True)
+    assert "Most frequent reasons" not in client.get(reverse("import", args=[few.pk])).text
+
+
+def test_of_very_many_new_fields_some_are_named(sign_in, bob):
+    client = sign_in(bob)
+    names = ",".join(f"Column {number}" for number in range(40))
+    content = f"email,{names}\na@example.com{',5' * 40}\n".encode()
+    run = imported(client, content, checked_only=True)
+    page = client.get(reverse("import", args=[run.pk])).text
+    assert page.count("New field “") == 30
+    assert "40 new fields in all" in page
+
+
 def test_refused_rows_are_shown_as_a_file_would_write_them(sign_in, bob):
     client = sign_in(bob)
     run = imported(client, b'email,name,city\nnobody,"Doe, Ann","a ""quiet"" town"\n', checked_only=True)

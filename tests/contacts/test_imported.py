@@ -146,7 +146,7 @@ def test_a_segment_is_made_of_those_whom_an_import_added(workspace, run):
 
 def test_a_segment_of_an_import_says_of_which_and_knows_none_of_another_workspace(workspace, run, mallory):
     rules = {"join": "and", "rules": [{"subject": "added_by", "operator": "is", "value": run.pk}]}
-    day = f"{run.created_at.astimezone(workspace.zone):%-d %b %Y}"
+    day = f"{run.created_at.astimezone(workspace.zone):%-d %b %Y, %H:%M}"
     assert segments.in_words(rules, Vocabulary(workspace)) == f"Added by the import people.csv, {day}"
     elsewhere = mallory.memberships.get().workspace
     assert "never existed" in Vocabulary(elsewhere).problem(rules)

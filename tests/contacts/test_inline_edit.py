@@ -6,6 +6,7 @@ import pytest
 from django.db import connections
 from django.urls import reverse
 
+from accounts.models import AuditEntry
 from contacts.actions import contacts as actions
 from contacts.models import Contact, FormerContact
 from tests.builders import a_contact, a_field
@@ -51,6 +52,14 @@ def test_a_value_is_saved_and_shown(sign_in, bob, anna, name, typed, column, val
     assert getattr(anna, column) == value
     assert f'id="value-{name}"' in part.text
     assert 'id="contact-heading"' in part.text
+
+
+def test_the_same_value_again_is_no_change(sign_in, bob, anna):
+    for name, same in (("first_name", "Anna"), ("attribute_city", "Köln"), ("email", anna.email)):
+        assert sign_in(bob).post(url_of(anna, name), {name: same}, headers=HTMX).status_code == 200
+    assert not AuditEntry.objects.filter(verb="contact.changed").exists()
+    sign_in(bob).post(url_of(anna, "first_name"), {"first_name": "anna"}, headers=HTMX)
+    assert AuditEntry.objects.filter(verb="contact.changed").count() == 1
 
 
 @pytest.mark.parametrize(

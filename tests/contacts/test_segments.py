@@ -176,6 +176,8 @@ def reads(rules, known):
     match subject:
         case "list":
             return reads_list(operator, value, known)
+        case "tags" if operator in ("empty", "not_empty"):
+            return bool(contact.tag_ids) == (operator == "not_empty")
         case "tags":
             held = [tag in contact.tag_ids for tag in value]
             return {"any_of": any(held), "all_of": all(held), "none_of": not any(held)}[operator]
@@ -426,6 +428,7 @@ def leaves():
         (["attribute:plan"], ["any_of", "none_of"], some(PLANS)),
         (["attribute:plan"], ["is", "is_not"], st.sampled_from(PLANS)),
         (["tags"], ["any_of", "all_of", "none_of"], some(tags)),
+        (["tags"], ["empty", "not_empty"], st.none()),
         (["list"], ["subscribed", "pending", "unsubscribed", "not_on"], a_list_),
         (
             ["list"],

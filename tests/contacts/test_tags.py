@@ -32,6 +32,14 @@ def test_a_tag_is_added_where_it_stands_and_made_if_it_is_new(sign_in, bob, work
     assert AuditEntry.objects.filter(verb="contact.tagged", subject=anna.email).count() == 1
 
 
+def test_several_are_added_with_commas_between(sign_in, bob, workspace, anna):
+    a_tag(workspace, "Graz, Austria")
+    url, client = reverse("contact_tags", args=[anna.pk]), sign_in(bob)
+    for typed in ("VIP, Fair", 'vip; "Oslo, Norway"', "graz, austria"):
+        assert client.post(url, {"name": typed}, headers={"HX-Request": "true"}).status_code == 200
+    assert tags_of(anna) == ["Fair", "Graz, Austria", "Oslo, Norway", "VIP"]
+
+
 def test_a_tag_is_taken_off_and_stays_with_the_others(sign_in, bob, workspace, anna):
     tom = a_contact(workspace, "tom@example.com")
     vip, fair = a_tag(workspace, "VIP", anna, tom), a_tag(workspace, "Fair", anna)
@@ -42,7 +50,7 @@ def test_a_tag_is_taken_off_and_stays_with_the_others(sign_in, bob, workspace, a
     assert fair.name == "Fair"
 
 
-@pytest.mark.parametrize("typed", ["", "   ", "a\0b", "x" * 61])
+@pytest.mark.parametrize("typed", ["", "   ", " , ", "a\0b", "x" * 61, "VIP, " + "x" * 61])
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
 def test_what_is_no_tag_is_said(sign_in, bob, anna, typed, headers):
     answer = sign_in(bob).post(reverse("contact_tags", args=[anna.pk]), {"name": typed}, headers=headers)
