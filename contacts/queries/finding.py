@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.sql.datastructures import BaseTable
@@ -62,10 +61,8 @@ def quickly() -> Iterator[None]:
 
     Raises: TakesTooLong.
     """
-    with at_most(SECONDS, TOO_LONG), connection.cursor() as cursor:
-        cursor.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PLANNING.items()))
+    with at_most(SECONDS, TOO_LONG, **PLANNING):
         yield
-        cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in PLANNING))
 
 
 def _walked(

@@ -2,7 +2,7 @@
 
 import datetime
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -141,28 +141,22 @@ def _month_ago() -> datetime.date:
 
 # --- The chart, as shapes in a box of 100 units' height ------------------------------------------------------
 
-BAR: Final = 10  # units of width for each step
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A step as drawn. top: of the upper bar, from the top. up, down: heights."""
-
-    step: Step
-    x: int
-    top: float
-    up: float
-    down: float
+BAR: Final = 10  # units of width for each step, a fifth of them a gap
 
 
 @dataclass(frozen=True)
 class Chart:
-    """zero: where the bars' axis is, from the top. line: points of the total's curve, from lowest to highest."""
+    """joined, left: all their bars as one path. line: points of the total's curve, from lowest to highest.
 
-    bars: list[Bar]
+    steps: (x, day, joined, left, total) of each as it is written, since a page has hundreds of them, and a template
+    takes five times as long to write a number.
+    """
+
     width: int
-    zero: float
+    joined: str
+    left: str
     line: str
+    steps: list[tuple[str, str, str, str, str]]
     highest: int
     lowest: int
 
@@ -172,13 +166,31 @@ def chart(found: Growth) -> Chart:
     most_up = max(step.joined for step in found.steps)
     most_down = max(step.left for step in found.steps)
     unit = 100 / max(most_up + most_down, 1)
-    bars = [
-        Bar(step, place * BAR, (most_up - step.joined) * unit, step.joined * unit, step.left * unit)
-        for place, step in enumerate(found.steps)
-    ]
     totals = [step.total for step in found.steps]
-    line = " ".join(_points(totals))
-    return Chart(bars, len(bars) * BAR, most_up * unit, line, max(totals), min(totals))
+    return Chart(
+        width=len(found.steps) * BAR,
+        joined=_bars(most_up * unit, [-step.joined * unit for step in found.steps]),
+        left=_bars(most_up * unit, [step.left * unit for step in found.steps]),
+        line=" ".join(_points(totals)),
+        steps=[
+            (
+                f"{place * BAR}",
+                f"{step.day:%-d %b %Y}",
+                f"{step.joined:,}",
+                f"{step.left:,}",
+                f"{step.total:,}",
+            )
+            for place, step in enumerate(found.steps)
+        ],
+        highest=max(totals),
+        lowest=min(totals),
+    )
+
+
+def _bars(zero: float, heights: Iterable[float]) -> str:
+    """A path of bars that stand on the axis or hang from it. zero: the axis, from the top. heights: downwards."""
+    drawn = ((place * BAR, height) for place, height in enumerate(heights) if height)
+    return "".join(f"M{x} {zero:.2f}h{BAR * 4 // 5}v{height:.2f}h-{BAR * 4 // 5}z" for x, height in drawn)
 
 
 def _points(totals: list[int]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from django.db import OperationalError, connection, transaction
 from accounts.errors import Refusal
 
 SORT_MEMORY: Final = "64MB"  # of one statement: what a hash over a million people takes
-LIMITS: Final = "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', %s, true)"
 
 
 class TakesTooLong(Refusal):
@@ -19,16 +18,17 @@ class TakesTooLong(Refusal):
 
 
 @contextmanager
-def at_most(seconds: float, message: str = "") -> Iterator[None]:
-    """Let no statement inside take longer; the limit ends with the block.
+def at_most(seconds: float, message: str = "", **settings: str) -> Iterator[None]:
+    """Let no statement inside take longer; the limit ends with the block, and so do other settings of PostgreSQL's.
 
     Raises: TakesTooLong: with the message.
     """
+    settings = {"statement_timeout": f"{max(1, int(seconds * 1000))}", "work_mem": SORT_MEMORY} | settings
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(LIMITS, [f"{max(1, int(seconds * 1000))}", SORT_MEMORY])
+            cursor.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
             yield
-            cursor.execute("RESET statement_timeout; RESET work_mem")
+            cursor.execute("; ".join(f"RESET {name}" for name in settings))
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
             said = f"This takes longer than {seconds:g} seconds to count. The segment works all the same."

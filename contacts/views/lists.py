@@ -178,4 +178,5 @@ def unarchive(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 def _list(request: WorkspaceRequest, pk: int) -> List:
     held: List = get_object_or_404(List.objects.of(request.workspace), pk=pk)
+    held.workspace = request.workspace  # else the page reads it once more
     return held

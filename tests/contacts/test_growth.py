@@ -1,11 +1,13 @@
 """The lists' counts and days are right whoever writes subscriptions, folded or not."""
 
 import random
+import re
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.db.models import Count
+from django.urls import reverse
 from django.utils import timezone
 
 from contacts.actions import growth as actions
@@ -160,3 +162,23 @@ def test_a_deed_over_many_rows_notes_one_change_a_list_and_day(workspace, news):
         )
     assert len(people) == 500
     assert ListChange.objects.get().joined_count == 500
+
+
+def test_the_chart_draws_the_days_on_which_something_happened_and_tells_all_of_them(
+    sign_in, carol, workspace, news
+):
+    now = timezone.now()
+    for number, age in enumerate((3, 3, 1)):
+        contact = a_contact(workspace, f"p{number}@example.com")
+        subscribe(contact, lists=[news], source="Form", at=now - timedelta(days=age))
+    unsubscribe(contact, source="Link")
+    page = sign_in(carol).get(reverse("list", args=[news.pk]), {"days": "30"})
+    chart = page.context["chart"]
+    assert chart.joined.count("M") == 2
+    assert chart.joined.startswith("M260 66.67h8v-66.67h-8z")  # two of three steps' height, up from the axis
+    assert chart.left == "M290 66.67h8v33.33h-8z"
+    said = [
+        f"{now - timedelta(days=age):%-d %b %Y}: +{joined}, -{left}, {total} subscribed"
+        for age, joined, left, total in ((4, 0, 0, 0), (3, 2, 0, 2), (2, 0, 0, 2), (1, 1, 0, 3), (0, 0, 1, 2))
+    ]
+    assert re.findall(r"<title>(.*?)</title></rect>", page.text)[-5:] == said

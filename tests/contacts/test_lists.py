@@ -42,6 +42,16 @@ def test_the_number_of_queries_does_not_grow_with_the_lists(sign_in, carol, work
     assert asked[0] == asked[1] <= 20  # session, person, memberships, lists, counts, any archived
 
 
+def test_a_lists_page_asks_no_more_than_a_page_may(sign_in, carol, workspace, news):
+    a_contact(workspace, "anna@example.com", subscribed_to=[news])
+    client = sign_in(carol)
+    client.get(reverse("list", args=[news.pk]))
+    with CaptureQueriesContext(connection) as made:
+        assert "anna@example.com" in client.get(reverse("list", args=[news.pk])).text
+    # session, person, membership, list, counts, days, unasked, campaigns, tags twice, found, fields, held
+    assert sum(not re.match(SETTINGS, each["sql"]) for each in made) <= 13
+
+
 def test_a_marketer_makes_and_changes_a_list(sign_in, bob, workspace):
     client = sign_in(bob)
     response = client.post(reverse("list_new"), {"name": "News"})
