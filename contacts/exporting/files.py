@@ -3,12 +3,11 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
 import xlsxwriter
-from django.db import connection
 
 from contacts.exporting.rows import Statement
 
@@ -18,24 +17,23 @@ FETCH_ROWS: Final = 5_000
 Told = Callable[[int], None]  # is told how many rows are written; may raise to stop
 
 
-def write_csv(statement: Statement, file: BinaryIO, told: Told) -> int:
+def write_csv(cursor: Any, statement: Statement, file: BinaryIO, told: Told) -> int:
     """UTF-8 with the mark by which Excel knows it. Returns how many rows. Memory stays flat."""
-    with _apart() as cursor:
-        file.write("\ufeff".encode() + _line(statement.titles))
-        sql = cursor.mogrify(statement.sql, statement.values)
-        with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)") as blocks:
-            for count, block in enumerate(blocks, 1):  # a row each, as PostgreSQL sends them
-                file.write(block)
-                if count % FETCH_ROWS == 0:
-                    told(count)
-        written: int = cursor.rowcount
-        return written
+    file.write("\ufeff".encode() + _line(statement.titles))
+    sql = cursor.mogrify(statement.sql, statement.values)
+    with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT csv)") as blocks:
+        for count, block in enumerate(blocks, 1):  # a row each, as PostgreSQL sends them
+            file.write(block)
+            if count % FETCH_ROWS == 0:
+                told(count)
+    written: int = cursor.rowcount
+    return written
 
 
-def write_xlsx(statement: Statement, file: BinaryIO, told: Told) -> int:
+def write_xlsx(cursor: Any, statement: Statement, file: BinaryIO, told: Told) -> int:
     """Texts are cells of text, numbers of numbers. Returns how many rows. Memory stays flat."""
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with closing(xlsxwriter.Workbook(file, options)) as book, _apart() as cursor:
+    with closing(xlsxwriter.Workbook(file, options)) as book:
         sheet, at, count = _sheet(book, statement), 1, 0
         for count, row in enumerate(_rows(cursor, statement), 1):
             if at == SHEET_ROWS:
@@ -46,13 +44,6 @@ def write_xlsx(statement: Statement, file: BinaryIO, told: Told) -> int:
             if count % FETCH_ROWS == 0:
                 told(count)
     return count
-
-
-@contextmanager
-def _apart() -> Iterator[Any]:
-    """A cursor of a connection of its own: the usual one says meanwhile how far it is."""
-    with closing(connection.copy()) as another, another.wrap_database_errors, another.cursor() as cursor:
-        yield cursor
 
 
 def _line(cells: list[str]) -> bytes:

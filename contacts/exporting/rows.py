@@ -62,11 +62,16 @@ class Column(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """titles: of the columns. sql and values: the rows in the order of the contacts' ids, a text or number a cell."""
+    """titles: of the columns. sql and values: the rows in the order of the contacts' ids, a text or number a cell.
+
+    count_sql and count_values: how many rows it will be.
+    """
 
     titles: list[str]
     sql: str
     values: tuple[Any, ...]
+    count_sql: str
+    count_values: tuple[Any, ...]
 
 
 def statement(
@@ -91,6 +96,8 @@ def statement(
             *([in_list.pk] if in_list else ()),
             *chosen_values,
         ),
+        f"SELECT count(*) FROM ({chosen}) AS chosen",  # noqa: S608
+        chosen_values,
     )
 
 

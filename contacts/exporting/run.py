@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from django.core.files import File
 from django.db import DatabaseError, OperationalError, connection
 from django.db.models import F
@@ -26,6 +27,7 @@ from contacts.queries.fields import fields
 log = logging.getLogger(__name__)
 SIGN_SECONDS: Final = 1.0
 STILL_SECONDS: Final = 20  # between two signs while nothing comes; a run silent for longer is taken for dead
+CANCEL_SECONDS: Final = 5  # for the server to take the request
 STUCK: Final = (
     "For a long time no more rows came, so it was ended. Export again; if it happens again, export fewer."
 )
@@ -38,8 +40,8 @@ def work(export_id: int) -> dict[str, int | str]:
     if run is None:
         return {"export": export_id, "outcome": "not mine"}
     try:
-        with _seen_alive(run):
-            _write(run)
+        with _seen_alive(run) as at_work:
+            _write(run, at_work)
         outcome = "done"
     except runs.Stopped:
         outcome = "stopped"
@@ -62,26 +64,45 @@ def work(export_id: int) -> dict[str, int | str]:
 
 
 @contextmanager
-def _seen_alive(run: Export) -> Iterator[None]:
+def _seen_alive(run: Export) -> Iterator[list[Any]]:
     """Until it ends: PostgreSQL may look for the first rows, or the storage take the file, for minutes.
 
+    Gives: a list for psycopg's connections; what they are at ends when the run is canceled or taken over.
     What never comes on is ended by RQ's alarm, see `accounts.queue.comes_on`.
+    Raises: Stopped: it was.
     """
-    ended = threading.Event()
+    ended, stopped = threading.Event(), threading.Event()
+    at_work: list[Any] = []
 
     def sign() -> None:
-        # What ends it, the writing notices, too.
-        with contextlib.suppress(runs.Stopped, DatabaseError), contextlib.closing(connection):
+        with contextlib.closing(connection):
             while not ended.wait(STILL_SECONDS):
-                runs.alive(run)
+                try:
+                    runs.alive(run)
+                except runs.Stopped:
+                    stopped.set()
+                    _cancel(at_work)  # and again, had it been between two statements
+                except DatabaseError:  # the writing notices, too
+                    return
 
     signing = threading.Thread(target=sign, daemon=True)
     signing.start()
     try:
-        yield
+        yield at_work
+    except OperationalError:
+        if stopped.is_set():
+            raise runs.Stopped from None
+        raise
     finally:
         ended.set()
         signing.join()
+
+
+def _cancel(connections: list[Any]) -> None:
+    """End their statements at the server, which else notices only by the next row that nobody is there any more."""
+    for each in connections:
+        with contextlib.suppress(psycopg.Error):
+            each.cancel_safe(timeout=CANCEL_SECONDS)
 
 
 def _claim(export_id: int) -> Export | None:
@@ -101,13 +122,15 @@ def _name(run: Export) -> str:
     return f"exports/{run.claim.hex}.{run.format}"
 
 
-def _write(run: Export) -> None:
+def _write(run: Export, at_work: list[Any]) -> None:
     people, in_list = chosen.people(run.chosen, run.workspace)
     statement = rows.statement(run.workspace, people, list(fields(run.workspace)), in_list)
     comes_on()
-    runs.alive(run, total_count=people.count())
     with tempfile.TemporaryFile() as written:  # has no name, so that nothing of it is left by a killed worker
-        count = WRITERS[ExportFormat(run.format)](statement, written, _Signs(run))
+        with _apart(at_work) as cursor:
+            cursor.execute(statement.count_sql, statement.count_values)
+            runs.alive(run, total_count=cursor.fetchone()[0])
+            count = WRITERS[ExportFormat(run.format)](cursor, statement, written, _Signs(run))
         size = written.tell()
         written.seek(0)
         storage = Export._meta.get_field("file").storage
@@ -119,6 +142,22 @@ def _write(run: Export) -> None:
         storage.delete(name)
         raise
     run.done_count = count
+
+
+@contextmanager
+def _apart(at_work: list[Any]) -> Iterator[Any]:
+    """A cursor of a connection of its own, put among those at work: the usual one says meanwhile how far it is."""
+    with (
+        contextlib.closing(connection.copy()) as another,
+        another.wrap_database_errors,
+        another.cursor() as cursor,
+    ):
+        at_work.append(another.connection)
+        try:
+            yield cursor
+        except BaseException:
+            _cancel([another.connection])
+            raise
 
 
 class _Signs:

@@ -290,14 +290,71 @@ def test_an_export_to_which_no_rows_come_any_more_ends_and_says_so(slow_export, 
     assert stored(settings) == []
 
 
-def test_an_export_whose_people_are_never_found_ends_and_says_so(slow_export, workspace, monkeypatch):
-    never = Contact.objects.of(workspace).extra(where=["pg_sleep(3) IS NOT NULL"])
+def never_ending(workspace, monkeypatch, *, counted: bool) -> None:
+    """Let PostgreSQL take half a minute for each row. counted: they are counted soon all the same."""
+    never = Contact.objects.of(workspace).extra(where=["pg_sleep(30) IS NOT NULL"])
     monkeypatch.setattr(run.chosen, "people", lambda *_asked: (never, None))
+    real = rows.statement
+    if counted:
+        at_once = {"count_sql": "SELECT 6", "count_values": ()}
+        monkeypatch.setattr(rows, "statement", lambda *asked: real(*asked)._replace(**at_once))
+
+
+def is_read() -> bool:
+    """Whether PostgreSQL is at the statement of an export that never ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND state = 'active' AND (query LIKE '%pg_sleep(30)%' OR query LIKE 'FETCH % FROM exported') "
+            "AND pid <> pg_backend_pid()"
+        )
+        return cursor.fetchone()[0] > 0
+
+
+def wait_until(is_so) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_an_export_whose_people_are_never_found_ends_and_says_so(
+    slow_export, workspace, monkeypatch, counted
+):
+    never_ending(workspace, monkeypatch, counted=counted)
     began = time.monotonic()
     stuck = slow_export(0)
     assert stuck.state == "failed"
     assert "no more rows came" in stuck.error
     assert time.monotonic() - began < 10
+    wait_until(lambda: not is_read())
+
+
+@pytest.mark.parametrize("file_format", list(ExportFormat))
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_canceled_export_leaves_nothing_behind_at_the_server(
+    workspace, bob, monkeypatch, counted, file_format
+):
+    a_contact(workspace)
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
+    never_ending(workspace, monkeypatch, counted=counted)
+    asked = actions.of_found(Finder(), workspace=workspace, file_format=file_format, by=bob)
+    outcomes = []
+
+    def work():
+        try:
+            outcomes.append(run_export(export_id=asked.pk)["outcome"])
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    wait_until(is_read)
+    actions.cancel(asked, by=bob)
+    worker.join(10)
+    assert outcomes == ["stopped"]
+    assert not is_read()
 
 
 def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace, bob, monkeypatch, settings):
@@ -392,8 +449,8 @@ def test_a_worker_that_was_taken_for_dead_does_not_end_what_another_one_writes(
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
     real = files.write_csv
 
-    def slow(statement, file, told):
-        count = real(statement, file, told)
+    def slow(cursor, statement, file, told):
+        count = real(cursor, statement, file, told)
         if not Export.objects.filter(pk=asked.pk, state="queued").exists() and not taken_over:
             taken_over.append(True)
             Export.objects.filter(pk=asked.pk).update(state="queued")
