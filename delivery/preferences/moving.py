@@ -21,7 +21,9 @@ from contacts.actions.preferences import move_or_merge
 from contacts.models import Contact, Suppression
 from delivery import links
 from delivery.confirming.sender import Sender, way_of
-from delivery.models import Confirmation
+from delivery.domains.signing import signer_for
+from delivery.models import Confirmation, SendingAccount
+from delivery.secrets import SecretsLost
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message
 
@@ -56,14 +58,24 @@ def mail_link(contact_id: int, email: str, *, language: str) -> str:
     with translation.override(language):
         source = _letter(way.sender, contact.workspace, email, links.address_url(token_of(contact, email)))
     try:
+        signer = signer_for(way.account, way.sender.email)
         connection = connect(way.account)
+    except SecretsLost as error:  # nothing leaves unsigned that was to be signed
+        return _unsent(way.account, error.message)
     except CannotConnect as error:
-        return error.outcome.server_said or "no connection"
+        return _unsent(way.account, error.outcome.server_said or "no connection")
+    pieces = [signer.sign([source]), source] if signer else [source]
     try:
-        outcome = connection.send(Message(way.sender.email, email, [source]))
+        outcome = connection.send(Message(way.sender.email, email, pieces))
     finally:
         connection.close()
     return "" if outcome.fate is Fate.ACCEPTED else outcome.server_said or outcome.code
+
+
+def _unsent(account: SendingAccount, said: str) -> str:
+    """Tell the log, too, what nobody's address is part of."""
+    log.warning("address.unsent account=%s said=%s", account.pk, said)
+    return said
 
 
 def token_of(contact: Contact, email: str) -> str:

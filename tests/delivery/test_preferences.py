@@ -14,11 +14,13 @@ from contacts.actions.subscriptions import unsubscribe_by_hand
 from contacts.models import Contact, FormerContact, Subscription, Suppression
 from contacts.queries.person_file import written
 from delivery.letter import read as read_letter
-from delivery.models import Delivery, LeavingReason, Mailing, SendingAccount
+from delivery.models import Delivery, LeavingReason, Mailing, SendingAccount, SendingDomain
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.load import load
 from delivery.preferences import limits, moving
-from tests.builders import a_contact, a_list
+from delivery.secrets import seal
+from tests.builders import a_contact, a_domain, a_list
+from tests.delivery.test_dkim import verify
 from tests.delivery.test_unsubscribe import a_token, one_click, statuses
 from tests.delivery.test_unsubscribe import page as unsubscribe_page
 
@@ -362,6 +364,27 @@ def test_a_link_for_an_address_is_good_for_one_change(client, workspace, eve, to
 def test_a_suppressed_address_gets_no_mail(workspace, eve, post_office):
     Suppression.objects.create(workspace=workspace, email="gone@example.com", reason="hard_bounce")
     assert moving.mail_link(eve.pk, "Gone@example.com", language="en") == "suppressed"
+
+
+def test_the_mail_to_the_new_address_is_signed_like_any_other(workspace, eve, post_office):
+    domain = a_domain(workspace, "acme.example")
+    assert moving.mail_link(eve.pk, "new@example.com", language="en") == ""
+    [(_, source)] = post_office.messages
+    assert verify(source, domain)
+
+
+def test_without_its_secrets_the_account_mails_no_link_and_the_log_says_why(
+    workspace, eve, post_office, settings, caplog
+):
+    SendingAccount.objects.update(secrets=seal({"password": "abc"}))
+    a_domain(workspace, "acme.example")
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", []
+    with_key = moving.mail_link(eve.pk, "new@example.com", language="en")
+    SendingDomain.objects.all().delete()
+    without = moving.mail_link(eve.pk, "new@example.com", language="en")
+    assert all("SECRET_KEY_FALLBACKS" in said for said in (with_key, without))
+    assert caplog.text.count("address.unsent") == 2
+    assert not post_office.messages
 
 
 def test_what_is_no_address_is_said_beside_it(client, eve, token):
