@@ -12,7 +12,7 @@ from contacts.actions.suppression import suppress_returned
 from contacts.collisions import again_when_ended
 from contacts.models import SuppressionReason
 from delivery.feedback.facts import WEIGHTS, Fact, Kind
-from delivery.models import Feedback
+from delivery.models import SENT_BACK, Feedback
 from delivery.words import storable
 
 # Made once a connection, and emptied by each that fills it: a table for each chunk would fill the catalogue.
@@ -67,20 +67,24 @@ UPDATE fact f SET is_new = true FROM written w WHERE w.workspace_id = f.workspac
 # Whoever clicked has opened it, whether or not pictures were shown. Old events are left out: a later sign may have
 # taken them back from people meanwhile.
 # Locked in the ledger's order, as settlement locks. Of whoever was in doubt it is known now that the message arrived
-# at a server that says something about it.
+# at a server that says something about it. Whoever was rejected is not counted as bounced as well.
 NOTE: Final = """
-WITH said AS (
-  SELECT mailing_id, number, max(weight) AS weight,
-         (array_agg(kind ORDER BY weight DESC, at))[1] AS kind, (array_agg(at ORDER BY weight DESC, at))[1] AS at,
-         min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
-         min(at) FILTER (WHERE kind IN ('opened', 'clicked') AND is_new AND NOT is_machine) AS opened_at,
-         min(at) FILTER (WHERE kind = 'clicked' AND is_new AND NOT is_machine) AS clicked_at
-    FROM fact WHERE number IS NOT NULL GROUP BY mailing_id, number),
-held AS MATERIALIZED (
+WITH held AS MATERIALIZED (
   SELECT d.mailing_id, d.number, d.feedback, d.state, d.opened_at, d.clicked_at,
          array_position(%(feedbacks)s, d.feedback::text) - 1 AS weight
-    FROM delivery_delivery d JOIN said s ON s.mailing_id = d.mailing_id AND s.number = d.number
+    FROM delivery_delivery d
+    JOIN (SELECT DISTINCT mailing_id, number FROM fact WHERE number IS NOT NULL) f
+      ON d.mailing_id = f.mailing_id AND d.number = f.number
    ORDER BY d.mailing_id, d.number FOR NO KEY UPDATE OF d),
+said AS (
+  SELECT f.mailing_id, f.number, max(f.weight) AS weight,
+         (array_agg(f.kind ORDER BY f.weight DESC, f.at))[1] AS kind,
+         (array_agg(f.at ORDER BY f.weight DESC, f.at))[1] AS at,
+         min(f.at) FILTER (WHERE f.kind = 'delivered') AS delivered_at,
+         min(f.at) FILTER (WHERE f.kind IN ('opened', 'clicked') AND f.is_new AND NOT f.is_machine) AS opened_at,
+         min(f.at) FILTER (WHERE f.kind = 'clicked' AND f.is_new AND NOT f.is_machine) AS clicked_at
+    FROM fact f JOIN held h ON h.mailing_id = f.mailing_id AND h.number = f.number
+   WHERE h.state <> 'rejected' OR f.kind <> ALL(%(returned)s) GROUP BY 1, 2),
 noted AS (
   UPDATE delivery_delivery d
      SET feedback = CASE WHEN s.weight > h.weight THEN s.kind ELSE d.feedback END,
@@ -203,7 +207,7 @@ def _row(fact: Fact) -> dict[str, Any]:
 
 
 def _note(cursor: Any, applied: Applied) -> None:
-    cursor.execute(NOTE, {"feedbacks": list(WEIGHTS)})
+    cursor.execute(NOTE, {"feedbacks": list(WEIGHTS), "returned": [each.value for each in SENT_BACK]})
     for mailing_id, was, became, count, in_doubt, opens, clicks in cursor.fetchall():
         if was != became:
             for feedback, sign in ((was, -1), (became, 1)):

@@ -7,7 +7,16 @@ from delivery.models.events import Event, EventKind, Incoming, Stray
 from delivery.models.fetches import FetchState, SuppressionFetch
 from delivery.models.inbox import InboxMessage
 from delivery.models.leaving import LeavingReason, Why
-from delivery.models.ledger import OPEN_STATES, Batch, BatchState, Call, Delivery, DeliveryState, Feedback
+from delivery.models.ledger import (
+    OPEN_STATES,
+    SENT_BACK,
+    Batch,
+    BatchState,
+    Call,
+    Delivery,
+    DeliveryState,
+    Feedback,
+)
 from delivery.models.mailboxes import Mailbox, Protocol
 from delivery.models.mailings import MAILING_ALLOWED, URGENT_MOST, Mailing, MailingState
 from delivery.models.tracking import HourTally, LinkTally, Tracking
@@ -15,6 +24,7 @@ from delivery.models.tracking import HourTally, LinkTally, Tracking
 __all__ = [
     "MAILING_ALLOWED",
     "OPEN_STATES",
+    "SENT_BACK",
     "URGENT_MOST",
     "Batch",
     "BatchState",

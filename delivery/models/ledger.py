@@ -94,6 +94,10 @@ class Feedback(models.TextChoices):
     COMPLAINED = "complained", "Complained"
 
 
+# Of whoever was rejected at the hand-over they say the same again: such a one is counted as rejected alone.
+SENT_BACK = (Feedback.BLOCKED, Feedback.SOFT_BOUNCED, Feedback.BOUNCED)
+
+
 class Delivery(models.Model):
     """One recipient of one mailing: the ledger. The number is its place in the sending order, from 1."""
 

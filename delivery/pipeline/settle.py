@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from contacts.collisions import again_when_ended
 from delivery.hygiene import refusals
-from delivery.models import DeliveryState, Mailing
+from delivery.models import SENT_BACK, DeliveryState, Mailing
 from delivery.pipeline import retry
 from delivery.pipeline.load import CAME_BACK, NEVER, Tried
 from delivery.transports.base import Fate, Outcome
@@ -57,6 +57,26 @@ UPDATE delivery_mailing
        trouble_since = CASE WHEN %s > 0 THEN NULL ELSE trouble_since END
  WHERE id = %s
 RETURNING state, accepted_count, rejected_count, breaker_done, breaker_rejected
+"""
+# Whose bounce was told before the answer that rejected them: counted as rejected alone, as where it is told later (NOTE
+# in delivery.feedback.apply). Their rows are locked by SETTLE.
+COUNT_ONCE = """
+WITH told AS (
+  SELECT number, feedback FROM delivery_delivery
+   WHERE mailing_id = %(mailing)s AND number = ANY(%(numbers)s) AND state = 'rejected' AND feedback = ANY(%(returned)s)),
+taken AS (
+  UPDATE delivery_delivery d
+     SET feedback = CASE WHEN d.delivered_at IS NULL THEN '' ELSE 'delivered' END, feedback_at = d.delivered_at
+    FROM told t WHERE d.mailing_id = %(mailing)s AND d.number = t.number
+  RETURNING t.feedback AS was, d.feedback AS became)
+UPDATE delivery_mailing m
+   SET delivered_count = delivered_count + c.delivered, blocked_count = blocked_count - c.blocked,
+       soft_bounced_count = soft_bounced_count - c.soft_bounced, bounced_count = bounced_count - c.bounced
+  FROM (SELECT count(*) AS found, count(*) FILTER (WHERE became = 'delivered') AS delivered,
+               count(*) FILTER (WHERE was = 'blocked') AS blocked,
+               count(*) FILTER (WHERE was = 'soft_bounced') AS soft_bounced,
+               count(*) FILTER (WHERE was = 'bounced') AS bounced FROM taken) c
+ WHERE m.id = %(mailing)s AND c.found > 0
 """
 CANCEL = """
 UPDATE delivery_delivery SET state = 'canceled', settled_at = now(), due_at = NULL
@@ -106,9 +126,13 @@ def settle(
             counts = dict(cursor.fetchall())
         if calls:
             cursor.execute("DELETE FROM delivery_call WHERE id = ANY(%s)", [list(calls)])
+        rejected = {row[0] for row in rows if row[1] == REJECTED} if counts.get(REJECTED) else set()
+        if rejected:
+            returned = [each.value for each in SENT_BACK]
+            numbers = {"mailing": mailing.pk, "numbers": list(rejected), "returned": returned}
+            cursor.execute(COUNT_ONCE, numbers)
         standing = _count(mailing, counts)
-        if counts.get(REJECTED):  # last, since what came back later is applied in this order, too
-            rejected = {row[0] for row in rows if row[1] == REJECTED}
+        if rejected:  # last, since what came back later is applied in this order, too
             refusals.note(
                 mailing, {each.number: each.outcome.verdict for each in results if each.number in rejected}
             )

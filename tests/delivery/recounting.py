@@ -1,4 +1,5 @@
 """What ledger, counters and tallies say of opens and clicks, worked out anew from the events: the truth they are kept by.
+And what the counters say of what came back, from the ledger.
 
 Reads every event of the mailing; what the counters are held against.
 """
@@ -33,6 +34,19 @@ UPDATE delivery_mailing m
           FROM delivery_event WHERE mailing_id = %(mailing)s AND kind IN ('opened', 'clicked')) e
  WHERE m.id = %(mailing)s
 """
+CAME_BACK: Final = """
+UPDATE delivery_mailing m
+   SET rejected_count = d.rejected, delivered_count = d.delivered, blocked_count = d.blocked,
+       soft_bounced_count = d.soft_bounced, bounced_count = d.bounced, complained_count = d.complained
+  FROM (SELECT count(*) FILTER (WHERE state = 'rejected') AS rejected,
+               count(*) FILTER (WHERE feedback = 'delivered') AS delivered,
+               count(*) FILTER (WHERE feedback = 'blocked' AND state <> 'rejected') AS blocked,
+               count(*) FILTER (WHERE feedback = 'soft_bounced' AND state <> 'rejected') AS soft_bounced,
+               count(*) FILTER (WHERE feedback = 'bounced' AND state <> 'rejected') AS bounced,
+               count(*) FILTER (WHERE feedback = 'complained') AS complained
+          FROM delivery_delivery WHERE mailing_id = %(mailing)s) d
+ WHERE m.id = %(mailing)s
+"""
 LINKS: Final = """
 INSERT INTO delivery_linktally (mailing_id, digest, url, people_count, any_count, click_total, machine_total)
 SELECT mailing_id, md5(url)::uuid, url, count(DISTINCT contact_id) FILTER (WHERE NOT is_machine),
@@ -56,5 +70,5 @@ def recount(mailing_id: int) -> None:
         cursor.execute("SELECT 1 FROM delivery_mailing WHERE id = %(mailing)s FOR NO KEY UPDATE", values)
         cursor.execute("DELETE FROM delivery_linktally WHERE mailing_id = %(mailing)s", values)
         cursor.execute("DELETE FROM delivery_hourtally WHERE mailing_id = %(mailing)s", values)
-        for statement in (LEDGER, COUNTERS, LINKS, HOURS):
+        for statement in (LEDGER, COUNTERS, CAME_BACK, LINKS, HOURS):
             cursor.execute(statement, values)

@@ -1,6 +1,7 @@
 """What comes back of messages: written once whatever is reported twice, in any order, counted and acted upon."""
 
 import datetime
+import itertools
 import random
 import uuid
 
@@ -19,7 +20,9 @@ from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Delivery, Event, Incoming, Mailing, Stray
 from delivery.pipeline.settle import Result, settle
 from delivery.transports.base import Fate, Outcome
+from tests.at_once import AtOnce
 from tests.builders import a_contact, an_account
+from tests.delivery.recounting import recount
 from tests.people import a_workspace
 
 NOW = timezone.now()
@@ -150,6 +153,53 @@ def test_nobody_is_in_doubt_of_whom_something_came_back_before_the_answer(worksp
     spring.refresh_from_db()
     assert (spring.accepted_count, spring.in_doubt_count) == (1, 0)
     assert Delivery.objects.get().state == "accepted"
+
+
+GONE = Outcome(Fate.REJECTED, "550 5.1.1", "Nobody of that name here")
+
+
+def test_whoever_was_rejected_is_not_counted_as_bounced_as_well(workspace, spring, sent):
+    rows = set()
+    for turn, order in enumerate(itertools.permutations(["reject", "delivered", "bounced", "blocked"])):
+        number = sent(a_contact(workspace, f"p{turn}@example.com"), state="pending")
+        for seconds, deed in enumerate(order):
+            if deed == "reject":
+                settle(spring, [Result(number, GONE)])
+            else:
+                apply([fact(spring, number, deed, seconds)])
+        row = Delivery.objects.get(number=number)
+        rows.add((row.state, row.feedback, row.feedback_at == row.delivered_at))
+    assert rows == {("rejected", "delivered", True)}
+    assert Suppression.objects.count() == turn + 1
+    before = counters(spring)
+    assert (before["rejected_count"], before["delivered_count"]) == (turn + 1, turn + 1)
+    assert "bounced_count" not in before
+    recount(spring.pk)
+    assert counters(spring) == before
+
+
+def test_a_complaint_is_counted_of_whoever_was_rejected(workspace, spring, sent):
+    number = sent(a_contact(workspace), state="pending")
+    settle(spring, [Result(number, GONE)])
+    apply([fact(spring, number, kind) for kind in ("bounced", "complained")])
+    assert counters(spring)["complained_count"] == counters(spring)["rejected_count"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bounce_that_comes_with_the_rejection_is_counted_once(workspace, spring, sent):
+    both = AtOnce()
+    try:
+        for turn in range(20):
+            number = sent(a_contact(workspace, f"p{turn}@example.com"), state="pending")
+            both(
+                lambda number=number: settle(spring, [Result(number, GONE)]),
+                lambda number=number: apply([fact(spring, number, "bounced")]),
+            )
+    finally:
+        both.close()
+    found = counters(spring)
+    assert (found["rejected_count"], found.get("bounced_count", 0)) == (20, 0)
+    assert not Delivery.objects.exclude(feedback="").exists()
 
 
 def test_what_a_machine_did_is_kept_and_counts_for_nobody(workspace, spring, sent):
