@@ -1,12 +1,13 @@
 """Apply facts: events, the ledger, counters and suppressions in one transaction, however often and in any order."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from contacts.actions.suppression import suppress_returned
 from contacts.collisions import again_when_ended
@@ -15,6 +16,7 @@ from delivery.feedback.facts import WEIGHTS, Fact, Kind
 from delivery.models import SENT_BACK, Feedback
 from delivery.words import storable
 
+log = logging.getLogger(__name__)
 # Made once a connection, and emptied by each that fills it: a table for each chunk would fill the catalogue.
 STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS fact (
@@ -249,6 +251,21 @@ def note_of(name: str, at: datetime, code: str, said: str) -> str:
     """Which mailing it was, or which account told so, when, and in which words: for the suppression list."""
     words = f"{code} {said}".strip() if code not in said else said
     return f"“{name}”, {at:%Y-%m-%d}" + (f": {words}" if words else "")
+
+
+def apply_fit(facts: Sequence[Fact]) -> None:
+    """Apply what can be written; what cannot is left out, so that it does not hold up all others for ever."""
+    try:
+        apply(facts)
+    except OperationalError:  # of the moment, not of a fact
+        raise
+    except Exception:
+        if len(facts) == 1:
+            log.exception("feedback.unfit fact=%s", facts[0])
+            return
+        half = len(facts) // 2
+        apply_fit(facts[:half])
+        apply_fit(facts[half:])
 
 
 def applied_all(facts: Iterable[Fact], *, at_once: int = 2_000) -> int:

@@ -7,11 +7,10 @@ from typing import Final
 
 import django_rq
 import redis
-from django.db import OperationalError
 
 from accounts.queue import enqueue
 from delivery.feedback import stream
-from delivery.feedback.apply import apply
+from delivery.feedback.apply import apply_fit
 from delivery.feedback.facts import Fact
 from delivery.feedback.stream import Entry
 from delivery.models import Incoming
@@ -39,7 +38,7 @@ def drain(name: str) -> int:
         if not entries:
             break
         for start in range(0, len(facts), FACTS_AT_ONCE):
-            _apply(facts[start : start + FACTS_AT_ONCE])
+            apply_fit(facts[start : start + FACTS_AT_ONCE])
         stream.done(name, entries)
         count += len(facts)
     return count
@@ -55,21 +54,6 @@ def _take(name: str) -> tuple[list[Entry], list[Fact]]:
         facts += [fact for each in readers[name](taken) for fact in each]
         held |= {entry.id: entry._replace(data=b"") for entry in taken}
     return list(held.values()), facts
-
-
-def _apply(facts: list[Fact]) -> None:
-    """A fact that cannot be written is left out, so that it does not hold up all others for ever."""
-    try:
-        apply(facts)
-    except OperationalError:
-        raise
-    except Exception:
-        if len(facts) == 1:
-            log.exception("feedback.unfit fact=%s", facts[0])
-            return
-        half = len(facts) // 2
-        _apply(facts[:half])
-        _apply(facts[half:])
 
 
 def ask_workers() -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Workspace
 from contacts.queries.erasure import refused_addresses
-from delivery.feedback.apply import apply
+from delivery.feedback.apply import apply_fit
 from delivery.feedback.facts import Fact, Kind
 from delivery.models import Stray
 
@@ -48,12 +48,15 @@ def tend() -> None:
 
 
 def find() -> None:
-    """Apply those whose message is known by now. Died in between, they are applied again and change nothing."""
+    """Apply those whose message is known by now, and forget them: also what cannot be written, which the log has then.
+
+    Died in between, they are applied again and change nothing.
+    """
     with connection.cursor() as cursor:
         cursor.execute(KNOWN, [timezone.now() - HOPE])
         ids = [pk for (pk,) in cursor.fetchall()]
     found = Stray.objects.filter(pk__in=ids)
-    apply([_fact(stray) for stray in found])
+    apply_fit([_fact(stray) for stray in found])
     found.delete()
 
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.queue import redis_client
 from contacts.models import Subscription, Suppression
-from delivery.feedback import drain, stream
+from delivery.feedback import apply, drain, stream
 from delivery.hooks import calls, checks, refusals, setup, sns, strays, tracked
 from delivery.hooks.entries import STREAM
 from delivery.models import Delivery, Event, Incoming, Mailing, SendingAccount, Stray, Tracking
@@ -825,3 +825,29 @@ def test_what_confirms_a_subscription_is_amazons_word_and_the_admins(alice, work
     assert more["params"]["TopicArn"] == amazon_ses.TOPIC
     account.refresh_from_db()
     assert setup.known_of(account) == {setup.TOPIC: amazon_ses.TOPIC}
+
+
+def test_one_stray_that_cannot_be_written_holds_up_no_other(client, workspace, spring, anna, monkeypatch):
+    account, key = an_esp(workspace, "amazon_ses")
+    told(client, account, key, event("delivered", without_name(a_message("amazon_ses", spring))))
+    applied()
+    good = Stray.objects.get()
+    Stray.objects.bulk_create(
+        Stray(
+            workspace=workspace, account_id=account.pk, kind="delivered", at=good.at, key=uuid.uuid4(),
+            email=good.email, message_id=good.message_id, code=code,
+        )
+        for code in ("unfit", "")
+    )  # fmt: skip
+    Delivery.objects.update(provider_id="m-1")
+    real = apply.apply
+
+    def unfit(facts):
+        if any(each.code == "unfit" for each in facts):
+            raise ValueError("no")
+        return real(facts)
+
+    monkeypatch.setattr(apply, "apply", unfit)
+    strays.find()
+    assert Delivery.objects.get().feedback == "delivered"
+    assert not Stray.objects.exists()
