@@ -104,7 +104,8 @@ def messages(envelope: Envelope) -> list[InboxMessage]:
     source = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content or "").encode()
     common: dict[str, Any] = {
         "envelope_from": storable(envelope.mail_from or "", 320),
-        "subject": storable(letter.subject(source), 1000),
+        "header_from": storable(letter.header(source, "From"), 1000),
+        "subject": storable(letter.header(source, "Subject"), 1000),
         "source": source,
     }
     return [InboxMessage(envelope_to=storable(to, 320), **common) for to in envelope.rcpt_tos]

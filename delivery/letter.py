@@ -46,10 +46,10 @@ def read(source: bytes) -> Letter:
     )
 
 
-def subject(source: bytes) -> str:
-    """The decoded subject; reads the headers only."""
+def header(source: bytes, name: str) -> str:
+    """The first of that name, decoded; reads the headers only."""
     head = re.split(rb"\r?\n\r?\n", source, maxsplit=1)[0]
-    return decoded(str(message_from_bytes(head, policy=policy.compat32).get("Subject", "")))
+    return decoded(str(message_from_bytes(head, policy=policy.compat32).get(name, "")))
 
 
 def decoded(value: str) -> str:

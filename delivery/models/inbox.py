@@ -9,6 +9,9 @@ class InboxMessage(models.Model):
 
     envelope_from = models.CharField(max_length=320)
     envelope_to = models.CharField(max_length=320)
+    header_from = models.CharField(
+        max_length=1000, blank=True, default="", db_default=""
+    )  # as people see it; the envelope's takes the bounces
     subject = models.CharField(max_length=1000)
     source = models.BinaryField()
     received_at = models.DateTimeField(default=timezone.now)

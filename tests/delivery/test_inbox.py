@@ -79,6 +79,17 @@ def test_what_arrives_by_smtp_is_stored_before_it_is_acknowledged(port):
         ]
 
 
+def test_the_list_shows_from_whom_a_message_is_and_the_message_where_its_bounces_go(port, client):
+    with smtplib.SMTP("127.0.0.1", port) as session:
+        session.send_message(a_mail(), from_addr="b+17@bounces.example", to_addrs=["eve@example.com"])
+    listed = client.get(reverse("inbox")).content.decode()
+    assert "Acme &lt;news@acme.example&gt;" in listed
+    assert "bounces.example" not in listed
+    page = client.get(reverse("inbox_message", args=[InboxMessage.objects.get().pk])).content.decode()
+    assert "Acme &lt;news@acme.example&gt;" in page
+    assert "bounces go to b+17@bounces.example" in page
+
+
 def test_many_connections_at_once_lose_nothing(port):
     def send(number: int) -> None:
         with smtplib.SMTP("127.0.0.1", port) as session:
@@ -241,7 +252,7 @@ def test_text_headers_and_source_are_shown_escaped(client, db):
     ],
 )
 def test_nothing_that_arrives_breaks_its_page(client, db, source):
-    message = a_stored(source, subject=letter.subject(source).replace("\0", ""))
+    message = a_stored(source, subject=letter.header(source, "Subject").replace("\0", ""))
     for tab in ("", "html", "text", "headers", "source", "nonsense"):
         assert client.get(reverse("inbox_message", args=[message.pk]), {"tab": tab}).status_code == 200
     for part in ("html", "text", "source"):
