@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Sum
 
 from contacts.segments.sql import Sql
 from delivery.models import Delivery, Event, EventKind, HourTally, LinkTally, Mailing
@@ -41,6 +41,7 @@ class Link:
 @dataclass(frozen=True)
 class Watched:
     """delivered: what the rates are of. opened, clicked: recipients. The totals count each time.
+    hidden_clicks: of the machines, on the link that only they find: in their total, and on none of the links.
 
     with_machines: all but machine_… are of people and machines together, else of people alone. opens, clicks: whether
     they were asked for. links: the most followed ones, has_more beyond. hours: from the launch to the last one with a
@@ -60,6 +61,7 @@ class Watched:
     machine_click_total: int
     links: list[Link]
     has_more_links: bool
+    hidden_clicks: int
     hours: list[Hour]
 
     @property
@@ -77,7 +79,7 @@ class Watched:
 
 
 def watched(mailing: Mailing, *, with_machines: bool = False) -> Watched:
-    """Two short queries."""
+    """Three short queries."""
     tracked = mailing.frame.get("tracking") or {}
     links = _links(mailing, with_machines=with_machines)
     opens, clicks = (mailing.machine_open_total, mailing.machine_click_total) if with_machines else (0, 0)
@@ -95,6 +97,7 @@ def watched(mailing: Mailing, *, with_machines: bool = False) -> Watched:
         machine_click_total=mailing.machine_click_total,
         links=links[:LINKS_SHOWN],
         has_more_links=len(links) > LINKS_SHOWN,
+        hidden_clicks=_hidden_clicks(mailing),
         hours=_hours(mailing, with_machines=with_machines),
     )
 
@@ -106,6 +109,13 @@ def _links(mailing: Mailing, *, with_machines: bool) -> list[Link]:
     rows = LinkTally.objects.filter(mailing=mailing).annotate(followed=followed, clicks=clicks)
     shown = rows.order_by("-followed", "-clicks", "url")[: LINKS_SHOWN + 1]
     return [Link(*row) for row in shown.values_list("digest", "url", "followed", "clicks", "machine_total")]
+
+
+def _hidden_clicks(mailing: Mailing) -> int:
+    if not mailing.machine_click_total:
+        return 0
+    on_links = LinkTally.objects.filter(mailing=mailing).aggregate(sum=Sum("machine_total"))["sum"] or 0
+    return max(mailing.machine_click_total - on_links, 0)
 
 
 def link_of(mailing: Mailing, digest: str) -> LinkTally | None:

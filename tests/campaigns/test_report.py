@@ -96,6 +96,15 @@ def test_with_one_press_machines_are_counted_too(sign_in, carol, spring):
     assert "?state=opened" not in page
 
 
+def test_clicks_that_are_on_no_link_are_named_so_that_the_sum_is_right(sign_in, carol, spring):
+    did(spring, "clicked", 1, url=SHOP)
+    assert "Not listed" not in report(sign_in(carol), spring)
+    did(spring, "clicked", 2, minutes=1, why="Followed a hidden link")
+    page = report(sign_in(carol), spring, query="?count=all")
+    assert "2 clicks by people and machines" in page
+    assert "Not listed: 1 click by machines on a hidden link" in page
+
+
 def test_where_no_machine_came_there_is_nothing_to_choose(sign_in, carol, spring):
     did(spring, "opened", 1)
     assert "count=all" not in report(sign_in(carol), spring)
