@@ -24,10 +24,10 @@ def note(mailing: Mailing, verdicts: Mapping[int, Verdict]) -> None:
     """Write what they say as events, and suppress whoever is gone, complained or left; safe to call again.
 
     verdicts: {number: as its Outcome has it}. Within the settlement's transaction, last of what it locks. Those of a
-    test send say nothing of anybody.
+    test send are of an address alone: whether it is gone, or complained.
     """
     told = {number: verdict for number, verdict in verdicts.items() if verdict}
-    if mailing.is_test or not told:
+    if not told:
         return
     refused = Delivery.objects.filter(
         mailing=mailing, number__in=told, exception=DeliveryState.REJECTED, settled_at__isnull=False
@@ -37,6 +37,8 @@ def note(mailing: Mailing, verdicts: Mapping[int, Verdict]) -> None:
     for row in refused.order_by("number"):
         verdict = told[row.number]
         kind = class_of(row.code, row.server_said) if verdict == IN_ITS_WORDS else Kind(verdict)
+        if mailing.is_test and kind not in REASONS:
+            continue
         event = _event(mailing, row, kind)
         events.append(event)
         if kind in REASONS:

@@ -19,7 +19,7 @@ from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Delivery, Event, Incoming, Mailing, Stray
 from delivery.pipeline.settle import Result, settle
-from delivery.transports.base import Fate, Outcome
+from delivery.transports.base import IN_ITS_WORDS, Fate, Outcome
 from tests.at_once import AtOnce
 from tests.builders import a_contact, an_account
 from tests.delivery.recounting import recount
@@ -176,6 +176,20 @@ def test_whoever_was_rejected_is_not_counted_as_bounced_as_well(workspace, sprin
     assert "bounced_count" not in before
     recount(spring.pk)
     assert counters(spring) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "suppressed"),
+    [(("550 5.1.1", "No such user"), 1), (("550 5.7.1", "Blocked"), 0), (("452 4.2.2", "Mailbox full"), 0)],
+)
+def test_a_test_message_tells_of_an_address_that_is_gone_and_of_nothing_else(
+    workspace, spring, sent, said, suppressed
+):
+    Mailing.objects.update(is_test=True)
+    spring.is_test = True
+    number = sent(a_contact(workspace), state="pending")
+    settle(spring, [Result(number, Outcome(Fate.REJECTED, *said, verdict=IN_ITS_WORDS))])
+    assert Suppression.objects.count() == Event.objects.count() == suppressed
 
 
 def test_a_complaint_is_counted_of_whoever_was_rejected(workspace, spring, sent):
