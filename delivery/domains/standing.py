@@ -116,10 +116,12 @@ def _service(domain: SendingDomain, account: SendingAccount, keys: list[Finding]
     """keys: of its provider, as far as one knows what they are called."""
     if any(each.state == "good" for each in keys):
         return []
-    remedy = "name its selectors on the domain’s page"
+    text = f"Whether {account} signs with a key of {domain} is not known: name its selectors on the domain’s page."
     if not providers.PROVIDERS[account.provider].is_esp:
-        remedy += ", or let Volley sign there"
-    text = f"Whether {account} signs with a key of {domain} is not known: {remedy}."
+        text = (
+            f"Volley does not sign for {domain} what leaves by SMTP. Tick it under “How it sends” on the domain’s page; "
+            f"or, if the server of {account} signs itself, name its selectors there."
+        )
     if keys:
         text = f"{keys[0].label} at {domain} is worth a look: {keys[0].said[0]}"
     return [Concern(text, blocks=False, domain=domain)]

@@ -301,6 +301,15 @@ def test_our_own_key_is_no_concern_of_a_service_that_signs_itself(workspace):
     assert (level, "name its selectors" in words) == ("warning", True)
 
 
+def test_a_domain_that_came_in_by_a_service_offers_to_sign_once_it_is_used_by_smtp(workspace):
+    a_domain(workspace, signs=False, key_signs=False)
+    ((level, words),) = concerns(workspace)
+    assert level == "warning"
+    assert words.startswith(
+        "Volley does not sign for brand.net what leaves by SMTP. Tick it under “How it sends”"
+    )
+
+
 def test_what_a_service_lacks_is_said_before_a_campaign_leaves(workspace):
     key = Finding("dkim_other", "DKIM of SendGrid", state="warning", said=["No key."], provider="sendgrid")
     domain = a_domain(workspace, findings=[good("spf"), key, good("dmarc")])
