@@ -26,10 +26,14 @@ def found(workspace: Workspace, *, search: str = "", state: str = "") -> QuerySe
 
 @dataclass(frozen=True)
 class Figures:
-    """What a report says beside the counts. seconds: from the first message to the last."""
+    """What a report says beside the counts. seconds: from the first message to the last.
+
+    has_waited: in them is the wait of a gradual start, whose beginning is not kept.
+    """
 
     seconds: float | None
     per_second: float | None
+    has_waited: bool = False
 
 
 def figures(campaign: Campaign) -> Figures:
@@ -37,7 +41,7 @@ def figures(campaign: Campaign) -> Figures:
     if mailing is None or mailing.finished_at is None:
         return Figures(None, None)
     seconds = max((mailing.finished_at - mailing.created_at).total_seconds(), 0.001)
-    return Figures(seconds, mailing.accepted_count / seconds)
+    return Figures(seconds, mailing.accepted_count / seconds, has_waited=mailing.rest_at is not None)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,14 @@ def test_clicks_that_are_on_no_link_are_named_so_that_the_sum_is_right(sign_in, 
     assert "Not listed: 1 click by machines on a hidden link" in page
 
 
+def test_the_pace_of_a_gradual_start_says_that_its_wait_is_in_it(sign_in, carol, spring):
+    now = timezone.now()
+    Mailing.objects.update(finished_at=now, created_at=now - datetime.timedelta(seconds=1), accepted_count=3)
+    assert "3 messages a second on average<" in report(sign_in(carol), spring)
+    Mailing.objects.update(rest_at=now)
+    assert "3 messages a second on average, the wait" in report(sign_in(carol), spring)
+
+
 def test_where_no_machine_came_there_is_nothing_to_choose(sign_in, carol, spring):
     did(spring, "opened", 1)
     assert "count=all" not in report(sign_in(carol), spring)
