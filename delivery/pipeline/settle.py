@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -129,7 +129,7 @@ def settle(
         rejected = {row[0] for row in rows if row[1] == REJECTED} if counts.get(REJECTED) else set()
         if rejected:
             returned = [each.value for each in SENT_BACK]
-            numbers = {"mailing": mailing.pk, "numbers": list(rejected), "returned": returned}
+            numbers: dict[str, Any] = {"mailing": mailing.pk, "numbers": list(rejected), "returned": returned}
             cursor.execute(COUNT_ONCE, numbers)
         standing = _count(mailing, counts)
         if rejected:  # last, since what came back later is applied in this order, too
