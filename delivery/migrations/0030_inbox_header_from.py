@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("delivery", "0028_domain_alarm"),
+        ("delivery", "0029_fetches_and_quota"),
     ]
 
     operations = [
