@@ -50,6 +50,8 @@ def test_ada_adds_a_domain_and_sees_what_to_set(ada, workspace, sign_in, name_se
     assert f'data-copy="{key.record}"' in answer.content.decode()
     assert "There is no DMARC record" in text(answer)
     assert "every 1s" not in answer.content.decode()
+    assert 'id="key-list" hx-swap-oob="innerHTML"' in answer.content.decode()
+    assert "Signs once a check finds its record" in text(answer)
     assert "Not in order" in text(client.get("/sending/domains/"))
     assert AuditEntry.objects.filter(verb="domain.added", user=ada).exists()
 
