@@ -7,12 +7,12 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import redis
 from django.conf import settings
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 from django.utils import timezone
 
 from accounts.errors import Refusal
@@ -26,6 +26,8 @@ from delivery.pipeline import pace
 from delivery.secrets import SecretsLost, seal, unseal
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message, Outcome
+
+BY_A_PERSON: Final = "Set aside by "  # begins the reason; a server's words are the reason otherwise
 
 
 class AccountInUse(Refusal):
@@ -141,11 +143,17 @@ def make_default(account: SendingAccount, *, by: User) -> None:
 def set_aside(account: SendingAccount, *, by: User) -> None:
     """Send nothing through it until it is used again: what it was sending goes another way, or pauses."""
     moved = SendingAccount.objects.filter(pk=account.pk, stopped_reason="").update(
-        stopped_reason=f"Set aside by {by}.", stopped_at=timezone.now()
+        stopped_reason=f"{BY_A_PERSON}{by}.", stopped_at=timezone.now()
     )
     if moved:
         mailings.hand_over(account, f"The sending account “{account}” was set aside by {by}.")
         record(by, "account.set_aside", account)
+
+
+def refused(workspace: Workspace) -> QuerySet[SendingAccount]:
+    """Those that are set aside because of what a server said."""
+    stopped = SendingAccount.objects.of(workspace).exclude(stopped_reason="")
+    return stopped.exclude(stopped_reason__startswith=BY_A_PERSON)
 
 
 @transaction.atomic(durable=True)

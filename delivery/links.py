@@ -150,8 +150,8 @@ def preferences_url(unsubscribe_url: str) -> str:
     return f"{base}/p/{rest}" if base else "#preferences"
 
 
-def address_url(token: str) -> str:
-    return f"{settings.PUBLIC_URL}/address/{token}/"
+def address_url(token: str, base: str = "") -> str:
+    return f"{base or settings.PUBLIC_URL}/address/{token}/"
 
 
 def confirm_url(token: str, base: str = "") -> str:

@@ -14,11 +14,12 @@ from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 
 @dataclass(frozen=True)
 class Sent:
-    """A mailing as rules speak of it. moved_at: after it, nothing of it was sent."""
+    """A mailing as rules speak of it. moved_at: after it, nothing of it was sent. told: what of it says who did it."""
 
     name: str
     began_at: datetime
     moved_at: datetime
+    told: frozenset[str]
 
 
 def mailings(vocabulary: Any) -> dict[int, Sent]:
@@ -28,8 +29,18 @@ def mailings(vocabulary: Any) -> dict[int, Sent]:
 
 def _mailings(workspace: Any) -> dict[int, Sent]:
     rows = Mailing.objects.of(workspace).filter(is_test=False, confirms=None).order_by("-pk")
-    columns = rows.values_list("pk", "name", "created_at", "progress_at")
-    return {pk: Sent(name, began_at, moved_at) for pk, name, began_at, moved_at in columns}
+    columns = rows.values_list("pk", "name", "created_at", "progress_at", "frame__tracking")
+    return {
+        pk: Sent(name, began_at, moved_at, _told(tracked or {}))
+        for pk, name, began_at, moved_at, tracked in columns
+    }
+
+
+def _told(tracked: dict[str, Any]) -> frozenset[str]:
+    """In privacy mode there are totals alone. tracked: as of `Tracked`, empty where nothing is watched."""
+    kinds = {EventKind.OPENED: "opens", EventKind.CLICKED: "clicks"}
+    is_named = not tracked.get("is_nameless")
+    return frozenset(kind.value for kind, word in kinds.items() if is_named and tracked.get(word))
 
 
 def campaigns(vocabulary: Any) -> Choices:
@@ -82,7 +93,8 @@ class Activity(Condition):
                 return self._did(rows, value["times"] or 1, vocabulary)
             case "not":
                 return ~self._did(rows, 1, vocabulary)
-        was_sent: Q = vocabulary.has(sent(vocabulary, value["mailing"], value["days"]))
+        # Who did not do it is known where it would have been told.
+        was_sent: Q = vocabulary.has(sent(vocabulary, value["mailing"], value["days"], told=self.key))
         return was_sent & ~self._did(rows, 1, vocabulary)
 
     def _did(self, rows: QuerySet[Any], times: int, vocabulary: Any) -> Q:
@@ -179,15 +191,18 @@ class Outcome(Condition):
         return f"{operator.label} {words}" if operator.label != "of" else f"outcome of {words}"
 
 
-def sent(vocabulary: Any, mailing: int | None, days: int | None) -> QuerySet[Delivery]:
+def sent(vocabulary: Any, mailing: int | None, days: int | None, *, told: str = "") -> QuerySet[Delivery]:
     """The ledger's rows of the contact that an outer query is at, accepted by the next server.
 
-    The mailings are named one by one: a plan by hash reads the ledgers of no others.
+    told: only of mailings that tell who did it. The mailings are named one by one: a plan by hash reads the ledgers
+    of no others.
     """
     rows = Delivery.objects.filter(contact=OuterRef("pk"), state=DeliveryState.ACCEPTED)
     known = mailings(vocabulary)
     if mailing is not None:
         known = {mailing: known[mailing]}
+    if told:
+        known = {pk: each for pk, each in known.items() if told in each.told}
     if days is None:
         return rows.filter(mailing__in=list(known))
     since = vocabulary.clock.since(days)

@@ -20,6 +20,7 @@ DID: Final = {
     EventKind.UNSUBSCRIBED: ("mail-off", "Unsubscribed by their mail provider from"),
 }  # icon, words
 TONES: Final = {EventKind.OPENED: "blue", EventKind.CLICKED: "blue", EventKind.SOFT_BOUNCED: "yellow"}
+DOUBT: Final = "in doubt"  # the code where no clear answer came; it stays when something settles it later
 # (icon, tone) of Tabler by how it ended
 LOOKS: Final[dict[str, tuple[str, str]]] = {
     DeliveryState.PENDING: ("clock", "azure"),
@@ -51,12 +52,14 @@ def events_of_contact(contact: Contact, before: datetime | None, count: int) -> 
 def _event(event: Event) -> TimelineEntry:
     icon, words = DID[EventKind(event.kind)]
     why = f"by a machine: {event.why_machine or 'no person'}" if event.is_machine else ""
+    if event.undone_at:
+        why = "taken back"
     return TimelineEntry(
         at=event.at,
         icon=icon,
         title=f"{words} “{event.mailing}”",
         detail=event.url or event.said,
-        tone="secondary" if event.is_machine else TONES.get(EventKind(event.kind), "red"),
+        tone="secondary" if event.is_machine or event.undone_at else TONES.get(EventKind(event.kind), "red"),
         label=why,
     )
 
@@ -67,7 +70,9 @@ def _entry(delivery: Delivery, contact: Contact) -> TimelineEntry:
     if delivery.mailing.confirms_id:
         title = f"Asked to confirm “{delivery.mailing.frame['list_name']}”"
     said = delivery.server_said  # it may begin with the code
-    if not said.startswith(delivery.code):
+    if delivery.code == DOUBT and delivery.state == DeliveryState.ACCEPTED:
+        said = f"It was in doubt: {said}"
+    elif not said.startswith(delivery.code):
         said = f"{delivery.code} {said}".strip()
     if (
         delivery.email.lower() != contact.email.lower()

@@ -44,6 +44,7 @@ def add_activity(workspace: Workspace, contacts: int) -> None:
             name=f"Month {month + 1}",
             account=account,
             content={},
+            frame={"tracking": {"opens": True, "clicks": True}},
             state=MailingState.FINISHED,
         )
         for month in range(MAILINGS)

@@ -182,7 +182,10 @@ def _update(campaign: Campaign, step: str = "", over: str | None = None, **value
     is_seen = over is None or held == values or over == version(campaign, step)
     rows = Campaign.objects.filter(pk=campaign.pk, state=State.DRAFT, **({} if over is None else held))
     if not (is_seen and rows.update(**values, updated_at=timezone.now())):
-        raise _not_written(campaign)
+        refusal = _not_written(campaign)
+        if campaign.is_editable and values == {name: getattr(campaign, name) for name in values}:
+            return False  # one save came twice at once: as one types, and by the button
+        raise refusal
     for name, value in values.items():
         setattr(campaign, name, value)
     return held != values

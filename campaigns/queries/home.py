@@ -12,9 +12,10 @@ from accounts.queue import workers_alive
 from campaigns.models import Campaign, State
 from contacts.models import Contact, Import, ImportState
 from contacts.queries import growth
+from delivery import accounts
 from delivery import queries as delivery
 from delivery.domains import alarms
-from delivery.models import SendingDomain
+from delivery.models import SendingAccount, SendingDomain
 
 COUNT_LIMIT = 100_000  # contacts; beyond, the page says "100,000+"
 LAST_SHOWN = 5
@@ -31,13 +32,14 @@ class Late:
 
 @dataclass(frozen=True)
 class Overview:
-    """contact_count: at most COUNT_LIMIT. attention: paused and failed campaigns. domains: those with an alarm.
-    is_new: nothing was sent yet."""
+    """contact_count: at most COUNT_LIMIT. attention: paused and failed campaigns. accounts: those set aside, though no
+    person did it. domains: those with an alarm. is_new: nothing was sent yet."""
 
     contact_count: int
     has_more_contacts: bool
     late: list[Late]
     attention: list[Campaign]
+    accounts: list[SendingAccount]
     domains: list[SendingDomain]
     scheduled: list[Campaign]
     in_the_air: list[Campaign]
@@ -52,7 +54,7 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """Eleven short queries, one more where something is late, whatever the workspace's size."""
+    """Twelve short queries, one more where something is late, whatever the workspace's size."""
     counted = Contact.objects.of(workspace).order_by()[: COUNT_LIMIT + 1].count()
     campaigns = (
         Campaign.objects.of(workspace)
@@ -67,6 +69,7 @@ def overview(workspace: Workspace) -> Overview:
         contact_count=min(counted, COUNT_LIMIT),
         has_more_contacts=counted > COUNT_LIMIT,
         attention=list(campaigns.filter(state__in=[State.PAUSED, State.FAILED]).order_by("-id")[:LAST_SHOWN]),
+        accounts=list(accounts.refused(workspace)[:LAST_SHOWN]),
         domains=list(alarms.raised(workspace)[:LAST_SHOWN]),
         late=[*_overdue(scheduled), *_unprepared(in_the_air), *_standing_still(campaigns, workspace)],
         scheduled=scheduled,

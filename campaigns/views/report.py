@@ -16,7 +16,7 @@ from delivery.models import DeliveryState
 from delivery.monitor import breakdown, workers_on
 from delivery.preferences import reasons
 from delivery.queries import DID, progress
-from delivery.tracking.report import link_of, watched
+from delivery.tracking.report import is_nameless, link_of, watched
 
 
 def _campaign(request: WorkspaceRequest, pk: int) -> Campaign:
@@ -74,5 +74,6 @@ def recipients(request: WorkspaceRequest, pk: int) -> HttpResponse:
     if not (search or code):  # which no segment could say
         context["segment_url"] = segments.address_of(campaign, [state, feedback], link.url if link else "")
     states = [each for each in DeliveryState.choices if each[0] != DeliveryState.PENDING]
-    context["chips"] = [*states, *DID.items()]
+    names_nobody = campaign.mailing and is_nameless(campaign.mailing)
+    context["chips"] = states if names_nobody else [*states, *DID.items()]
     return render(request, "campaigns/recipients.html", context)

@@ -18,6 +18,8 @@ KINDS: Final = {"message": "Messages", "consent": "Lists and consent", "change":
 CHANGES: Final = {
     "contact.changed": ("pencil", "Changed"),
     "contact.merged": ("arrow-merge", "Merged with another contact"),
+    "contact.moved": ("mail-forward", "Changed their address by the link in a mail"),
+    "contact.preferred": ("adjustments", "Changed how often, or in which language, they are written to"),
     "contact.tagged": ("tag", "Tags changed"),
     "contact.exported": ("file-export", "Everything held was exported"),
     "suppression.removed": ("circle-check", "Suppression lifted"),

@@ -4,9 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.utils import timezone
 
 from delivery import providers
@@ -16,6 +14,7 @@ from delivery.domains.lookup import Dns
 from delivery.domains.naming import is_within
 from delivery.domains.provider_records import asked_by
 from delivery.models import DkimKey, SendingAccount, SendingDomain
+from delivery.tracking.domain import leads_to, record_kind
 
 RETIRED_STAYS = timedelta(days=7)  # mail may wait so long on its way, and is verified when it arrives
 NO_SPF_NEEDED = (
@@ -203,9 +202,9 @@ def _tracking(domain: SendingDomain, dns: Dns) -> list[Finding]:
     host = tracking_host(domain)
     if not host:
         return []
-    target = urlsplit(settings.PUBLIC_URL).hostname or ""
-    answer = dns.ask(host, "CNAME")
-    finding = Finding("tracking", "Tracking domain", host, "CNAME", target, answer.records, ttl=answer.ttl)
+    target, kind = leads_to(), record_kind()
+    answer = dns.ask(host, kind)
+    finding = Finding("tracking", "Tracking domain", host, kind, target, answer.records, ttl=answer.ttl)
     if answer.failed:
         finding.mark("unknown", f"It could not be read: {answer.failed}.")
     elif target in answer.records:

@@ -150,7 +150,7 @@ def _dkim(domain: SendingDomain, found: list[Finding], accounts: list[SendingAcc
             "DKIM",
             ALL,
             "unknown",
-            f"Whether {', '.join(unknown[:3])} signs in the name of {domain} is not known here.",
+            f"Whether messages of {', '.join(unknown[:3])} are signed in the name of {domain} is not known here.",
             "Set the records that the provider shows, and name their selectors on the domain’s page.",
         )
     return _of("DKIM", keys, "Set the record that the domain’s page shows.")

@@ -24,6 +24,7 @@ from delivery.confirming.sender import Sender, way_of
 from delivery.domains.signing import signer_for
 from delivery.models import Confirmation, SendingAccount
 from delivery.secrets import SecretsLost
+from delivery.tracking.rules import rules_of
 from delivery.transports import connect
 from delivery.transports.base import CannotConnect, Fate, Message
 
@@ -55,8 +56,9 @@ def mail_link(contact_id: int, email: str, *, language: str) -> str:
     way = way_of(Confirmation(), contact.workspace)
     if way.problem or way.account is None:
         return way.problem
+    url = links.address_url(token_of(contact, email), rules_of(contact.workspace).domain_url)
     with translation.override(language):
-        source = _letter(way.sender, contact.workspace, email, links.address_url(token_of(contact, email)))
+        source = _letter(way.sender, contact.workspace, email, url)
     try:
         signer = signer_for(way.account, way.sender.email)
         connection = connect(way.account)

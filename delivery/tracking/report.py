@@ -78,6 +78,11 @@ class Watched:
         return 10 * len(self.hours)
 
 
+def is_nameless(mailing: Mailing) -> bool:
+    """Whether it was sent in privacy mode: nobody is told apart."""
+    return bool((mailing.frame.get("tracking") or {}).get("is_nameless"))
+
+
 def watched(mailing: Mailing, *, with_machines: bool = False) -> Watched:
     """Three short queries."""
     tracked = mailing.frame.get("tracking") or {}

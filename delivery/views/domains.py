@@ -51,7 +51,7 @@ def domain(request: WorkspaceRequest, pk: int) -> HttpResponse:
     return render_part(
         request,
         "delivery/domain.html",
-        "delivery/_domain_checks.html",
+        "delivery/_domain_polled.html",
         context,
         target="checks",
         status=status,

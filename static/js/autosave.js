@@ -7,7 +7,7 @@ const FAULTY = "Not saved: something went wrong in Volley. It is tried again.";
 const form = document.querySelector("form[data-autosave]");
 const said = document.getElementById("saved");
 let changes = 0, sent = 0, saved = 0; // how many changes were typed; with how many the last request left, and was kept
-let wait = 0, timer, isLeaving = false;
+let wait = 0, timer, isLeaving = false, isSending = false, next; // next: what was pressed while a save was under way
 
 if (form) {
   for (const name of ["input", "change"]) form.addEventListener(name, () => changes++);
@@ -34,22 +34,35 @@ function send(event) {
   renewToken();
   event.detail.ctx.request.body = new URLSearchParams(new FormData(form)); // one that waited its turn has an older version in it
   sent = changes;
+  isSending = true;
   if (!wait) say("Saving …");
 }
 
 function settle() {
   wait = 0;
-  if (!said.querySelector("[data-not-saved]")) saved = sent;
+  isSending = false;
+  const isSaved = !said.querySelector("[data-not-saved]");
+  if (isSaved) saved = sent;
+  if (next && isSaved) form.requestSubmit(next);
+  next = undefined;
 }
 
 function fail(words) {
+  isSending = false;
+  next = undefined;
   wait = Math.min(wait * 2 || FIRST_WAIT, LONGEST_WAIT);
   timer = setTimeout(again, wait);
   say(words, "notSaved");
 }
 
-// A page that cannot be reached would take what is typed with it; so it is saved first.
+// A page that cannot be reached would take what is typed with it; so it is saved first. What is being saved changes the
+// version that stands in the form: sent beside it, the form would be refused as older than its own save.
 function leave(event) {
+  if (isSending) {
+    event.preventDefault();
+    next = event.submitter;
+    return;
+  }
   renewToken();
   isLeaving = !wait && navigator.onLine;
   if (!isLeaving) event.preventDefault(), again();

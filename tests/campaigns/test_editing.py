@@ -41,6 +41,18 @@ def test_the_audience_is_kept_and_recorded_once(workspace, bob):
     assert AuditEntry.objects.count() == 1
 
 
+def test_one_save_that_comes_twice_at_once_is_no_conflict(workspace, bob):
+    """As one types and by the button: both have read the draft before either writes."""
+    campaign = a_campaign(workspace)
+    one, other = (Campaign.objects.get(pk=campaign.pk) for _ in range(2))
+    seen = editing.version(campaign, "sender")
+    editing.save_sender(one, **SENDER, by=bob, over=seen)
+    editing.save_sender(other, **SENDER, by=bob, over=seen)
+    assert AuditEntry.objects.count() == 1
+    with pytest.raises(editing.ChangedElsewhere):
+        editing.save_sender(other, **{**SENDER, "subject": "Bye"}, by=bob, over=seen)
+
+
 def test_another_workspaces_list_and_account_do_not_exist(workspace, bob):
     campaign, elsewhere = a_campaign(workspace), a_workspace("Elsewhere")
     with pytest.raises(Refusal, match="not in this workspace"):

@@ -165,6 +165,7 @@ def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
     assert "?link=" not in page
     digest = LinkTally.objects.get().digest
     assert "in privacy mode" in report(sign_in(carol), spring, "campaign_recipients", f"?link={digest}")
+    assert 'value="opened"' not in report(sign_in(carol), spring, "campaign_recipients", "")
     assert '<td data-label="Clicks" class="text-end">1</td>' in page
 
 

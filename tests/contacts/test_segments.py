@@ -100,12 +100,15 @@ def people(workspace):
     return {each.pk: Known(each) for each in Contact.objects.order_by("pk")}
 
 
+WATCHED = {"tracking": {"opens": True, "clicks": True, "is_nameless": False}}
+
+
 def _sent_and_read(workspace, contacts):
     """Two campaigns and a test; who was sent which, opened and clicked it, and when."""
     account = an_account(workspace)
     for index, (name, is_test) in enumerate((("Spring", False), ("Summer", False), ("Try", True))):
         mailing = Mailing.objects.create(
-            workspace=workspace, name=name, account=account, content={}, is_test=is_test
+            workspace=workspace, name=name, account=account, content={}, is_test=is_test, frame=WATCHED
         )
         for number, contact in enumerate(contacts):
             if (number + index) % 3 == 0:
@@ -647,6 +650,22 @@ def test_a_mail_that_asks_to_confirm_is_no_campaign(workspace):
     assert found(all_of(rule("sent", "did", {})), workspace) == set()
     assert found(all_of(rule("opened", "ignored", {})), workspace) == set()
     assert Vocabulary(workspace).problem(all_of(rule("sent", "did", {"mailing": mailing.pk})))
+
+
+@pytest.mark.parametrize(
+    "tracking",
+    [None, {"opens": True, "clicks": True, "is_nameless": True}, {"opens": False, "clicks": False}],
+)
+def test_of_whom_nothing_is_told_nobody_says_that_they_did_not_read(people, workspace, tracking):
+    """Privacy mode and campaigns that watch nothing: everybody would stand there, readers too."""
+    private = Mailing.objects.get(name="Spring")
+    Mailing.objects.filter(pk=private.pk).update(frame={"tracking": tracking} if tracking else {})
+    for kind in ("opened", "clicked"):
+        value = {"mailing": private.pk, "days": None}
+        assert found(all_of(rule(kind, "ignored", value)), workspace) == set()
+        other = {"mailing": Mailing.objects.get(name="Summer").pk, "days": None}
+        of_any = found(all_of(rule(kind, "ignored", {"mailing": None, "days": None})), workspace)
+        assert of_any <= found(all_of(rule("sent", "did", {**other, "times": None})), workspace)
 
 
 def test_the_same_person_elsewhere_lends_nothing(workspace, mallory):

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from campaigns import preflight
 from campaigns.actions import lifecycle
+from delivery.accounts import set_aside, use_again
 from delivery.domains import actions
 from delivery.domains.findings import Finding
 from delivery.domains.rules import rules
@@ -49,6 +50,8 @@ def test_ada_adds_a_domain_and_sees_what_to_set(ada, workspace, sign_in, name_se
     assert f'data-copy="{key.record}"' in answer.content.decode()
     assert "There is no DMARC record" in text(answer)
     assert "every 1s" not in answer.content.decode()
+    assert 'id="key-list" hx-swap-oob="innerHTML"' in answer.content.decode()
+    assert "Signs once a check finds its record" in text(answer)
     assert "Not in order" in text(client.get("/sending/domains/"))
     assert AuditEntry.objects.filter(verb="domain.added", user=ada).exists()
 
@@ -200,9 +203,9 @@ def test_a_service_whose_key_was_found_is_known_to_sign(workspace):
     an_account(workspace, provider="sendgrid", name="Ours")
     assert (rows_of(domain)["DKIM"].state, rows_of(domain)["Alignment"].state) == ("good", "good")
     an_account(workspace, provider="resend", name="Theirs")
-    assert "Whether Theirs signs" in rows_of(domain)["DKIM"].said
+    assert "Whether messages of Theirs are signed" in rows_of(domain)["DKIM"].said
     an_account(workspace, provider="smtp", name="Server")
-    assert "Whether Theirs, the mail server signs" in rows_of(domain)["DKIM"].said
+    assert "Whether messages of Theirs, the mail server are signed" in rows_of(domain)["DKIM"].said
 
 
 def test_an_account_that_may_not_send_from_a_domain_breaks_none_of_its_rules(workspace):
@@ -279,6 +282,19 @@ def test_an_alarm_is_shown_where_one_looks_and_leads_to_its_domain(ada, carol, m
     assert link not in home.content.decode()
     assert "brand.net" not in text(sign_in(mallory).get("/"))
     SendingDomain.objects.update(alarm="")
+    assert "Needs attention" not in text(sign_in(ada).get("/"))
+
+
+def test_an_account_that_a_server_refused_stands_on_home_and_one_that_a_person_set_aside_does_not(
+    ada, bob, mallory, workspace, sign_in
+):
+    account = an_account(workspace, name="Ours", stopped_reason="401 Unauthorized", stopped_at=timezone.now())
+    said = "Set aside Ours Nothing leaves through this sending account: 401 Unauthorized"
+    assert said in text(sign_in(ada).get("/"))
+    assert f"{said} An admin can use it again." in text(sign_in(bob).get("/"))
+    assert "Ours" not in text(sign_in(mallory).get("/"))
+    use_again(account, by=ada)
+    set_aside(account, by=ada)
     assert "Needs attention" not in text(sign_in(ada).get("/"))
 
 

@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from delivery.domains import actions, alarms, blocklists, dmarc, naming, spf, standing
 from delivery.domains.check import check
 from delivery.domains.lookup import Dns
-from delivery.models import SendingDomain
+from delivery.models import SendingDomain, Tracking
 from tests.builders import a_domain, an_account
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +81,22 @@ def test_a_domain_without_any_record_shows_each_one_to_set(domain, relay, name_s
         key.record,
     )
     assert (found["dmarc"]["host"], found["dmarc"]["wanted"]) == ("_dmarc.brand.net", "v=DMARC1; p=none")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "kind", "value"),
+    [("http://192.0.2.7:8000", "A", "192.0.2.7"), ("https://volley.brand.net", "CNAME", "volley.brand.net")],
+)
+def test_the_tracking_domain_leads_to_volley_by_address_or_by_name(
+    domain, name_server, settings, public_url, kind, value
+):
+    settings.PUBLIC_URL = public_url
+    Tracking.objects.create(workspace=domain.workspace, domain="t.brand.net")
+    domain = SendingDomain.objects.get(pk=domain.pk)
+    finding = of(domain, "tracking")
+    assert (finding["state"], finding["kind"], finding["wanted"]) == ("wrong", kind, value)
+    name_server.set("t.brand.net", kind, value)
+    assert of(domain, "tracking")["state"] == "good"
 
 
 # --- SPF ------------------------------------------------------------------------------------------------

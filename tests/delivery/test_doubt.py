@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, InDoubt
 from campaigns.actions import lifecycle
 from campaigns.models import State
-from delivery import doubt
+from delivery import doubt, timeline
 from delivery.actions import cancel
 from delivery.mailings import finish_if_done, stop_account
 from delivery.management.commands.clock import tick
@@ -79,6 +79,7 @@ def test_they_count_as_delivered_when_the_hours_are_over_and_not_before(in_doubt
     assert (mailing.state, mailing.accepted_count, mailing.in_doubt_count) == ("finished", 2, 0)
     row = said(mailing, "p2@example.com")
     assert (row.state, row.server_said) == ("accepted", "Lost")
+    assert timeline.of_contact(row.contact, None, 9)[0].detail == "It was in doubt: Lost"
     tick()
     assert trail() == ["mailing.doubt_settled"]
 

@@ -15,7 +15,7 @@ from contacts.actions import suppression as suppressions
 from contacts.actions.erasure import erase
 from contacts.models import Contact, ListSuppression, SuppressedHash, Suppression
 from contacts.segments import condition
-from delivery import actions
+from delivery import actions, timeline
 from delivery.confirming import asking
 from delivery.feedback.apply import STAGE, apply
 from delivery.feedback.facts import Fact, Kind, key_of
@@ -493,6 +493,8 @@ def test_all_of_a_campaign_is_taken_back_and_its_suppressions_with_it(workspace,
         "dora@example.com": "complaint", "eva@example.com": "hard_bounce",
     }  # fmt: skip
     assert Event.objects.filter(undone_at=None).count() == 2
+    anna = Contact.objects.get(email="anna@example.com")
+    assert {each.label for each in timeline.events_of_contact(anna, None, 9)} == {"taken back"}
     entry = AuditEntry.objects.get(verb="bounces.undone")
     assert (entry.user, entry.subject) == (ada, "3: everything that bounced or was blocked of “Spring”")
     assert "nothing to take back" in sign_in(ada).get(page).text

@@ -12,9 +12,10 @@ from accounts.models import AuditEntry
 from contacts.actions.erasure import erase
 from contacts.actions.subscriptions import unsubscribe_by_hand
 from contacts.models import Contact, FormerContact, Subscription, Suppression
+from contacts.queries import timeline
 from contacts.queries.person_file import written
 from delivery.letter import read as read_letter
-from delivery.models import Delivery, LeavingReason, Mailing, SendingAccount, SendingDomain
+from delivery.models import Delivery, LeavingReason, Mailing, SendingAccount, SendingDomain, Tracking
 from delivery.pipeline.lease import Lease
 from delivery.pipeline.load import load
 from delivery.preferences import limits, moving
@@ -330,9 +331,19 @@ def test_another_address_is_confirmed_there(client, workspace, eve, news, token,
     assert eve.email == "new@example.com"
     assert FormerContact.objects.get(contact=eve).email == "Eve@example.com"
     assert "contact.moved" in AuditEntry.objects.values_list("verb", flat=True)
+    assert "Changed their address by the link in a mail" in [
+        entry.title for entry in timeline.page(eve, [], None, kind="change").entries
+    ]
     assert "Your address is changed" in client.post(url, follow=True).content.decode()
     assert statuses(eve) == {"News": "subscribed"}
     assert "n…@" in read(client, token) or "E…@" in read(client, token)  # the old link still leads to them
+
+
+def test_its_link_begins_with_the_workspaces_own_domain(workspace, eve, post_office):
+    Tracking.objects.create(workspace=workspace, domain="t.brand.com", domain_url="https://t.brand.com")
+    assert moving.mail_link(eve.pk, "new@example.com", language="en") == ""
+    [(_, source)] = post_office.messages
+    assert "https://t.brand.com/address/" in read_letter(source).text
 
 
 def test_the_address_of_another_contact_is_never_told_and_both_become_one(

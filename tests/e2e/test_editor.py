@@ -60,6 +60,25 @@ def test_saves_of_one_tab_follow_each_other(page, campaign):
     expect(page.get_by_label("Content", exact=True)).to_have_value("<p>One two three four</p>")
 
 
+def test_save_and_continue_waits_for_the_save_that_is_under_way(page, campaign):
+    """Or the page would be refused as older than what it has just saved itself."""
+    page.goto(f"{campaign}/sender/")
+
+    def late(route):
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/sender/", late, times=1)
+    subject(page).fill("Typed first")
+    expect(saved(page)).to_have_text("Saving …")
+    page.locator("[name=from_name]").fill("Typed next")
+    page.get_by_role("button", name="Save and continue").click()
+    page.wait_for_url(re.compile("/schedule/"))
+    page.goto(f"{campaign}/sender/")
+    expect(subject(page)).to_have_value("Typed first")
+    expect(page.locator("[name=from_name]")).to_have_value("Typed next")
+
+
 def test_what_is_typed_offline_is_not_said_to_be_saved_and_is_saved_later(page, campaign):
     page.goto(f"{campaign}/sender/")
     subject(page).fill("Typed in time")
