@@ -264,7 +264,7 @@ def _rate(label: str, count: int, of: int, limits: tuple[float, float], to_do: s
     state: State = "good" if share < wanted else "warning" if share < most else "wrong"
     few = f" Of fewer than {FEW:,} messages, a share says little." if of < FEW else ""
     said = (
-        f"{share:.2%} ({count:,} of {of:,}) in the last {DAYS} days; "
-        f"below {wanted:.1%} is wanted, {most:.1%} is the most.{few}"
+        f"{100 * share:.2f} % ({count:,} of {of:,}) in the last {DAYS} days; "
+        f"below {100 * wanted:.1f} % is wanted, {100 * most:.1f} % is the most.{few}"
     )
     return Rule(label, asked_by, state, said, "" if state == "good" else to_do)

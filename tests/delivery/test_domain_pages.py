@@ -145,7 +145,7 @@ def test_a_domain_that_keeps_every_rule_is_green(ada, workspace, sign_in, settin
     a_mailing(workspace, account, accepted_count=10_000, bounced_count=100, complained_count=5)
     assert {each.state for each in rows_of(domain).values()} == {"good"}
     answer = text(sign_in(ada).get("/sending/rules/"))
-    assert "0.05% (5 of 9,900) in the last 30 days; below 0.1% is wanted, 0.3% is the most." in answer
+    assert "0.05 % (5 of 9,900) in the last 30 days; below 0.1 % is wanted, 0.3 % is the most." in answer
     assert "Not in order" not in answer
 
 
