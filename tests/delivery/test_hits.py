@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from config.fast import in_front_of
 from delivery.feedback import drain, stream
+from delivery.feedback.apply import apply_fit
 from delivery.models import Delivery, Event, Incoming, Mailing
 from delivery.tracking import hits
 from delivery.tracking.machines import lists, why_machine
@@ -84,7 +85,7 @@ def test_two_clicks_are_two_and_one_that_is_read_twice_is_one(spring):
     ask(link(spring))
     entries = stream.take("hit", 10)
     for facts in (drain.readers["hit"](entries), drain.readers["hit"](entries)):
-        drain._apply([fact for each in facts for fact in each])
+        apply_fit([fact for each in facts for fact in each])
     spring.refresh_from_db()
     assert (spring.clicked_count, spring.click_total) == (1, 2)
 

@@ -91,6 +91,7 @@ def write_campaign(page):
     page.locator("[name=from_email]").fill("eve@shop.example")
     look(page, "editor-sender")
     page.get_by_role("button", name="Save and continue").click()
+    page.wait_for_url(re.compile("/schedule/"))
     look(page, "editor-schedule")
     page.get_by_role("button", name="Save and continue").click()
     expect(page.get_by_role("heading", name="Before it leaves")).to_be_visible()
