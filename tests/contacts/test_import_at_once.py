@@ -169,7 +169,7 @@ run_import(import_id={})
 
 
 @pytest.mark.parametrize("task", ["check", "import", "undo"])
-@pytest.mark.parametrize("after", [0.0, 0.15, 0.4])
+@pytest.mark.parametrize("after", [0.0, 0.25])
 def test_a_worker_that_is_killed_loses_and_doubles_nobody(
     an_import, workspace, bob, news, settings, task, after
 ):
