@@ -7,6 +7,7 @@ was started here is stopped again.
 import argparse
 import errno
 import fcntl
+import hashlib
 import os
 import shlex
 import signal
@@ -27,6 +28,8 @@ LOCK = "run.lock"  # of whoever runs here, and where: its URL
 REDIS_WATCH_SECONDS = 0.5
 MIGRATING = 0x6D696772  # an arbitrary number that only this locks
 MIGRATING_POLL_SECONDS = 0.5
+STAMP = ".made_of"
+STATIC_PACKAGES = ("package-lock.json", "requirements.txt", "config/settings.py", "config/storage.py")
 
 
 def main() -> int:
@@ -43,7 +46,7 @@ def main() -> int:
         _migrate()
         if once:
             return subprocess.call([sys.executable, *shlex.split(once)])
-        _manage("collectstatic", "--noinput", "--verbosity", "0")
+        collect_static()
         return _run()
     except KeyboardInterrupt:
         return 130
@@ -170,6 +173,25 @@ def _migrate() -> None:
         while not connection.execute("SELECT pg_try_advisory_lock(%s)", [MIGRATING]).fetchone()[0]:  # type: ignore[index]
             time.sleep(MIGRATING_POLL_SECONDS)
         _manage("migrate", "--verbosity", "0")
+
+
+def collect_static() -> None:
+    """Hash and pack the static files, which takes seconds, unless all that they are made of is as it was the last time."""
+    stamp, made_of = embedded.VAR / "static" / STAMP, _made_of()
+    if not (stamp.exists() and stamp.read_text() == made_of):
+        stamp.unlink(missing_ok=True)
+        _manage("collectstatic", "--noinput", "--verbosity", "0")
+        stamp.write_text(made_of)
+
+
+def _made_of() -> str:
+    """Of our own files and of which packages they come from."""
+    digest = hashlib.sha256()
+    for name in STATIC_PACKAGES:
+        digest.update((ROOT / name).read_bytes())
+    for path in sorted((ROOT / "static").rglob("*")):
+        digest.update(f"{path.relative_to(ROOT)} {path.stat().st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _manage(*arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""The data of a Volley that has its tables and nothing else: copied, it spares making them anew.
+"""The data of a Volley that has its tables, its static files and nothing else: copied, it spares making them anew.
 
 Making it is `make run`'s own first start, so each fresh checkout tries that once.
 """
@@ -14,14 +14,20 @@ SEED = ROOT / "var" / "seed"
 
 
 def copy(var: Path) -> None:
-    """Into var/postgres, brought up to date before; as whose it is, since PostgreSQL asks for that."""
+    """Into var, brought up to date before; each file as whose it is, since PostgreSQL asks for that."""
     SEED.mkdir(parents=True, exist_ok=True)
     var.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    command = [sys.executable, "-m", "config.run", "--once", "-c pass"]
+    command = [
+        sys.executable,
+        "-m",
+        "config.run",
+        "--once",
+        "-c 'from config.run import collect_static; collect_static()'",
+    ]
     with (SEED / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run(
             command, cwd=ROOT, env=kept | {"VOLLEY_VAR": str(SEED)}, check=True, capture_output=True
         )
-        subprocess.run(["cp", "-a", SEED / "postgres", var], check=True)
+        subprocess.run(["cp", "-a", SEED / "postgres", SEED / "static", var], check=True)
