@@ -71,36 +71,41 @@ UPDATE fact f SET is_new = true FROM written w WHERE w.workspace_id = f.workspac
 # Locked in the ledger's order, as settlement locks. Of whoever was in doubt it is known now that the message arrived
 # at a server that says something about it. Whoever was rejected is not counted as bounced as well.
 NOTE: Final = """
-WITH held AS MATERIALIZED (
+WITH said AS (
+  SELECT mailing_id, number, max(weight) AS weight,
+         (array_agg(kind ORDER BY weight DESC, at))[1] AS kind, (array_agg(at ORDER BY weight DESC, at))[1] AS at,
+         max(weight) FILTER (WHERE NOT is_back) AS weight_but_back,
+         (array_agg(kind ORDER BY weight DESC, at) FILTER (WHERE NOT is_back))[1] AS kind_but_back,
+         (array_agg(at ORDER BY weight DESC, at) FILTER (WHERE NOT is_back))[1] AS at_but_back,
+         min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
+         min(at) FILTER (WHERE kind IN ('opened', 'clicked') AND is_new AND NOT is_machine) AS opened_at,
+         min(at) FILTER (WHERE kind = 'clicked' AND is_new AND NOT is_machine) AS clicked_at
+    FROM (SELECT *, kind = ANY(%(returned)s) AS is_back FROM fact WHERE number IS NOT NULL) f
+   GROUP BY mailing_id, number),
+held AS MATERIALIZED (
   SELECT d.mailing_id, d.number, d.feedback, d.state, d.opened_at, d.clicked_at,
-         array_position(%(feedbacks)s, d.feedback::text) - 1 AS weight
-    FROM delivery_delivery d
-    JOIN (SELECT DISTINCT mailing_id, number FROM fact WHERE number IS NOT NULL) f
-      ON d.mailing_id = f.mailing_id AND d.number = f.number
+         array_position(%(feedbacks)s, d.feedback::text) - 1 AS weight,
+         CASE d.state WHEN 'rejected' THEN s.weight_but_back ELSE s.weight END AS said_weight,
+         CASE d.state WHEN 'rejected' THEN s.kind_but_back ELSE s.kind END AS said_kind,
+         CASE d.state WHEN 'rejected' THEN s.at_but_back ELSE s.at END AS said_at,
+         s.delivered_at AS said_delivered_at, s.opened_at AS said_opened_at, s.clicked_at AS said_clicked_at
+    FROM delivery_delivery d JOIN said s ON s.mailing_id = d.mailing_id AND s.number = d.number
    ORDER BY d.mailing_id, d.number FOR NO KEY UPDATE OF d),
-said AS (
-  SELECT f.mailing_id, f.number, max(f.weight) AS weight,
-         (array_agg(f.kind ORDER BY f.weight DESC, f.at))[1] AS kind,
-         (array_agg(f.at ORDER BY f.weight DESC, f.at))[1] AS at,
-         min(f.at) FILTER (WHERE f.kind = 'delivered') AS delivered_at,
-         min(f.at) FILTER (WHERE f.kind IN ('opened', 'clicked') AND f.is_new AND NOT f.is_machine) AS opened_at,
-         min(f.at) FILTER (WHERE f.kind = 'clicked' AND f.is_new AND NOT f.is_machine) AS clicked_at
-    FROM fact f JOIN held h ON h.mailing_id = f.mailing_id AND h.number = f.number
-   WHERE h.state <> 'rejected' OR f.kind <> ALL(%(returned)s) GROUP BY 1, 2),
 noted AS (
   UPDATE delivery_delivery d
-     SET feedback = CASE WHEN s.weight > h.weight THEN s.kind ELSE d.feedback END,
-         feedback_at = CASE WHEN s.weight > h.weight THEN s.at
-                            WHEN s.weight = h.weight AND s.weight > 0 THEN least(d.feedback_at, s.at)
+     SET feedback = CASE WHEN h.said_weight > h.weight THEN h.said_kind ELSE d.feedback END,
+         feedback_at = CASE WHEN h.said_weight > h.weight THEN h.said_at
+                            WHEN h.said_weight = h.weight AND h.said_weight > 0 THEN least(d.feedback_at, h.said_at)
                             ELSE d.feedback_at END,
-         delivered_at = least(d.delivered_at, s.delivered_at),
-         opened_at = least(d.opened_at, s.opened_at), clicked_at = least(d.clicked_at, s.clicked_at),
+         delivered_at = least(d.delivered_at, h.said_delivered_at),
+         opened_at = least(d.opened_at, h.said_opened_at), clicked_at = least(d.clicked_at, h.said_clicked_at),
          state = CASE d.state WHEN 'in_doubt' THEN 'accepted' ELSE d.state END
-    FROM said s JOIN held h ON h.mailing_id = s.mailing_id AND h.number = s.number
-   WHERE d.mailing_id = s.mailing_id AND d.number = s.number
-     AND (s.weight > h.weight OR (s.weight = h.weight AND s.at < d.feedback_at) OR d.state = 'in_doubt'
-          OR s.delivered_at < coalesce(d.delivered_at, 'infinity')
-          OR s.opened_at < coalesce(d.opened_at, 'infinity') OR s.clicked_at < coalesce(d.clicked_at, 'infinity'))
+    FROM held h
+   WHERE d.mailing_id = h.mailing_id AND d.number = h.number
+     AND (h.said_weight > h.weight OR (h.said_weight = h.weight AND h.said_at < d.feedback_at) OR d.state = 'in_doubt'
+          OR h.said_delivered_at < coalesce(d.delivered_at, 'infinity')
+          OR h.said_opened_at < coalesce(d.opened_at, 'infinity')
+          OR h.said_clicked_at < coalesce(d.clicked_at, 'infinity'))
   RETURNING d.mailing_id, h.feedback AS was, d.feedback AS became, h.state = 'in_doubt' AS was_in_doubt,
             h.opened_at IS NULL AND d.opened_at IS NOT NULL AS opens,
             h.clicked_at IS NULL AND d.clicked_at IS NOT NULL AS clicks)
