@@ -61,7 +61,7 @@ def sending_new(request: WorkspaceRequest) -> HttpResponse:
 
 @needs(Role.ADMIN)
 def sending_edit(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    account = _account(request, pk)
+    account = account_of(request, pk)
     provider = providers.PROVIDERS[account.provider]
     form = AccountForm(request.POST if request.method == "POST" else None, provider=provider, account=account)
     if form.is_valid():
@@ -106,7 +106,7 @@ def account_page(
 @require_POST
 @needs(Role.ADMIN)
 def sending_delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    account = _account(request, pk)
+    account = account_of(request, pk)
     accounts.delete(account, by=request.user)
     messages.success(request, f"“{account}” is deleted.")
     return redirect("sending")
@@ -115,7 +115,7 @@ def sending_delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @require_POST
 @needs(Role.ADMIN)
 def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    account = _account(request, pk)
+    account = account_of(request, pk)
     accounts.test(account, by=request.user)
     if not request.htmx:
         return redirect("sending")
@@ -128,7 +128,7 @@ def sending_test(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @require_POST
 @needs(Role.ADMIN)
 def sending_test_bounce(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    account = _account(request, pk)
+    account = account_of(request, pk)
     said = trial.send(account, by=request.user)
     if said:
         messages.error(request, said)
@@ -142,23 +142,23 @@ def sending_test_bounce(request: WorkspaceRequest, pk: int) -> HttpResponse:
 @require_POST
 @needs(Role.ADMIN)
 def sending_default(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    accounts.make_default(_account(request, pk), by=request.user)
+    accounts.make_default(account_of(request, pk), by=request.user)
     return redirect("sending")
 
 
 @require_POST
 @needs(Role.ADMIN)
 def sending_use(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    accounts.use_again(_account(request, pk), by=request.user)
+    accounts.use_again(account_of(request, pk), by=request.user)
     return redirect("sending")
 
 
 @require_POST
 @needs(Role.ADMIN)
 def sending_set_aside(request: WorkspaceRequest, pk: int) -> HttpResponse:
-    accounts.set_aside(_account(request, pk), by=request.user)
+    accounts.set_aside(account_of(request, pk), by=request.user)
     return redirect("sending")
 
 
-def _account(request: WorkspaceRequest, pk: int) -> SendingAccount:
+def account_of(request: WorkspaceRequest, pk: int) -> SendingAccount:
     return get_object_or_404(SendingAccount.objects.of(request.workspace), pk=pk)
