@@ -4,7 +4,6 @@ import os
 
 import pytest
 from django.db import connection
-from django.test import Client
 from xdist.scheduler import LoadScopeScheduling
 
 from accounts.models import Role
@@ -12,7 +11,7 @@ from accounts.queue import redis_client
 from delivery.pipeline import connections
 from tests.dns_server import DnsServer
 from tests.fake_esp.server import FakeEsp
-from tests.people import a_person, a_workspace
+from tests.people import a_person, a_workspace, signed_in
 from tests.services import TEMPLATE
 from tests.smtp_server import ScriptedServer
 
@@ -94,13 +93,7 @@ def mallory(db):
 @pytest.fixture
 def sign_in():
     """sign_in(alice) gives a client signed in as Alice."""
-
-    def make(person):
-        client = Client()
-        client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
-        return client
-
-    return make
+    return signed_in
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests import seed
 from tests.volley import ROOT
 
 FEW = [
@@ -35,11 +36,10 @@ def run(command: str) -> list[dict]:
 
 
 def _run(command: str) -> list[dict]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     done = subprocess.run(
         [sys.executable, "-m", "config.run", "--once", f"-m bench.{command}"],
         cwd=ROOT,
-        env=kept,
+        env=seed.apart(),
         capture_output=True,
         text=True,
         timeout=300,

@@ -40,7 +40,7 @@ from delivery.preferences import moving
 from delivery.tracking.signing import Target, link_part, person_token
 from tests.builders import a_campaign, a_contact, a_domain, a_field, a_list, a_mailbox, a_segment, an_account
 from tests.markup import twice
-from tests.people import a_person, a_workspace
+from tests.people import a_person, a_workspace, signed_in
 
 ANYONE, SIGNED_IN = "anyone", "signed in"
 VIEWER, MARKETER, ADMIN = Role.VIEWER, Role.MARKETER, Role.ADMIN
@@ -292,12 +292,6 @@ class World:
     @staticmethod
     def holds(key: str, name: str) -> bool:
         return name == key or (key.endswith("*") and name.startswith(key[:-1]))
-
-
-def signed_in(person: User) -> Client:
-    client = Client()
-    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return client
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import pytest
 
 from accounts.models import Role
 from tests.markup import MARKUP, elements_of
-from tests.test_every_page import PAGE, TABLE, a_world, ask, signed_in
+from tests.people import signed_in
+from tests.test_every_page import PAGE, TABLE, a_world, ask
 
 pytestmark = pytest.mark.django_db
 

@@ -18,6 +18,7 @@ from tests import seed
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 CODE_SECONDS = 120
+POLL_SECONDS = 0.1
 
 
 class Volley:
@@ -29,18 +30,15 @@ class Volley:
         self.temporary = self.var / "tmp"
         self.temporary.mkdir()
         self.port, self.inbox_port = _free_port(), _free_port()
-        kept = {
-            name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
-        }
-        self.environment = kept | {
+        own = {
             "VOLLEY_VAR": str(self.var / "var"),
             "PORT": str(self.port),
             "INBOX_PORT": str(self.inbox_port),
             "SEND_WORKERS": "2",
             "WEB_CONCURRENCY": "1",
             "TMPDIR": str(self.temporary),
-            **environment,
         }
+        self.environment = seed.apart(**(own | environment))
         self.log = (self.var / "log").open("w+")
         self.url = f"http://127.0.0.1:{self.port}"
         self.code_socket = self.var / "code.sock"
@@ -107,6 +105,15 @@ class Volley:
             answer = json.load(server.makefile())
         assert not answer["error"], answer["error"]
         return json.loads(answer["said"].strip().splitlines()[-1])
+
+    def until(self, code: str, is_so: Callable[[dict], bool], *, what: str = "so", seconds: float) -> dict:
+        """Run code again and again until what it gives is so. Raises: AssertionError: it is not in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if is_so(now := self.python(code)):
+                return now
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"not {what} within {seconds} s: {now}\n{self.log_text()}")
 
     def restart_postgres(self, *, at: str = "") -> dict:
         """As after a crash: no connection is ended in peace (pg_ctl restart -m immediate).

@@ -331,15 +331,8 @@ def test_an_export_whose_people_are_never_found_ends_and_says_so(
     wait_until(lambda: not is_read())
 
 
-@pytest.mark.parametrize("file_format", list(ExportFormat))
-@pytest.mark.parametrize("counted", [False, True])
-def test_a_canceled_export_leaves_nothing_behind_at_the_server(
-    workspace, bob, monkeypatch, counted, file_format
-):
-    a_contact(workspace)
-    monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
-    never_ending(workspace, monkeypatch, counted=counted)
-    asked = actions.of_found(Finder(), workspace=workspace, file_format=file_format, by=bob)
+def begun(asked):
+    """The thread that carries it out, as a worker would, and where its outcome will stand."""
     outcomes = []
 
     def work():
@@ -350,6 +343,19 @@ def test_a_canceled_export_leaves_nothing_behind_at_the_server(
 
     worker = threading.Thread(target=work)
     worker.start()
+    return worker, outcomes
+
+
+@pytest.mark.parametrize("file_format", list(ExportFormat))
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_canceled_export_leaves_nothing_behind_at_the_server(
+    workspace, bob, monkeypatch, counted, file_format
+):
+    a_contact(workspace)
+    monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
+    never_ending(workspace, monkeypatch, counted=counted)
+    asked = actions.of_found(Finder(), workspace=workspace, file_format=file_format, by=bob)
+    worker, outcomes = begun(asked)
     wait_until(is_read)
     actions.cancel(asked, by=bob)
     worker.join(10)
@@ -365,16 +371,7 @@ def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace
     slow = Contact.objects.of(workspace).extra(where=["pg_sleep(0.2) IS NOT NULL"])
     monkeypatch.setattr(run.chosen, "people", lambda *_asked: (slow, None))
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    outcomes = []
-
-    def work():
-        try:
-            outcomes.append(run_export(export_id=asked.pk)["outcome"])
-        finally:
-            connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
+    worker, outcomes = begun(asked)
     while worker.is_alive():
         time.sleep(0.3)
         assert actions.requeue_silent() == 0

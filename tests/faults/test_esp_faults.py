@@ -78,9 +78,5 @@ def kill_in_mid_call(volley, fake) -> None:
 
 
 def wait_for_end(volley, mailing) -> None:
-    deadline = time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline:
-        if volley.python(STATE.format(mailing=mailing))["state"] != "sending":
-            return
-        time.sleep(0.2)
-    raise AssertionError("it does not end")
+    state = STATE.format(mailing=mailing)
+    volley.until(state, lambda now: now["state"] != "sending", what="ended", seconds=END_SECONDS)

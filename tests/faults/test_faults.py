@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
@@ -15,7 +14,6 @@ from tests.volley import ROOT
 RECIPIENTS = 6000
 LANES = 4
 RATE = 1500  # messages a second, so that the fault falls into the middle
-POLL_SECONDS = 0.1
 END_SECONDS = 90
 
 LAUNCH = """
@@ -74,13 +72,7 @@ def begin(volley, sink) -> int:
 
 
 def wait_until(volley, mailing, is_so, what):
-    deadline = time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline:
-        state = volley.python(STATE.format(mailing=mailing))
-        if is_so(state):
-            return state
-        time.sleep(POLL_SECONDS)
-    raise AssertionError(f"not {what} in {END_SECONDS} s: {state}\n{volley.log_text()}")
+    return volley.until(STATE.format(mailing=mailing), is_so, what=what, seconds=END_SECONDS)
 
 
 def test_a_killed_worker_loses_nobody_and_repeats_at_most_one_message_a_lane(volley, sink):

@@ -15,7 +15,6 @@ import pytest
 PEOPLE = 60_000
 FEWER = 30_000
 SUBSCRIBED = {"opt_in": "single", "status": "subscribed"}
-POLL_SECONDS = 0.1
 END_SECONDS = 120
 
 UPLOAD = """
@@ -165,13 +164,7 @@ pytestmark = pytest.mark.faults
 
 
 def wait_until(volley, state, is_so):
-    deadline = time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline:
-        now = volley.python(state)
-        if is_so(now):
-            return now
-        time.sleep(POLL_SECONDS)
-    raise AssertionError(f"not within {END_SECONDS} s: {now}\n{volley.log_text()}")
+    return volley.until(state, is_so, seconds=END_SECONDS)
 
 
 def kill_long_workers(volley):
