@@ -14,6 +14,7 @@ from django.test import Client
 
 from accounts.models import User
 from bench import processes
+from config.run import collect_static
 
 START_SECONDS = 60
 ANSWER_SECONDS = 30
@@ -23,9 +24,7 @@ WARM_UPS = 4  # each process of the server reads its templates at first
 @contextlib.contextmanager
 def running() -> Iterator[int]:
     """The port it answers at."""
-    subprocess.run(
-        [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], check=True
-    )
+    collect_static()
     port = processes.free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "config.processes", "web", "system"],
