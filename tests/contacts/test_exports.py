@@ -5,7 +5,6 @@ import datetime
 import io
 import itertools
 import re
-import threading
 import time
 import zipfile
 
@@ -27,6 +26,7 @@ from contacts.models import Contact, Export, ExportFormat, Suppression, Tag
 from contacts.queries.contacts import Finder
 from contacts.spreadsheet import FORMULA
 from contacts.views.exports import SALT
+from tests.at_once import beside
 from tests.builders import a_contact, a_field, a_list, a_segment
 from tests.contacts.importing import imported
 from tests.people import a_workspace
@@ -332,18 +332,8 @@ def test_an_export_whose_people_are_never_found_ends_and_says_so(
 
 
 def begun(asked):
-    """The thread that carries it out, as a worker would, and where its outcome will stand."""
-    outcomes = []
-
-    def work():
-        try:
-            outcomes.append(run_export(export_id=asked.pk)["outcome"])
-        finally:
-            connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    return worker, outcomes
+    """A worker's outcome, once it has it."""
+    return beside(lambda: run_export(export_id=asked.pk)["outcome"])
 
 
 @pytest.mark.parametrize("file_format", list(ExportFormat))
@@ -355,11 +345,10 @@ def test_a_canceled_export_leaves_nothing_behind_at_the_server(
     monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
     never_ending(workspace, monkeypatch, counted=counted)
     asked = actions.of_found(Finder(), workspace=workspace, file_format=file_format, by=bob)
-    worker, outcomes = begun(asked)
+    worker = begun(asked)
     wait_until(is_read)
     actions.cancel(asked, by=bob)
-    worker.join(10)
-    assert outcomes == ["stopped"]
+    assert worker.result(10) == "stopped"
     assert not is_read()
 
 
@@ -371,12 +360,11 @@ def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace
     slow = Contact.objects.of(workspace).extra(where=["pg_sleep(0.2) IS NOT NULL"])
     monkeypatch.setattr(run.chosen, "people", lambda *_asked: (slow, None))
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    worker, outcomes = begun(asked)
-    while worker.is_alive():
+    worker = begun(asked)
+    while not worker.done():
         time.sleep(0.3)
         assert actions.requeue_silent() == 0
-    worker.join()
-    assert outcomes == ["done"]
+    assert worker.result() == "done"
     assert len(stored(settings)) == 1
 
 
@@ -389,20 +377,8 @@ def stored(settings) -> list[str]:
 def test_of_two_workers_one_writes_it_and_a_dead_ones_is_taken_over(workspace, bob, settings):
     a_contact(workspace)
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    outcomes = []
-
-    def work():
-        try:
-            outcomes.append(run_export(export_id=asked.pk)["outcome"])
-        finally:
-            connection.close()
-
-    both = [threading.Thread(target=work) for _ in range(2)]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join(30)
-    assert sorted(outcomes) == ["done", "not mine"]
+    both = [begun(asked) for _ in range(2)]
+    assert sorted(each.result(30) for each in both) == ["done", "not mine"]
     assert len(stored(settings)) == 1
     long_ago = timezone.now() - datetime.timedelta(minutes=2)
     dead = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)

@@ -1,5 +1,6 @@
 """What goes wrong while sending: each time everybody is accounted for, and nothing is said twice without need."""
 
+import contextlib
 import email
 import email.policy
 import itertools
@@ -14,7 +15,7 @@ from datetime import timedelta
 import django_rq
 import pytest
 import redis
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -37,6 +38,7 @@ from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.transports import smtp
 from delivery.transports.base import Fate, Outcome
+from tests.at_once import beside
 from tests.builders import a_campaign, a_contact, an_account
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
@@ -582,20 +584,14 @@ def test_a_slow_answer_does_not_lose_the_lease_of_a_paused_mailing(people, send_
     server.answers["END"] = lambda _recipient: (answering.set(), time.sleep(2.5), "250 Ok")[2]
     people(9)
     mailing = send_to_news()
-
-    def worker():
-        work_slice(mailing.pk)
-        connection.close()
-
-    thread = threading.Thread(target=worker)
-    thread.start()
-    answering.wait(5)
+    worker = beside(work_slice, mailing.pk)
+    assert answering.wait(10)
     pause(mailing)
     for _ in range(10):
         time.sleep(0.2)
         sweep()
         assert Batch.objects.get().state == "leased"
-    thread.join()
+    worker.result(10)
     server.answers.clear()
     resume(mailing)
     work_all(mailing)
@@ -612,25 +608,11 @@ def test_canceling_while_it_finishes_ends_in_one_of_both(
     lifecycle.send_now(campaign, by=bob)
     lifecycle.launch(campaign.pk)
     campaign.refresh_from_db()
-    failed = []
-
-    def run(deed):
-        try:
-            deed()
-        except lifecycle.WrongState:
-            pass
-        except Exception as error:
-            failed.append(error)
-        finally:
-            connection.close()
-
-    deeds = [lambda: work_slice(campaign.mailing_id), lambda: lifecycle.cancel(campaign, by=bob)]
-    threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert failed == []
+    working = beside(work_slice, campaign.mailing_id)
+    canceling = beside(lambda: lifecycle.cancel(campaign, by=bob))
+    for each in (working, canceling):
+        with contextlib.suppress(lifecycle.WrongState):
+            each.result(30)
     campaign.refresh_from_db()
     assert (campaign.state, campaign.mailing.state) in (("sent", "finished"), ("canceled", "canceled"))
     assert_everyone_is_accounted_for(campaign.mailing)
@@ -648,17 +630,13 @@ def test_the_clock_does_not_wait_for_a_launch_that_takes_its_time(workspace, bob
         with transaction.atomic():
             type(campaign).objects.select_for_update().get(pk=campaign.pk)
             locked.set()
-            done.wait(10)
-        connection.close()
+            assert done.wait(10)
 
-    thread = threading.Thread(target=launching)
-    thread.start()
-    locked.wait(5)
-    began = time.monotonic()
+    launch = beside(launching)
+    assert locked.wait(10)
     assert lifecycle.requeue_unlaunched() == 0
-    assert time.monotonic() - began < 2
     done.set()
-    thread.join()
+    launch.result(10)
     assert lifecycle.requeue_unlaunched() == 1
 
 

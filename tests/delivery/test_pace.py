@@ -19,6 +19,7 @@ from delivery.providers import PROVIDERS
 from delivery.queries import progress
 from delivery.transports.base import Fate, Outcome
 from delivery.transports.smtp_answers import Reply, outcome_of
+from tests.at_once import beside
 from tests.builders import an_account
 from tests.delivery.test_pipeline import make_due, work_all
 
@@ -40,11 +41,8 @@ def test_many_lanes_share_one_rate_and_use_it_up():
             with lock:
                 turns.append(time.monotonic())
 
-    lanes = [threading.Thread(target=lane) for _ in range(8)]
-    for each in lanes:
-        each.start()
-    for each in lanes:
-        each.join()
+    for each in [beside(lane) for _ in range(8)]:
+        each.result(30)
     turns.sort()
     in_a_second = max(sum(start <= turn < start + 1 for turn in turns) for start in turns[:40])
     assert in_a_second <= 105
@@ -97,21 +95,14 @@ def test_no_24_hours_see_more_than_a_day_allows(workspace):
 
 def test_many_workers_take_no_more_than_a_day_allows(workspace):
     account = an_account(workspace, rate_per_day=1000)
-    taken, lock = [], threading.Lock()
 
     def worker():
         pace.open_day(account, now=NOON)
-        while count := pace.take_of_day(account, 7, now=NOON):
-            with lock:
-                taken.append(count)
+        return sum(iter(lambda: pace.take_of_day(account, 7, now=NOON), 0))
 
-    workers = [threading.Thread(target=worker) for _ in range(8)]
     pace.open_day(account, now=NOON)
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
-    assert sum(taken) == 1000
+    workers = [beside(worker) for _ in range(8)]
+    assert sum(each.result(30) for each in workers) == 1000
 
 
 def test_the_next_step_of_a_warm_up_makes_room_at_midnight(workspace):
