@@ -16,7 +16,7 @@ from contacts.actions import imports as actions
 from contacts.importing import lanes, stage
 from contacts.jobs import run_import
 from contacts.models import Contact, Import, ImportState, Subscription
-from tests.at_once import AtOnce, beside
+from tests.at_once import beside
 from tests.contacts.imports import carried_out, counts, everything
 from tests.volley import ROOT
 
@@ -109,13 +109,6 @@ def test_a_connection_that_is_lost_leaves_the_check_to_the_next_worker(an_import
     assert (run.state, run.error) == (ImportState.RUNNING, ""), "silent, until the clock queues it again"
     Import.objects.update(state=ImportState.QUEUED)
     assert carried_out(run).state == ImportState.CHECKED
-
-
-@pytest.fixture
-def at_once():
-    both = AtOnce()
-    yield both
-    both.close()
 
 
 @pytest.mark.parametrize("deed", ["start", "cancel", "undo"])

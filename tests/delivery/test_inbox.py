@@ -1,6 +1,5 @@
 """The local inbox takes real SMTP, shows every message safely, and is not there where it is off."""
 
-import asyncio
 import os
 import signal
 import smtplib
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -20,28 +18,13 @@ from delivery.models import InboxMessage
 from delivery.transports import connect
 from delivery.transports.base import Fate, Message
 from tests.builders import an_account
-from tests.delivery.servers import a_free_port
-
-
-@contextmanager
-def a_running_inbox(port: int):
-    loop, stop, up = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    running = inbox.serve(host="127.0.0.1", port=port, stop=stop, started=up.set)
-    thread = threading.Thread(target=loop.run_until_complete, args=[running])
-    thread.start()
-    assert up.wait(10)
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+from tests.delivery.servers import a_free_port, served
 
 
 @pytest.fixture
 def port(transactional_db, settings):
     settings.INBOX_PORT = a_free_port()
-    with a_running_inbox(settings.INBOX_PORT):
+    with served(inbox.serve, settings.INBOX_PORT):
         yield settings.INBOX_PORT
 
 
