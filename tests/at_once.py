@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 STEP = 0.0015  # seconds; each round begins one deed a little later, so that they meet at different points
 ROUNDS = 40  # each of twenty such beginnings twice
-WAIT_SECONDS = 30  # for what is there at once where nothing is wrong
+WAIT_SECONDS = 60  # for what comes at once, on a machine that has much else to do
 IS_WAITED_FOR = "SELECT EXISTS (SELECT FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
 
 
@@ -32,17 +32,23 @@ def _apart(deed: Callable[..., Any], *args: Any) -> Any:
         connections.close_all()  # this thread's own
 
 
+def until(is_so: Callable[[], Any], *, seconds: float = WAIT_SECONDS) -> Any:
+    """Ask again and again until it is so, and give what was said. Raises: AssertionError: it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not (said := is_so()):
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {said}"
+        time.sleep(0.02)
+    return said
+
+
 def until_waited_for() -> None:
     """Come back when another connection waits for what this one's transaction holds.
 
     If this one then waits for the other too, PostgreSQL ends the other: it looks for that sooner.
     """
-    deadline = time.monotonic() + WAIT_SECONDS
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL deadlock_timeout = '1min'")
-        while not cursor.execute(IS_WAITED_FOR).fetchone()[0]:
-            assert time.monotonic() < deadline, "nobody waits for it"
-            time.sleep(0.01)
+        until(lambda: cursor.execute(IS_WAITED_FOR).fetchone()[0])
 
 
 class AtOnce:

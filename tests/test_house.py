@@ -73,7 +73,7 @@ def test_two_hosts_that_begin_at_once_prepare_the_database_one_after_the_other(a
         subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [each.communicate(timeout=120)[1] for each in both]
+    said = [each.communicate(timeout=300)[1] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
 
 

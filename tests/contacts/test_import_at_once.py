@@ -16,7 +16,7 @@ from contacts.actions import imports as actions
 from contacts.importing import lanes, stage
 from contacts.jobs import run_import
 from contacts.models import Contact, Import, ImportState, Subscription
-from tests.at_once import beside
+from tests.at_once import beside, until
 from tests.contacts.imports import carried_out, counts, everything
 from tests.volley import ROOT
 
@@ -194,11 +194,7 @@ def killed_while_it_works(run, settings, after):
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER.format(str(settings.MEDIA_ROOT), run.pk)], cwd=ROOT, env=environment
     )
-    deadline = time.monotonic() + 60
-    while worker.poll() is None and time.monotonic() < deadline:
-        if Import.objects.get(pk=run.pk).state != ImportState.QUEUED:
-            break
-        time.sleep(0.01)
+    until(lambda: worker.poll() is not None or Import.objects.get(pk=run.pk).state != ImportState.QUEUED)
     time.sleep(after)
     worker.send_signal(signal.SIGKILL)
     worker.wait()

@@ -416,9 +416,7 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
     server.answers["END"] = lambda _recipient: (time.sleep(0.1), "250 Ok")[1]
     people(50)
     mailing = send_to_news()
-    began = time.monotonic()
     report = work_slice(mailing.pk)
-    assert time.monotonic() - began < 2
     assert Batch.objects.get(mailing=mailing).state == "ready"
     assert 0 < report.settled < 50
     monkeypatch.setattr(work, "LONGEST_SLICE", 60)
@@ -428,24 +426,27 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
 
 @pytest.fixture
 def a_slow_mailing(people, send_to_news, server, monkeypatch):
-    """Some seconds of work for a worker whose slices are short."""
+    """Some seconds of work for a worker whose slices are short while somebody waits."""
     monkeypatch.setattr(work, "SLICE_SECONDS", 0.3)
-    monkeypatch.setattr(work, "LONGEST_SLICE", 0.9)
+    monkeypatch.setattr(work, "LONGEST_SLICE", 60)
     monkeypatch.setattr(work, "SETTLE_EVERY", 0.05)
     server.answers["END"] = lambda _recipient: (time.sleep(0.05), "250 Ok")[1]
     people(150)
     return send_to_news()
 
 
-def seconds_of_a_slice(mailing) -> float:
-    began = time.monotonic()
-    work_slice(mailing.pk)
-    return time.monotonic() - began
+def ends_soon(mailing) -> bool:
+    """Whether a slice leaves most of them to the next one; on its own it would go on to the last."""
+    report = work_slice(mailing.pk)
+    return report.seconds >= 0.3 and report.settled < 75
 
 
-def test_a_mailing_keeps_the_worker_for_longer_while_no_other_waits(a_slow_mailing):
+def test_a_mailing_keeps_the_worker_for_longer_while_no_other_waits(a_slow_mailing, monkeypatch):
+    monkeypatch.setattr(work, "LONGEST_SLICE", 0.9)
     dispatch.queue_one(a_slow_mailing.pk)  # its own next turn
-    assert 0.9 <= seconds_of_a_slice(a_slow_mailing) < 1.4
+    report = work_slice(a_slow_mailing.pk)
+    assert report.seconds >= 0.9
+    assert report.settled < 150
 
 
 def another_waits(_mailing):
@@ -476,7 +477,7 @@ def test_a_slice_ends_soon_when_something_happens(a_slow_mailing, happens, monke
         return real(a_slice)
 
     monkeypatch.setattr(work._Slice, "_is_alone", meanwhile)
-    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_a_slice_ends_soon_where_redis_does_not_say_who_waits(a_slow_mailing, monkeypatch):
@@ -484,7 +485,7 @@ def test_a_slice_ends_soon_where_redis_does_not_say_who_waits(a_slow_mailing, mo
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(dispatch, "queued_by_mailing", away)
-    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_lanes_that_ended_in_trouble_are_back_with_the_next_slice(a_slow_mailing, server):
@@ -499,7 +500,7 @@ def test_lanes_that_ended_in_trouble_are_back_with_the_next_slice(a_slow_mailing
         return answer
 
     server.answers["END"] = end
-    assert seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_a_slice_leaves_a_line_in_the_log_that_names_it(people, send_to_news, caplog):
