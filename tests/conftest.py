@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 from accounts.models import Role
 from accounts.queue import redis_client
 from delivery.pipeline import connections
+from tests.at_once import AtOnce
 from tests.dns_server import DnsServer
 from tests.fake_esp.server import FakeEsp
 from tests.people import a_person, a_workspace, signed_in
@@ -94,6 +95,14 @@ def mallory(db):
 def sign_in():
     """sign_in(alice) gives a client signed in as Alice."""
     return signed_in
+
+
+@pytest.fixture
+def at_once():
+    """at_once(one, another) does both deeds at the same instant; see AtOnce."""
+    made = AtOnce()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 
 import psycopg
 import psycopg.conninfo
@@ -13,6 +12,7 @@ from django.db import connection
 
 from accounts.models import Workspace
 from config import worker
+from tests.at_once import beside
 from tests.volley import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -40,21 +40,12 @@ def test_queries_are_planned_for_flash_unless_somebody_knows_better():
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has it")
 def test_a_worker_gives_way_with_all_its_lanes():
-    policies = []
-
-    def lane():
-        policies.append(os.sched_getscheduler(0))
-
     def work():
         worker._give_way(long=False)
-        started = threading.Thread(target=lane)
-        started.start()
-        started.join()
+        lane = beside(os.sched_getscheduler, 0)
+        return lane.result(10)
 
-    main = threading.Thread(target=work)
-    main.start()
-    main.join()
-    assert policies == [os.SCHED_BATCH]
+    assert beside(work).result(10) == os.SCHED_BATCH
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
@@ -82,7 +73,7 @@ def test_two_hosts_that_begin_at_once_prepare_the_database_one_after_the_other(a
         subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [each.communicate(timeout=120)[1] for each in both]
+    said = [each.communicate(timeout=300)[1] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
 
 

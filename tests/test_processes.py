@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.at_once import WAIT_SECONDS, until
 from tests.volley import ROOT
 
 RUN = """
@@ -24,7 +25,6 @@ processes.PROCFILE = Path({path!r})
 processes.END_SECONDS = 1.0
 sys.exit(processes.main())
 """
-WAIT_SECONDS = 20
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def start(tmp_path):
 
 
 def pids_in(path, count):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        lines = path.read_text().split() if path.exists() else []
-        if len(lines) >= count:
-            return [int(line) for line in lines]
-        time.sleep(0.05)
-    raise AssertionError(f"not {count} starts: {lines}")
+    """Once it was started so often."""
+
+    def started():
+        pids = [int(line) for line in path.read_text().split()] if path.exists() else []
+        return pids if len(pids) >= count else None
+
+    return until(started)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -95,7 +95,7 @@ def test_what_a_command_leaves_running_is_killed_when_it_does_not_listen(start, 
     (pid,) = pids_in(stubborn, 1)
     manager.terminate()
     manager.communicate(timeout=WAIT_SECONDS)
-    assert gone(pid)
+    until(lambda: gone(pid))
 
 
 def test_a_command_that_does_not_listen_is_killed(start, tmp_path):
@@ -104,7 +104,7 @@ def test_a_command_that_does_not_listen_is_killed(start, tmp_path):
     (pid,) = pids_in(stubborn, 1)
     manager.terminate()
     manager.communicate(timeout=WAIT_SECONDS)
-    assert gone(pid)
+    until(lambda: gone(pid))
 
 
 def test_nothing_outlives_a_manager_that_is_killed(start, tmp_path):
@@ -112,7 +112,7 @@ def test_nothing_outlives_a_manager_that_is_killed(start, tmp_path):
     manager = start(*(f"{name}: echo $$ >> {started}; exec sleep 60" for name in ("one", "two")))
     pids = pids_in(started, 2)
     manager.kill()
-    assert all(gone(pid) for pid in pids)
+    until(lambda: all(gone(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("after_seconds", [0.5, 1.5, 3])
@@ -200,16 +200,11 @@ def a_run(var, **environment):
 
 
 def gone(pid):
-    """Whether the process ends in time; one that waits to be reaped has ended."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False
+    """Whether the process has ended; one that waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def free_port():

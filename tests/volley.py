@@ -16,7 +16,7 @@ from pathlib import Path
 from tests import seed
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 120
+START_SECONDS = 300
 CODE_SECONDS = 120
 POLL_SECONDS = 0.1
 

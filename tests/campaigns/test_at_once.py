@@ -27,20 +27,13 @@ from delivery.pipeline.dispatch import queued_by_mailing
 from delivery.pipeline.settle import Result, settle
 from delivery.pipeline.work import work_slice
 from delivery.transports.base import Fate, Outcome
-from tests.at_once import ROUNDS, AtOnce
+from tests.at_once import ROUNDS
 from tests.builders import a_campaign, a_list, an_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BATCHES = 3
 SHORT = '<p>Hello <a href="{{ unsubscribe_url }}">Unsubscribe</a> {{ workspace.postal_address }}</p>'
-
-
-@pytest.fixture
-def at_once():
-    made = AtOnce()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -524,11 +524,11 @@ def test_mistakes_in_mjml_are_named_with_their_line(workspace, source, line, wor
     ],
 )
 def test_html_that_cannot_be_read_is_refused_in_words_and_soon(workspace, source):
-    started = time.monotonic()
+    began = time.process_time()  # of the processor, whatever else it does
     with pytest.raises(TemplateProblem) as caught:
         compile_content(a_campaign(workspace, content=source, content_kind="html"))
     assert caught.value.field == "content"
-    assert time.monotonic() - started < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("field", ["subject", "preheader"])

@@ -1,11 +1,9 @@
 """Two imports, bulk actions, a merged and a deleted tag, a field, merging and erasing, all over the same people at once."""
 
 import random
-import threading
 
 import pytest
 from django.core.files.base import ContentFile
-from django.db import connection
 from django.db.models import Count
 
 from contacts.actions import bulk, erasure, fields, growth, merging, tags
@@ -17,6 +15,7 @@ from contacts.jobs import run_bulk, run_import
 from contacts.models import BulkRun, Contact, Import, List
 from contacts.queries.contacts import Finder
 from contacts.queries.erasure import refused_addresses
+from tests.at_once import beside
 from tests.builders import a_contact, a_field, a_list, a_tag
 
 PEOPLE = 1500
@@ -72,22 +71,8 @@ def test_whatever_meets_over_the_same_people_ends_well(workspace, ada, monkeypat
         ],
         lambda: [growth.fold() for _ in range(20)],
     ]
-    problems = []
-
-    def do(deed):
-        try:
-            deed()
-        except Exception as error:
-            problems.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=do, args=[deed]) for deed in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(90)
-    assert not problems
+    doing = [beside(deed) for deed in work]
+    assert [each.exception(90) for each in doing] == [None] * len(work)
     assert set(Import.objects.values_list("state", "error")) == {("done", "")}
     assert set(BulkRun.objects.values_list("state", "error")) == {("done", "")}
     assert all(run.done_count == run.total_count for run in BulkRun.objects.all())

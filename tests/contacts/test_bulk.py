@@ -1,10 +1,9 @@
 """Bulk actions: each changes whom it says, counts everybody once, and undoing it gives back what was before."""
 
 import datetime
-import threading
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -20,7 +19,7 @@ from contacts.models import BulkChunk, BulkRun, Contact, Subscription, Suppressi
 from contacts.queries import growth
 from contacts.queries.bulk import left_to_undo
 from contacts.queries.contacts import Finder
-from tests.at_once import AtOnce
+from tests.at_once import beside
 from tests.builders import a_contact, a_field, a_list, a_segment
 from tests.people import a_workspace
 
@@ -542,12 +541,11 @@ def test_a_chunk_that_the_database_ended_for_anothers_sake_is_done_again(workspa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_deeds_at_once_for_the_same_people_end_both(workspace, do, monkeypatch):
+def test_two_deeds_at_once_for_the_same_people_end_both(workspace, do, monkeypatch, at_once):
     monkeypatch.setattr(running, "CHUNK_PEOPLE", 3)
     news, club = a_list(workspace, "News"), a_list(workspace, "Club")
     field = a_field(workspace, "City")
     some(workspace, 12, subscribed_to=[club])
-    both = AtOnce()
     pairs = [
         (("add_tags", {}, {"new_tags": ("x",)}), ("set_field", {"field": field.pk, "value": "Oslo"}, {})),
         (("add_to_list", {"list": news.pk}, {}), ("add_to_list", {"list": news.pk}, {})),
@@ -555,36 +553,22 @@ def test_two_deeds_at_once_for_the_same_people_end_both(workspace, do, monkeypat
         (("suppress", {}, {}), ("add_tags", {}, {"new_tags": ("y",)})),
         (("delete", {}, {}), ("add_tags", {}, {"new_tags": ("z",)})),
     ]
-    try:
-        for first, second in pairs:
-            runs = [do(action, parameters, run=False, **more) for action, parameters, more in (first, second)]
-            ended = both(*(lambda pk=run.pk: run_bulk(bulk_id=pk)["outcome"] for run in runs))
-            assert ended == ["done", "done"]
-            for run in runs:
-                run.refresh_from_db()
-                assert sum(counts(run)) == run.total_count
-    finally:
-        both.close()
+    for first, second in pairs:
+        runs = [do(action, parameters, run=False, **more) for action, parameters, more in (first, second)]
+        ended = at_once(*(lambda pk=run.pk: run_bulk(bulk_id=pk)["outcome"] for run in runs))
+        assert ended == ["done", "done"]
+        for run in runs:
+            run.refresh_from_db()
+            assert sum(counts(run)) == run.total_count
     assert not Contact.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_workers_one_does_it(workspace, do):
     some(workspace, 3)
-    run, outcomes = do("add_tags", new_tags=("x",), run=False), []
-
-    def work():
-        try:
-            outcomes.append(run_bulk(bulk_id=run.pk)["outcome"])
-        finally:
-            connection.close()
-
-    both = [threading.Thread(target=work) for _ in range(2)]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join(30)
-    assert sorted(outcomes) == ["done", "not mine"]
+    run = do("add_tags", new_tags=("x",), run=False)
+    both = [beside(lambda: run_bulk(bulk_id=run.pk)["outcome"]) for _ in range(2)]
+    assert sorted(each.result(30) for each in both) == ["done", "not mine"]
 
 
 def test_something_unexpected_is_said_and_what_was_done_can_be_undone(workspace, do, undo, monkeypatch):

@@ -5,7 +5,6 @@ import datetime
 import io
 import itertools
 import re
-import threading
 import time
 import zipfile
 
@@ -27,6 +26,7 @@ from contacts.models import Contact, Export, ExportFormat, Suppression, Tag
 from contacts.queries.contacts import Finder
 from contacts.spreadsheet import FORMULA
 from contacts.views.exports import SALT
+from tests.at_once import beside, until
 from tests.builders import a_contact, a_field, a_list, a_segment
 from tests.contacts.importing import imported
 from tests.people import a_workspace
@@ -254,10 +254,10 @@ def test_a_canceled_export_stops_at_its_next_sign_and_leaves_no_file(workspace, 
 
 @pytest.fixture
 def slow_export(workspace, bob, monkeypatch):
-    """slow_export(seconds) writes six rows, so long between each two, in a job that may take a second."""
+    """slow_export(seconds) writes six rows, so long between each two, in a job that may take two seconds."""
 
     def ask(seconds) -> Export:
-        monkeypatch.setattr(queue, "JOB_TIMEOUT", 1)
+        monkeypatch.setattr(queue, "JOB_TIMEOUT", 2)
         monkeypatch.setattr(files, "FETCH_ROWS", 1)
         monkeypatch.setattr(run, "SIGN_SECONDS", 0)
         real = runs.alive
@@ -270,7 +270,7 @@ def slow_export(workspace, bob, monkeypatch):
         for number in range(6):
             a_contact(workspace, f"p{number}@example.com")
         asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-        with UnixSignalDeathPenalty(1, JobTimeoutException):
+        with UnixSignalDeathPenalty(2, JobTimeoutException):
             run_export(export_id=asked.pk)
         asked.refresh_from_db()
         return asked
@@ -279,7 +279,7 @@ def slow_export(workspace, bob, monkeypatch):
 
 
 def test_an_export_may_take_longer_than_a_job_as_long_as_rows_come(slow_export):
-    exported = slow_export(0.3)
+    exported = slow_export(0.5)
     assert (exported.state, exported.error, len(read(exported))) == ("done", "", 6)
 
 
@@ -311,13 +311,6 @@ def is_read() -> bool:
         return cursor.fetchone()[0] > 0
 
 
-def wait_until(is_so) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("counted", [False, True])
 def test_an_export_whose_people_are_never_found_ends_and_says_so(
     slow_export, workspace, monkeypatch, counted
@@ -328,22 +321,12 @@ def test_an_export_whose_people_are_never_found_ends_and_says_so(
     assert stuck.state == "failed"
     assert "no more rows came" in stuck.error
     assert time.monotonic() - began < 10
-    wait_until(lambda: not is_read())
+    until(lambda: not is_read())
 
 
 def begun(asked):
-    """The thread that carries it out, as a worker would, and where its outcome will stand."""
-    outcomes = []
-
-    def work():
-        try:
-            outcomes.append(run_export(export_id=asked.pk)["outcome"])
-        finally:
-            connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    return worker, outcomes
+    """A worker's outcome, once it has it."""
+    return beside(lambda: run_export(export_id=asked.pk)["outcome"])
 
 
 @pytest.mark.parametrize("file_format", list(ExportFormat))
@@ -355,11 +338,10 @@ def test_a_canceled_export_leaves_nothing_behind_at_the_server(
     monkeypatch.setattr(run, "STILL_SECONDS", 0.1)
     never_ending(workspace, monkeypatch, counted=counted)
     asked = actions.of_found(Finder(), workspace=workspace, file_format=file_format, by=bob)
-    worker, outcomes = begun(asked)
-    wait_until(is_read)
+    worker = begun(asked)
+    until(is_read)
     actions.cancel(asked, by=bob)
-    worker.join(10)
-    assert outcomes == ["stopped"]
+    assert worker.result(20) == "stopped"
     assert not is_read()
 
 
@@ -371,12 +353,11 @@ def test_an_export_whose_people_are_hard_to_find_is_not_taken_for_dead(workspace
     slow = Contact.objects.of(workspace).extra(where=["pg_sleep(0.2) IS NOT NULL"])
     monkeypatch.setattr(run.chosen, "people", lambda *_asked: (slow, None))
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    worker, outcomes = begun(asked)
-    while worker.is_alive():
+    worker = begun(asked)
+    while not worker.done():
         time.sleep(0.3)
         assert actions.requeue_silent() == 0
-    worker.join()
-    assert outcomes == ["done"]
+    assert worker.result() == "done"
     assert len(stored(settings)) == 1
 
 
@@ -389,20 +370,8 @@ def stored(settings) -> list[str]:
 def test_of_two_workers_one_writes_it_and_a_dead_ones_is_taken_over(workspace, bob, settings):
     a_contact(workspace)
     asked = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)
-    outcomes = []
-
-    def work():
-        try:
-            outcomes.append(run_export(export_id=asked.pk)["outcome"])
-        finally:
-            connection.close()
-
-    both = [threading.Thread(target=work) for _ in range(2)]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join(30)
-    assert sorted(outcomes) == ["done", "not mine"]
+    both = [begun(asked) for _ in range(2)]
+    assert sorted(each.result(30) for each in both) == ["done", "not mine"]
     assert len(stored(settings)) == 1
     long_ago = timezone.now() - datetime.timedelta(minutes=2)
     dead = actions.of_found(Finder(), workspace=workspace, file_format=ExportFormat.CSV, by=bob)

@@ -15,7 +15,6 @@ from contacts.actions.subscriptions import subscribe, unsubscribe
 from contacts.models import Contact, ListChange, ListDay, Subscription
 from contacts.queries import growth as queries
 from contacts.queries import lists
-from tests.at_once import AtOnce
 from tests.builders import a_contact, a_list
 
 STATUSES = ("subscribed", "pending", "unsubscribed")
@@ -123,17 +122,14 @@ def test_asking_does_not_move_anybody(workspace, news):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_clocks_fold_each_change_once(workspace):
-    news, both = a_list(workspace, "News"), AtOnce()
-    try:
-        for turn in range(20):
-            people = [a_contact(workspace, f"p{turn}-{number}@example.com") for number in range(3)]
-            for each in people:
-                subscribe(each, lists=[news], source="Form")
-            taken = both(actions.fold, actions.fold)
-            assert sum(taken) == 3
-    finally:
-        both.close()
+def test_two_clocks_fold_each_change_once(workspace, at_once):
+    news = a_list(workspace, "News")
+    for turn in range(20):
+        people = [a_contact(workspace, f"p{turn}-{number}@example.com") for number in range(3)]
+        for each in people:
+            subscribe(each, lists=[news], source="Form")
+        taken = at_once(actions.fold, actions.fold)
+        assert sum(taken) == 3
     actions.fold()
     news.refresh_from_db()
     assert news.subscribed_count == 60

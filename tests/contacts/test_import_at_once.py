@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -17,7 +16,7 @@ from contacts.actions import imports as actions
 from contacts.importing import lanes, stage
 from contacts.jobs import run_import
 from contacts.models import Contact, Import, ImportState, Subscription
-from tests.at_once import AtOnce
+from tests.at_once import beside, until
 from tests.contacts.imports import carried_out, counts, everything
 from tests.volley import ROOT
 
@@ -38,11 +37,8 @@ def small_slices(monkeypatch):
     actions.drop_leftovers()
 
 
-def in_a_thread(run):
-    try:
-        return run_import(import_id=run.pk)["outcome"]
-    finally:
-        connection.close()
+def outcome_of(run):
+    return run_import(import_id=run.pk)["outcome"]
 
 
 def test_two_lanes_count_everybody_once_and_are_undone(an_import, workspace, bob, news):
@@ -83,8 +79,7 @@ def test_two_imports_of_the_same_file_at_once_both_end_and_double_nobody(an_impo
     both = [an_import(a_file(name), lists=[news], started=False) for name in ("Ann", "Ben")]
     for run in both:
         actions.start(run, by=run.created_by)
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(in_a_thread, both)) == ["done", "done"]
+    assert [each.result(60) for each in [beside(outcome_of, run) for run in both]] == ["done", "done"]
     for run in both:
         run.refresh_from_db()
         assert run.state == ImportState.DONE
@@ -116,13 +111,6 @@ def test_a_connection_that_is_lost_leaves_the_check_to_the_next_worker(an_import
     assert carried_out(run).state == ImportState.CHECKED
 
 
-@pytest.fixture
-def at_once():
-    both = AtOnce()
-    yield both
-    both.close()
-
-
 @pytest.mark.parametrize("deed", ["start", "cancel", "undo"])
 def test_of_two_who_press_the_same_button_at_once_one_is_refused(an_import, bob, at_once, deed):
     run = an_import(a_file(people=130), started=deed == "undo")
@@ -142,7 +130,7 @@ def test_an_import_that_is_canceled_at_any_moment_leaves_everything_as_it_was(
     before = everything(workspace)
     for _ in range(6):
         run = an_import(a_file(people=250), lists=[news])
-        carried, canceled = at_once(partial(in_a_thread, run), partial(actions.cancel, run, by=bob))
+        carried, canceled = at_once(partial(outcome_of, run), partial(actions.cancel, run, by=bob))
         run = carried_out(run)
         if canceled:  # it had ended before
             assert (carried, run.state) == ("done", ImportState.DONE)
@@ -206,11 +194,7 @@ def killed_while_it_works(run, settings, after):
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER.format(str(settings.MEDIA_ROOT), run.pk)], cwd=ROOT, env=environment
     )
-    deadline = time.monotonic() + 60
-    while worker.poll() is None and time.monotonic() < deadline:
-        if Import.objects.get(pk=run.pk).state != ImportState.QUEUED:
-            break
-        time.sleep(0.01)
+    until(lambda: worker.poll() is not None or Import.objects.get(pk=run.pk).state != ImportState.QUEUED)
     time.sleep(after)
     worker.send_signal(signal.SIGKILL)
     worker.wait()

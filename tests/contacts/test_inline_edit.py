@@ -3,12 +3,12 @@
 import threading
 
 import pytest
-from django.db import connections
 from django.urls import reverse
 
 from accounts.models import AuditEntry
 from contacts.actions import contacts as actions
 from contacts.models import Contact, FormerContact
+from tests.at_once import beside
 from tests.builders import a_contact, a_field
 
 HTMX = {"HX-Request": "true"}
@@ -119,23 +119,14 @@ def test_an_earlier_address_is_remembered_and_its_case_is_none(sign_in, bob, ann
 
 @pytest.mark.django_db(transaction=True)
 def test_two_who_change_two_values_at_once_lose_nothing(workspace, bob, anna):
-    begin = threading.Barrier(2)
+    begin = threading.Barrier(2, timeout=10)
 
     def change(name, value):
         begin.wait()
-        try:
-            actions.set_value(anna, name=name, value=value, by=bob)
-        finally:
-            connections.close_all()
+        actions.set_value(anna, name=name, value=value, by=bob)
 
-    threads = [
-        threading.Thread(target=change, args=each)
-        for each in (("attribute_city", "Bonn"), ("attribute_member", True))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    for each in [beside(change, "attribute_city", "Bonn"), beside(change, "attribute_member", True)]:
+        each.result(20)
     assert Contact.objects.get().attributes == {"city": "Bonn", "member": True, "other": "kept"}
 
 

@@ -1,12 +1,11 @@
 """What contacts and subscriptions name is there and stays, whoever writes: asked of the database itself."""
 
-import threading
-
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Workspace
 from contacts.models import Contact, List, Subscription
+from tests.at_once import beside, until_waited_for
 from tests.builders import a_contact, a_list
 
 pytestmark = pytest.mark.django_db
@@ -90,18 +89,9 @@ def test_of_two_at_once_that_subscribe_and_delete_the_second_is_refused(workspac
     deeds = [lambda: subscribed(anna, news).save(), lambda: deleted(List, news.pk)]
     if first == "deleting":
         deeds.reverse()
-    outcome = []
-
-    def second():
-        outcome.append(refused(deeds[1]))
-        connection.close()
-
-    thread = threading.Thread(target=second)
     with transaction.atomic():
         deeds[0]()
-        thread.start()
-        thread.join(0.3)
-        assert not outcome
-    thread.join(30)
-    assert outcome == [True]
+        second = beside(refused, deeds[1])
+        until_waited_for()
+    assert second.result(30)
     assert List.objects.exists() == Subscription.objects.exists() == (first == "subscribing")

@@ -1,9 +1,10 @@
 """Two contacts become one: what each had is kept, and no consent is made up."""
 
 import datetime
+import threading
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from contacts.models import Contact, FormerContact, Subscription, Suppression
 from contacts.queries.erasure import refused_addresses
 from delivery.links import unsubscribe_token
 from delivery.models import Delivery, Mailing
+from tests.at_once import beside, until_waited_for
 from tests.builders import a_contact, a_field, a_list, a_tag, an_account
 
 NOW = timezone.now()
@@ -262,48 +264,30 @@ def test_erasing_who_was_merged_takes_both_addresses(workspace, bob, ada, anna, 
 @pytest.mark.django_db(transaction=True)
 def test_two_merges_at_once_wait_for_each_other(workspace, bob, anna, ann):
     """Each wants the other one gone; one of them is refused, and one contact is left."""
-    import threading
-
-    outcomes, begin = [], threading.Barrier(2)
+    begin = threading.Barrier(2, timeout=10)
 
     def merge(kept, gone):
         begin.wait()
         try:
             actions.merge(kept, gone, taken=set(), by=bob)
-            outcomes.append("merged")
         except actions.CannotMerge:
-            outcomes.append("refused")
-        finally:
-            connections.close_all()
+            return "refused"
+        return "merged"
 
-    threads = [threading.Thread(target=merge, args=pair) for pair in ((anna, ann), (ann, anna))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert sorted(outcomes) == ["merged", "refused"]
+    both = [beside(merge, anna, ann), beside(merge, ann, anna)]
+    assert sorted(each.result(20) for each in both) == ["merged", "refused"]
     assert Contact.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_erasure_waits_for_whoever_is_writing_contacts(workspace, ada, anna):
     """What an import asked for still holds when it writes: the erasure comes after it or before it."""
-    import threading
-
     from contacts.actions.erasure import erase
-
-    def forget():
-        try:
-            erase(anna, by=ada)
-        finally:
-            connections.close_all()
 
     with transaction.atomic():
         assert refused_addresses(workspace, ["anna@example.com"]) == set()
-        thread = threading.Thread(target=forget)
-        thread.start()
-        thread.join(0.5)
-        assert thread.is_alive()
-    thread.join(20)
+        erasing = beside(lambda: erase(anna, by=ada))
+        until_waited_for()
+    erasing.result(20)
     with transaction.atomic():
         assert refused_addresses(workspace, ["anna@example.com"]) == {"anna@example.com"}

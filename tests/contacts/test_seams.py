@@ -2,11 +2,9 @@
 
 import datetime
 import errno
-import threading
-import time
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
@@ -31,6 +29,7 @@ from contacts.models import (
 )
 from contacts.queries import growth as growing
 from contacts.segments import matching
+from tests.at_once import beside, until_waited_for
 from tests.builders import a_contact, a_field, a_list, a_segment, a_tag
 from tests.contacts.importing import upload
 from tests.contacts.imports import carried_out
@@ -292,28 +291,16 @@ def test_a_deed_that_meets_another_one_over_the_same_people_waits_for_it(workspa
         "tag": lambda: tags.delete(tag, by=bob),
         "field": lambda: fields.delete(city, by=bob),
     }
-    outcome = []
-
-    def do():
-        try:
-            outcome.append(deeds[deed]())
-        except Exception as error:
-            outcome.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=do)
     with transaction.atomic():
         Contact.objects.select_for_update(no_key=True).get(pk=first.pk)
-        thread.start()
-        time.sleep(0.4)
+        doing = beside(deeds[deed])
+        until_waited_for()
         try:
             with transaction.atomic():
                 Contact.objects.select_for_update(no_key=True).get(pk=last.pk)
         except OperationalError:
             pytest.fail("the one that came first was ended")
-    thread.join(20)
-    assert not isinstance(outcome[0], Exception)
+    doing.result(20)
     assert not Contact.objects.filter(
         **{"tag_ids__contains": [tag.pk]} if deed == "tag" else {"pk": 0}
     ).exists()
@@ -326,20 +313,9 @@ def test_the_clock_does_not_wait_for_a_run_that_is_at_work(workspace, bob):
     run = BulkRun.objects.create(
         workspace=workspace, action="add_tags", name="Tag", state="running", progress_at=old
     )
-    done = []
-
-    def tick():
-        try:
-            done.append(bulk.requeue_silent())
-        finally:
-            connection.close()
-
     with transaction.atomic():
         BulkRun.objects.select_for_update(no_key=True).get(pk=run.pk)
-        thread = threading.Thread(target=tick)
-        thread.start()
-        thread.join(5)
-        assert done == [0]
+        assert beside(bulk.requeue_silent).result(10) == 0
     assert bulk.requeue_silent() == 1
 
 

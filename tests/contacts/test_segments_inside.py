@@ -10,7 +10,6 @@ from contacts.actions import segments as actions
 from contacts.jobs import take_snapshot
 from contacts.models import Contact, Segment, SegmentMember
 from contacts.segments.rules import RulesProblem
-from tests.at_once import AtOnce
 from tests.builders import a_contact, a_segment
 
 GMAIL = {"subject": "email", "operator": "domain", "value": "gmail.com"}
@@ -69,21 +68,17 @@ def test_rules_in_all_are_bounded(workspace, bob):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_that_are_saved_at_once_do_not_end_up_within_each_other(workspace, bob):
+def test_two_that_are_saved_at_once_do_not_end_up_within_each_other(workspace, bob, at_once):
     first, second = a_segment(workspace, "First"), a_segment(workspace, "Second")
 
     def put(inner, outer):
         return lambda: actions.change(outer, name=outer.name, rules=all_of(inside(inner)), by=bob)
 
-    at_once = AtOnce()
-    try:
-        for _ in range(20):
-            for each in (first, second):
-                actions.change(each, name=each.name, rules=all_of(GMAIL), by=bob)
-            outcomes = at_once(put(first, second), put(second, first))
-            assert sorted(isinstance(each, RulesProblem) for each in outcomes) == [False, True]
-    finally:
-        at_once.close()
+    for _ in range(20):
+        for each in (first, second):
+            actions.change(each, name=each.name, rules=all_of(GMAIL), by=bob)
+        outcomes = at_once(put(first, second), put(second, first))
+        assert sorted(isinstance(each, RulesProblem) for each in outcomes) == [False, True]
 
 
 def test_a_segment_that_another_is_made_of_is_not_deleted(workspace, gmail, bob):

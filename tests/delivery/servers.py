@@ -1,5 +1,6 @@
 """Small real servers for the transports to talk to: an ESP's HTTP API, and mail servers that misbehave."""
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -7,6 +8,8 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.at_once import beside
 
 
 @dataclass
@@ -90,6 +93,21 @@ def a_talker(*lines: bytes):
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
+
+
+@contextlib.contextmanager
+def served(serve, port: int):
+    """One of Volley's own servers, in a thread."""
+    loop, stop, up = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+    running = serve(host="127.0.0.1", port=port, stop=stop, started=up.set)
+    serving = beside(loop.run_until_complete, running)
+    assert up.wait(10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        serving.result(10)
+        loop.close()
 
 
 def a_free_port() -> int:

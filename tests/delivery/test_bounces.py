@@ -1,6 +1,5 @@
 """Bounces by mail: whom a return path names, what a mailbox says of whom, and that reading it again changes nothing."""
 
-import asyncio
 import contextlib
 import datetime
 import imaplib
@@ -30,7 +29,7 @@ from delivery.pipeline import molds
 from delivery.providers import SMTP as SMTP_PROVIDER
 from tests.builders import a_mailbox
 from tests.delivery.post_servers import PostServer, SignIn
-from tests.delivery.servers import a_free_port
+from tests.delivery.servers import a_free_port, served
 from tests.people import a_workspace
 
 DOMAIN = "bounces.acme.example"
@@ -677,15 +676,9 @@ def test_messages_of_our_own_server_are_read_from_the_stream(spring):
 @pytest.fixture
 def returns(transactional_db):
     """The port of the server that takes bounces."""
-    port, loop, stop, up = a_free_port(), asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    running = endpoint.serve(host="127.0.0.1", port=port, stop=stop, started=up.set)
-    thread = threading.Thread(target=loop.run_until_complete, args=[running])
-    thread.start()
-    assert up.wait(10)
-    yield port
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
-    loop.close()
+    port = a_free_port()
+    with served(endpoint.serve, port):
+        yield port
 
 
 def handed(port, to, source) -> int:

@@ -25,7 +25,6 @@ from delivery.links import confirm_token, read_confirm_token, unsubscribe_token
 from delivery.models import Confirmation, Delivery, Mailing
 from delivery.pipeline import dispatch
 from delivery.pipeline.sweep import sweep
-from tests.at_once import AtOnce
 from tests.builders import a_contact, a_list, an_account
 from tests.delivery.test_pipeline import make_due, work_all
 
@@ -150,19 +149,14 @@ def test_the_next_turn_asks_whom_one_turn_had_no_room_for(workspace, news, serve
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_clocks_and_a_job_at_once_ask_each_person_once(workspace, news, server):
-    both = AtOnce()
-    try:
-        for turn in range(15):
-            people = [a_contact(workspace, f"p{turn}-{number}@example.com") for number in range(3)]
-            Subscription.objects.bulk_create(
-                Subscription(workspace=workspace, contact=each, list=news, status="pending")
-                for each in people
-            )
-            both(asking.ask_waiting, lambda: asking.ask(news.pk))
-            asking.ask_waiting()
-    finally:
-        both.close()
+def test_two_clocks_and_a_job_at_once_ask_each_person_once(workspace, news, server, at_once):
+    for turn in range(15):
+        people = [a_contact(workspace, f"p{turn}-{number}@example.com") for number in range(3)]
+        Subscription.objects.bulk_create(
+            Subscription(workspace=workspace, contact=each, list=news, status="pending") for each in people
+        )
+        at_once(asking.ask_waiting, lambda: asking.ask(news.pk))
+        asking.ask_waiting()
     asked = Delivery.objects.values_list("email", flat=True)
     assert len(asked) == len(set(asked)) == 45
     assert set(Subscription.objects.values_list("confirmation_count", flat=True)) == {1}

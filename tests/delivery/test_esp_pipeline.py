@@ -21,6 +21,7 @@ from delivery.pipeline.work import work_slice
 from delivery.providers import PROVIDERS
 from delivery.transports import esp
 from delivery.transports.names import read_name
+from tests.at_once import WAIT_SECONDS
 from tests.delivery.test_esp_batches import BATCHING, ESPS, an_esp_account
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
 from tests.fake_esp.core import Answer
@@ -116,7 +117,7 @@ def test_too_many_requests_make_it_wait_and_cost_nobody_a_try(people, send_to_ne
 
 def until_finished(mailing):
     """Work on it again and again, as often as the clock would; the pace in Redis says when something leaves."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT_SECONDS
     while mailing.state != "finished" and time.monotonic() < deadline:
         work_all(mailing)
         yield

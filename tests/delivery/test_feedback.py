@@ -20,7 +20,6 @@ from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Delivery, Event, Incoming, Mailing, Stray
 from delivery.pipeline.settle import Result, settle
 from delivery.transports.base import IN_ITS_WORDS, Fate, Outcome
-from tests.at_once import AtOnce
 from tests.builders import a_contact, an_account
 from tests.delivery.recounting import recount
 from tests.people import a_workspace
@@ -200,17 +199,13 @@ def test_a_complaint_is_counted_of_whoever_was_rejected(workspace, spring, sent)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_bounce_that_comes_with_the_rejection_is_counted_once(workspace, spring, sent):
-    both = AtOnce()
-    try:
-        for turn in range(20):
-            number = sent(a_contact(workspace, f"p{turn}@example.com"), state="pending")
-            both(
-                lambda number=number: settle(spring, [Result(number, GONE)]),
-                lambda number=number: apply([fact(spring, number, "bounced")]),
-            )
-    finally:
-        both.close()
+def test_a_bounce_that_comes_with_the_rejection_is_counted_once(workspace, spring, sent, at_once):
+    for turn in range(20):
+        number = sent(a_contact(workspace, f"p{turn}@example.com"), state="pending")
+        at_once(
+            lambda number=number: settle(spring, [Result(number, GONE)]),
+            lambda number=number: apply([fact(spring, number, "bounced")]),
+        )
     found = counters(spring)
     assert (found["rejected_count"], found.get("bounced_count", 0)) == (20, 0)
     assert not Delivery.objects.exclude(feedback="").exists()

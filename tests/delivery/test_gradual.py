@@ -16,7 +16,6 @@ from delivery.models import Batch, Delivery, Mailing
 from delivery.pipeline import dispatch, lease
 from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
-from tests.at_once import AtOnce
 from tests.delivery.test_hygiene import fact
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, work_all
 
@@ -248,13 +247,9 @@ def test_waiting_is_not_standing_still(large, rules):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_clock_and_a_person_at_once_let_it_go_once(large):
+def test_the_clock_and_a_person_at_once_let_it_go_once(large, at_once):
     first_are_out(large)
-    meet = AtOnce()
-    try:
-        for _ in range(10):
-            Batch.objects.update(state="held")
-            Mailing.objects.update(first_count=20)
-            assert sorted(meet(*[lambda: gradual.let_go(large.pk)] * 2)) == [0, 20]
-    finally:
-        meet.close()
+    for _ in range(10):
+        Batch.objects.update(state="held")
+        Mailing.objects.update(first_count=20)
+        assert sorted(at_once(*[lambda: gradual.let_go(large.pk)] * 2)) == [0, 20]

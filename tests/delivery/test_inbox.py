@@ -1,14 +1,12 @@
 """The local inbox takes real SMTP, shows every message safely, and is not there where it is off."""
 
-import asyncio
 import os
+import re
 import signal
 import smtplib
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -19,29 +17,15 @@ from delivery import inbox, letter
 from delivery.models import InboxMessage
 from delivery.transports import connect
 from delivery.transports.base import Fate, Message
+from tests.at_once import until
 from tests.builders import an_account
-from tests.delivery.servers import a_free_port
-
-
-@contextmanager
-def a_running_inbox(port: int):
-    loop, stop, up = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    running = inbox.serve(host="127.0.0.1", port=port, stop=stop, started=up.set)
-    thread = threading.Thread(target=loop.run_until_complete, args=[running])
-    thread.start()
-    assert up.wait(10)
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+from tests.delivery.servers import a_free_port, served
 
 
 @pytest.fixture
 def port(transactional_db, settings):
     settings.INBOX_PORT = a_free_port()
-    with a_running_inbox(settings.INBOX_PORT):
+    with served(inbox.serve, settings.INBOX_PORT):
         yield settings.INBOX_PORT
 
 
@@ -140,27 +124,34 @@ def test_the_command_runs_until_it_is_told_to_stop(serves):
     )
     try:
         if serves:
-            _until_it_answers(port, process)
+            until(lambda: _answers(port, process))
         else:
+            until(lambda: _catches(process, signal.SIGTERM))
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(10)  # it is up by then
+                process.wait(1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0, process.stderr.read()
+        assert process.wait(30) == 0, process.stderr.read()
     finally:
         process.kill()
         process.communicate()
 
 
-def _until_it_answers(port: int, process) -> None:
-    for _ in range(300):
-        assert process.poll() is None, process.stderr.read()
-        try:
-            with smtplib.SMTP("127.0.0.1", port, timeout=5) as session:
-                assert session.noop()[0] == 250
-                return
-        except OSError:
-            threading.Event().wait(0.1)
-    raise AssertionError("the inbox did not start")
+def _answers(port: int, process) -> bool:
+    assert process.poll() is None, process.stderr.read()
+    try:
+        with smtplib.SMTP("127.0.0.1", port, timeout=5) as session:
+            return session.noop()[0] == 250
+    except OSError:
+        return False
+
+
+def _catches(process, number: signal.Signals) -> bool:
+    """Whether it does something of its own when it gets the signal."""
+    assert process.poll() is None, process.stderr.read()
+    (caught,) = re.findall(
+        r"^SigCgt:\s+(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE
+    )
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def test_the_list_shows_the_newest_first_and_finds_by_recipient_and_subject(client, db):

@@ -1,5 +1,6 @@
 """What goes wrong while sending: each time everybody is accounted for, and nothing is said twice without need."""
 
+import contextlib
 import email
 import email.policy
 import itertools
@@ -14,7 +15,7 @@ from datetime import timedelta
 import django_rq
 import pytest
 import redis
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -37,6 +38,7 @@ from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.transports import smtp
 from delivery.transports.base import Fate, Outcome
+from tests.at_once import beside
 from tests.builders import a_campaign, a_contact, an_account
 from tests.delivery.conftest import HELLO
 from tests.delivery.test_pipeline import assert_everyone_is_accounted_for, make_due, said, work_all
@@ -414,9 +416,7 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
     server.answers["END"] = lambda _recipient: (time.sleep(0.1), "250 Ok")[1]
     people(50)
     mailing = send_to_news()
-    began = time.monotonic()
     report = work_slice(mailing.pk)
-    assert time.monotonic() - began < 2
     assert Batch.objects.get(mailing=mailing).state == "ready"
     assert 0 < report.settled < 50
     monkeypatch.setattr(work, "LONGEST_SLICE", 60)
@@ -426,24 +426,27 @@ def test_a_batch_is_given_back_after_a_slice_and_the_worker_is_free(
 
 @pytest.fixture
 def a_slow_mailing(people, send_to_news, server, monkeypatch):
-    """Some seconds of work for a worker whose slices are short."""
+    """Some seconds of work for a worker whose slices are short while somebody waits."""
     monkeypatch.setattr(work, "SLICE_SECONDS", 0.3)
-    monkeypatch.setattr(work, "LONGEST_SLICE", 0.9)
+    monkeypatch.setattr(work, "LONGEST_SLICE", 60)
     monkeypatch.setattr(work, "SETTLE_EVERY", 0.05)
     server.answers["END"] = lambda _recipient: (time.sleep(0.05), "250 Ok")[1]
     people(150)
     return send_to_news()
 
 
-def seconds_of_a_slice(mailing) -> float:
-    began = time.monotonic()
-    work_slice(mailing.pk)
-    return time.monotonic() - began
+def ends_soon(mailing) -> bool:
+    """Whether a slice leaves most of them to the next one; on its own it would go on to the last."""
+    report = work_slice(mailing.pk)
+    return report.seconds >= 0.3 and report.settled < 75
 
 
-def test_a_mailing_keeps_the_worker_for_longer_while_no_other_waits(a_slow_mailing):
+def test_a_mailing_keeps_the_worker_for_longer_while_no_other_waits(a_slow_mailing, monkeypatch):
+    monkeypatch.setattr(work, "LONGEST_SLICE", 0.9)
     dispatch.queue_one(a_slow_mailing.pk)  # its own next turn
-    assert 0.9 <= seconds_of_a_slice(a_slow_mailing) < 1.4
+    report = work_slice(a_slow_mailing.pk)
+    assert report.seconds >= 0.9
+    assert report.settled < 150
 
 
 def another_waits(_mailing):
@@ -474,7 +477,7 @@ def test_a_slice_ends_soon_when_something_happens(a_slow_mailing, happens, monke
         return real(a_slice)
 
     monkeypatch.setattr(work._Slice, "_is_alone", meanwhile)
-    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_a_slice_ends_soon_where_redis_does_not_say_who_waits(a_slow_mailing, monkeypatch):
@@ -482,7 +485,7 @@ def test_a_slice_ends_soon_where_redis_does_not_say_who_waits(a_slow_mailing, mo
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(dispatch, "queued_by_mailing", away)
-    assert 0.3 <= seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_lanes_that_ended_in_trouble_are_back_with_the_next_slice(a_slow_mailing, server):
@@ -497,7 +500,7 @@ def test_lanes_that_ended_in_trouble_are_back_with_the_next_slice(a_slow_mailing
         return answer
 
     server.answers["END"] = end
-    assert seconds_of_a_slice(a_slow_mailing) < 0.8
+    assert ends_soon(a_slow_mailing)
 
 
 def test_a_slice_leaves_a_line_in_the_log_that_names_it(people, send_to_news, caplog):
@@ -582,20 +585,14 @@ def test_a_slow_answer_does_not_lose_the_lease_of_a_paused_mailing(people, send_
     server.answers["END"] = lambda _recipient: (answering.set(), time.sleep(2.5), "250 Ok")[2]
     people(9)
     mailing = send_to_news()
-
-    def worker():
-        work_slice(mailing.pk)
-        connection.close()
-
-    thread = threading.Thread(target=worker)
-    thread.start()
-    answering.wait(5)
+    worker = beside(work_slice, mailing.pk)
+    assert answering.wait(10)
     pause(mailing)
     for _ in range(10):
         time.sleep(0.2)
         sweep()
         assert Batch.objects.get().state == "leased"
-    thread.join()
+    worker.result(10)
     server.answers.clear()
     resume(mailing)
     work_all(mailing)
@@ -612,25 +609,11 @@ def test_canceling_while_it_finishes_ends_in_one_of_both(
     lifecycle.send_now(campaign, by=bob)
     lifecycle.launch(campaign.pk)
     campaign.refresh_from_db()
-    failed = []
-
-    def run(deed):
-        try:
-            deed()
-        except lifecycle.WrongState:
-            pass
-        except Exception as error:
-            failed.append(error)
-        finally:
-            connection.close()
-
-    deeds = [lambda: work_slice(campaign.mailing_id), lambda: lifecycle.cancel(campaign, by=bob)]
-    threads = [threading.Thread(target=run, args=[deed]) for deed in deeds]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert failed == []
+    working = beside(work_slice, campaign.mailing_id)
+    canceling = beside(lambda: lifecycle.cancel(campaign, by=bob))
+    for each in (working, canceling):
+        with contextlib.suppress(lifecycle.WrongState):
+            each.result(30)
     campaign.refresh_from_db()
     assert (campaign.state, campaign.mailing.state) in (("sent", "finished"), ("canceled", "canceled"))
     assert_everyone_is_accounted_for(campaign.mailing)
@@ -648,17 +631,13 @@ def test_the_clock_does_not_wait_for_a_launch_that_takes_its_time(workspace, bob
         with transaction.atomic():
             type(campaign).objects.select_for_update().get(pk=campaign.pk)
             locked.set()
-            done.wait(10)
-        connection.close()
+            assert done.wait(10)
 
-    thread = threading.Thread(target=launching)
-    thread.start()
-    locked.wait(5)
-    began = time.monotonic()
+    launch = beside(launching)
+    assert locked.wait(10)
     assert lifecycle.requeue_unlaunched() == 0
-    assert time.monotonic() - began < 2
     done.set()
-    thread.join()
+    launch.result(10)
     assert lifecycle.requeue_unlaunched() == 1
 
 
@@ -746,16 +725,26 @@ def test_a_message_counts_as_sent_although_redis_breaks_right_after_it(
     assert mailing.accepted_count == 3
 
 
-def test_one_lane_to_a_domain_is_used_without_waiting_for_itself(people, send_to_news, server, account):
-    account.domain_lanes = 1
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_one_lane_to_a_domain_is_used_without_waiting_for_itself(
+    people, send_to_news, account, monkeypatch, lanes
+):
+    taken, take = [], turns.Turns.take
+
+    def taking(*asked, **how):
+        taken.append(seconds := take(*asked, **how))
+        return seconds
+
+    monkeypatch.setattr(turns.Turns, "take", taking)
+    account.lanes, account.domain_lanes = lanes, 1
     account.rate_per_day = 1000
     account.save()
     people(20)
     mailing = send_to_news()
-    began = time.monotonic()
     work_all(mailing)
     assert mailing.accepted_count == 20
-    assert time.monotonic() - began < 10
+    assert taken.count(0.0) == 20
+    assert lanes > 1 or len(taken) == 20, "there is nobody else to wait for"
     assert pace.take_of_day(account, 1000, now=timezone.now()) == 980, "no turn of the day is lost"
 
 

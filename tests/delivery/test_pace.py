@@ -1,6 +1,6 @@
 """The pace of an account is one for all its workers, exact, and learns from what servers say."""
 
-import threading
+import itertools
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,6 +19,7 @@ from delivery.providers import PROVIDERS
 from delivery.queries import progress
 from delivery.transports.base import Fate, Outcome
 from delivery.transports.smtp_answers import Reply, outcome_of
+from tests.at_once import beside
 from tests.builders import an_account
 from tests.delivery.test_pipeline import make_due, work_all
 
@@ -31,38 +32,36 @@ def limit(per_second: float, key: str = "volley:pace:test") -> pace.Limit:
 
 
 def test_many_lanes_share_one_rate_and_use_it_up():
-    turns, lock, ends = [], threading.Lock(), time.monotonic() + 1.5
+    pace.reserve([limit(100)], longest_wait=0, count=200)  # so that lanes that begin late waste no turn
 
     def lane():
-        while time.monotonic() < ends:
-            wait = pace.reserve([limit(100)], longest_wait=1)
-            time.sleep(max(wait, 0))
-            with lock:
-                turns.append(time.monotonic())
+        """When each of its turns is, at the earliest and at the latest."""
+        turns = []
+        for _ in range(25):
+            asked_at = time.monotonic()
+            wait = pace.reserve([limit(100)], longest_wait=60)
+            turns.append((asked_at + wait, time.monotonic() + wait))
+        return turns
 
-    lanes = [threading.Thread(target=lane) for _ in range(8)]
-    for each in lanes:
-        each.start()
-    for each in lanes:
-        each.join()
-    turns.sort()
-    in_a_second = max(sum(start <= turn < start + 1 for turn in turns) for start in turns[:40])
-    assert in_a_second <= 105
-    assert len([turn for turn in turns if turn < turns[0] + 1.4]) >= 0.9 * 140
+    turns = sorted(itertools.chain(*[each.result(30) for each in [beside(lane) for _ in range(8)]]))
+    for start, _ in turns:
+        assert sum(start <= earliest and latest < start + 1 for earliest, latest in turns) <= 101
+    (_, first), (last, _) = turns[0], turns[-1]
+    assert last - first <= 2, "two hundred turns"
 
 
 def test_the_tightest_limit_holds_and_a_long_wait_reserves_nothing():
-    pace.reserve([limit(1), limit(100, "volley:pace:other")], longest_wait=0)
-    refused = pace.reserve([limit(1), limit(100, "volley:pace:other")], longest_wait=0.1)
-    assert refused < -0.5
-    assert 0 <= pace.reserve([limit(100, "volley:pace:other")], longest_wait=0.1) <= 0.02
+    tight, wide = limit(0.1), limit(0.5, "volley:pace:other")
+    pace.reserve([tight, wide], longest_wait=0)
+    assert pace.reserve([tight, wide], longest_wait=2) < -5
+    assert pace.reserve([wide], longest_wait=2) >= 0, "the next turn, and not the one after it"
 
 
 def test_too_fast_halves_the_rate_once_for_many_complaints_and_it_recovers_by_steps():
     assert pace.slow_down(limit(100), per_second=80) == 40
     assert pace.slow_down(limit(100), per_second=80) == 40, "other lanes heard the same"
-    pace.reserve([limit(100)], longest_wait=1)
-    assert 0.02 < pace.reserve([limit(100)], longest_wait=1) <= 0.026
+    pace.reserve([limit(100)], longest_wait=0, count=400)
+    assert 9 < pace.reserve([limit(100)], longest_wait=10) <= 10
     redis_client().hset("volley:pace:test:slow", "at", time.time() - 21)
     assert pace.slow_down(limit(100), per_second=1000) == pytest.approx(40 * 1.25**2 / 2)
 
@@ -97,21 +96,14 @@ def test_no_24_hours_see_more_than_a_day_allows(workspace):
 
 def test_many_workers_take_no_more_than_a_day_allows(workspace):
     account = an_account(workspace, rate_per_day=1000)
-    taken, lock = [], threading.Lock()
 
     def worker():
         pace.open_day(account, now=NOON)
-        while count := pace.take_of_day(account, 7, now=NOON):
-            with lock:
-                taken.append(count)
+        return sum(iter(lambda: pace.take_of_day(account, 7, now=NOON), 0))
 
-    workers = [threading.Thread(target=worker) for _ in range(8)]
     pace.open_day(account, now=NOON)
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
-    assert sum(taken) == 1000
+    workers = [beside(worker) for _ in range(8)]
+    assert sum(each.result(30) for each in workers) == 1000
 
 
 def test_the_next_step_of_a_warm_up_makes_room_at_midnight(workspace):

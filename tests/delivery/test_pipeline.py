@@ -27,6 +27,7 @@ from delivery.pipeline.sweep import sweep
 from delivery.pipeline.work import work_slice
 from delivery.queries import deliveries, progress
 from delivery.transports.base import Fate, Outcome
+from tests.at_once import beside
 from tests.delivery.conftest import HELLO
 
 pytestmark = pytest.mark.django_db
@@ -429,17 +430,11 @@ def test_many_workers_share_a_mailing_without_sending_twice(people, send_to_news
     mailing = send_to_news()
 
     def worker():
-        try:
-            while work_slice(mailing.pk):
-                pass
-        finally:
-            connection.close()
+        while work_slice(mailing.pk):
+            pass
 
-    workers = [threading.Thread(target=worker) for _ in range(4)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
+    for each in [beside(worker) for _ in range(4)]:
+        each.result(60)
     assert sorted(Counter(server.recipients()).values()) == [1] * 600
     mailing.refresh_from_db()
     assert mailing.state == "finished"

@@ -1,11 +1,10 @@
 """Leaving by the link in a message: a GET only shows, a POST acts at once, and a mistake can be undone."""
 
 import threading
-import time
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -15,6 +14,7 @@ from contacts.models import Contact, List, Subscription, Suppression
 from delivery.content import Content
 from delivery.links import unsubscribe_token
 from delivery.models import Delivery, Mailing
+from tests.at_once import beside, until_waited_for
 from tests.builders import an_account
 
 
@@ -314,31 +314,22 @@ def test_a_click_after_being_taken_off_by_hand_makes_it_their_own_wish(
     assert not Subscription.objects.get(contact=eve, list=offers).left_by_themselves
 
 
-WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid())"
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_click_that_meets_a_merge_is_done_all_the_same(client, workspace, eve, news):
-    """Each waits for the other's row, and PostgreSQL ends the one that waited first: the click."""
+    """Each waits for the other's row, and PostgreSQL ends the click."""
     token = a_token(workspace, eve, lists=[news])
     holds = threading.Event()
 
     def merge():
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic():
             list(Subscription.objects.select_for_update().filter(contact=eve))
             holds.set()
-            for _ in range(200):
-                cursor.execute(WAITS)
-                if cursor.fetchone()[0]:
-                    break
-                time.sleep(0.02)
+            until_waited_for()
             list(Delivery.objects.select_for_update())
-        connection.close()
 
-    merging = threading.Thread(target=merge)
-    merging.start()
+    merging = beside(merge)
     assert holds.wait(10)
     assert client.post(one_click(token), {"List-Unsubscribe": "One-Click"}).status_code == 200
-    merging.join(10)
+    merging.result(10)
     assert Subscription.objects.get(contact=eve, list=news).status == "unsubscribed"
     assert Mailing.objects.get().unsubscribed_count == 1

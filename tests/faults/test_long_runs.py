@@ -3,7 +3,6 @@
 import io
 import os
 import signal
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.at_once import beside
 
 PEOPLE = 60_000
 FEWER = 30_000
@@ -243,17 +244,14 @@ def test_in_a_restored_copy_an_import_does_not_go_on_to_people_who_would_be_aske
 
 def test_an_upload_whose_unpacking_is_killed_is_refused_and_leaves_nothing(volley):
     key = volley.python(SESSION)["key"]
-    answered = []
-    uploading = threading.Thread(target=lambda: answered.append(upload(volley, key, a_large_zip())))
-    uploading.start()
+    uploading = beside(upload, volley, key, a_large_zip())
     deadline = time.monotonic() + END_SECONDS
     killed = 0
-    while not killed and time.monotonic() < deadline and uploading.is_alive():
+    while not killed and time.monotonic() < deadline and not uploading.done():
         for pid in volley.pids("contacts.importing.unpacker"):
             killed = kill_in_mid_file(pid)
-    uploading.join(END_SECONDS)
+    (status, page) = uploading.result(END_SECONDS)
     assert killed
-    (status, page) = answered[0]
     assert status == 422
     assert "The file cannot be unpacked" in page
     assert volley.python(UPLOADED) == {"count": 0}

@@ -34,7 +34,7 @@ def test_what_was_answered_is_counted_once(var):
         env=seed.apart(VOLLEY_VAR=str(var)),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.strip().splitlines()[-1])
