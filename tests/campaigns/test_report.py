@@ -153,6 +153,13 @@ def test_the_list_of_campaigns_and_home_show_the_rates(sign_in, carol, spring):
         assert "50.0 % clicked" in page
 
 
+def test_where_only_those_who_agreed_are_counted_the_report_says_so(sign_in, carol, spring):
+    Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True}})
+    assert "Only people who had agreed" not in report(sign_in(carol), spring)
+    Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "consent": "watch_me"}})
+    assert "Only people who had agreed are counted" in report(sign_in(carol), spring)
+
+
 def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
     Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "is_nameless": True}})
     did(spring, "clicked", None, url=SHOP)
