@@ -867,7 +867,9 @@ def test_of_those_who_did_not_agree_nobody_says_that_they_did_not_read(people, w
     agreed = set(sorted(ignored)[::2])
     Contact.objects.filter(pk__in=agreed).update(attributes={"watch_me": True})
     Contact.objects.filter(pk__in=ignored - agreed).update(attributes={"watch_me": False})
-    Mailing.objects.filter(pk=spring.pk).update(frame={"tracking": {**WATCHED["tracking"], "consent": "watch_me"}})
+    Mailing.objects.filter(pk=spring.pk).update(
+        frame={"tracking": {**WATCHED["tracking"], "consent": "watch_me"}}
+    )
     assert found(all_of(rule("opened", "ignored", value)), workspace) == agreed
     of_any = found(all_of(rule("opened", "ignored", {"mailing": None, "days": None})), workspace)
     summer = {"mailing": Mailing.objects.get(name="Summer").pk, "days": None, "times": None}
