@@ -97,6 +97,7 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         updated_at=timezone.now(),
     )
     mailings.keep_to_its_senders(SendingAccount.objects.get(pk=account.pk))
+    mailings.let_go(account)
     record(by, "account.changed", account)
 
 

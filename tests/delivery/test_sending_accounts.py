@@ -1,6 +1,7 @@
 """Sending accounts: made, tested, changed, set aside; secrets never come back, and only admins see them."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -41,6 +42,19 @@ def typed_for(provider) -> dict[str, str]:
 
 def new(provider: str) -> str:
     return reverse("sending_new") + f"?provider={provider}"
+
+
+def test_what_waits_for_an_account_goes_on_once_the_account_is_changed(ada, workspace, sign_in):
+    """As after a day's limit was raised that a campaign had used up."""
+    client = sign_in(ada)
+    client.post(new("smtp"), {**SMTP, "rate_per_day": "300"})
+    account = SendingAccount.objects.get(workspace=workspace)
+    later = timezone.now() + timedelta(minutes=5)
+    of_it = {"workspace": workspace, "account": account, "content": {}, "state": "sending", "due_at": later}
+    waiting = Mailing.objects.create(name="Spring", **of_it)
+    client.post(reverse("sending_edit", args=[account.pk]), {**SMTP, "password": "", "rate_per_day": "3000"})
+    waiting.refresh_from_db()
+    assert waiting.due_at is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
