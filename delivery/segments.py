@@ -208,8 +208,8 @@ def sent(
 ) -> QuerySet[Delivery]:
     """The ledger's rows of the contact that an outer query is at, accepted by the next server.
 
-    told: only of mailings that tell who did it, and that watch by this consent. The mailings are named one by one: a plan by hash reads the ledgers
-    of no others.
+    told: only of mailings that tell who did it, and that watch by this consent. The mailings are named one by one: a
+    plan by hash reads the ledgers of no others.
     """
     rows = Delivery.objects.filter(contact=OuterRef("pk"), state=DeliveryState.ACCEPTED)
     known = mailings(vocabulary)
