@@ -148,7 +148,9 @@ def read(mailing: Mailing) -> Breakdown:
     lasts_long = mailing.total_count > MANY or _has_ended(mailing)
     cache.set(_key(mailing), (_stamp(mailing), found), KEPT_SECONDS if lasts_long else FRESH_SECONDS)
     rest_seconds = REST * (timezone.now() - read_at).total_seconds()
-    cache.set(_asked_key(mailing, has_ended=_has_ended(mailing)), "asked", max(FRESH_SECONDS, int(rest_seconds)))
+    cache.set(
+        _asked_key(mailing, has_ended=_has_ended(mailing)), "asked", max(FRESH_SECONDS, int(rest_seconds))
+    )
     return found
 
 

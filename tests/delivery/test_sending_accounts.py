@@ -323,6 +323,19 @@ def test_a_test_says_in_words_what_is_wrong_and_changes_nothing_else(
     assert (after.stopped_reason, after.updated_at) == ("", account.updated_at)
 
 
+def test_after_a_change_of_where_it_leads_the_last_test_says_nothing(ada, workspace, sign_in):
+    client = sign_in(ada)
+    client.post(new("smtp"), SMTP)
+    account = SendingAccount.objects.get()
+    for typed, is_tested in (
+        ({"name": "Renamed"}, True),
+        ({"host": "smtp2.acme.example", "password": "new"}, False),
+    ):
+        SendingAccount.objects.update(tested_at=timezone.now())
+        client.post(reverse("sending_edit", args=[account.pk]), {**SMTP, "password": "", **typed})
+        assert (SendingAccount.objects.get().tested_at is not None) is is_tested, typed
+
+
 def test_a_closed_port_and_an_unknown_host_are_said_so(ada, workspace, sign_in):
     closed = an_account(workspace, settings={"host": "127.0.0.1", "port": a_free_port(), "security": "none"})
     assert "nothing listens there" in the_answer(sign_in(ada), closed)
