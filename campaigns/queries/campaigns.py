@@ -1,5 +1,6 @@
 """How campaigns are read: the list, the report's figures, the recipients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -49,7 +50,7 @@ class Recipients:
     """A page of the ledger, each with what was `said_later`, when it came back; after: the number to go on from, 0 at
     the end."""
 
-    rows: list[Delivery]
+    rows: Sequence[Delivery]
     after: int
 
 
