@@ -73,16 +73,17 @@ def create(*, workspace: Workspace, provider: str, values: Values, by: User) -> 
 
 @transaction.atomic(durable=True)
 def update(account: SendingAccount, *, values: Values, by: User) -> None:
-    """Change what was typed; secrets not typed anew stay. Lanes at work connect afresh.
+    """Change what was typed; secrets not typed anew stay. Lanes at work connect afresh, and its last test says nothing.
 
     What it is sending from a domain that it may not send from any more goes another way, or pauses.
     """
     if pace.daily_limit(account, timezone.now()) is None:
         transaction.on_commit(partial(pace.forget_day, account), robust=True)
     secrets = {**stored_secrets(account), **values.secrets}
-    quota_known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
     if values.settings != account.settings or values.secrets:
-        quota_known = {"quota": {}, "quota_at": None}  # of another account at the provider, perhaps
+        # Of another account at the provider, perhaps.
+        unknown = {"quota": {}, "quota_at": None, "tested_at": None, "test_said": ""}
         transaction.on_commit(partial(quota.ask_anew, account), robust=True)
     SendingAccount.objects.filter(pk=account.pk).update(
         name=values.name,
@@ -93,10 +94,11 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         share=values.share,
         sender_domains=list(values.sender_domains),
         **values.pace,
-        **quota_known,
+        **unknown,
         updated_at=timezone.now(),
     )
     mailings.keep_to_its_senders(SendingAccount.objects.get(pk=account.pk))
+    mailings.let_go(account)
     record(by, "account.changed", account)
 
 

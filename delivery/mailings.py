@@ -240,6 +240,11 @@ def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
         rows.filter(state=MailingState.SENDING).update(state_reason=why)
 
 
+def let_go(account: SendingAccount) -> None:
+    """Nothing that it is sending is held any longer: what it was held for may have changed with the account."""
+    Mailing.objects.filter(account=account, state=MailingState.SENDING).update(due_at=None)
+
+
 def pause_if_sending(mailing_id: int, reason: str) -> None:
     """Pause it, saying why; nothing happens where it is not being sent."""
     try:

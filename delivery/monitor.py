@@ -2,10 +2,10 @@
 
 Time and domains come from the ledger, so they outlive Redis and are exact. One pass over a million rows takes about
 a second, so the answer is kept for some seconds while it is sent, for long once it has ended, and thrown away when
-somebody tells it to go on. While many are being sent a job reads it: the page would wait, and the campaign with it.
+somebody tells it to go on. Of many a job reads it: the page would wait, and with it the campaign, or what comes back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,7 +92,7 @@ class Domain:
 class Breakdown:
     """bars: the whole time it was sent, in at most BARS steps of step_seconds. domains: the largest, the rest summed.
 
-    read_at: when it was read; the counters beside it may be newer.
+    read_at: when it was read; the counters beside it may be newer. is_behind: a newer one is to be read by a job.
     """
 
     bars: list[Bar]
@@ -100,6 +100,7 @@ class Breakdown:
     domains: list[Domain]
     rest: Domain | None
     read_at: datetime
+    is_behind: bool = False
 
     @property
     def width(self) -> int:
@@ -125,16 +126,17 @@ class Breakdown:
 def breakdown(mailing: Mailing) -> Breakdown:
     """Over time and by domain, at most FRESH_SECONDS old while it is sent.
 
-    Of many being sent it is the last one read, at first an empty one; older than REST allows, and a job is queued.
+    Of many it is the last one read, at first an empty one, as long as they are being sent or something has come back
+    since; older than REST allows, and a job is queued.
     """
     kept: tuple[tuple[Any, ...], Breakdown] | None = cache.get(_key(mailing))
-    if mailing.total_count > MANY and not _has_ended(mailing):
-        if cache.add(_asked_key(mailing), "asked", ASKED_SECONDS):
+    is_current = kept is not None and kept[0] == _stamp(mailing)
+    if mailing.total_count > MANY and not (is_current and _has_ended(mailing)):
+        if cache.add(_asked_key(mailing, has_ended=_has_ended(mailing)), "asked", ASKED_SECONDS):
             enqueue(JOB, queue="system", mailing_id=mailing.pk)
-        return kept[1] if kept else Breakdown([], 1, [], None, timezone.now())
-    if kept is not None and kept[0] == _stamp(mailing):
-        return kept[1]
-    return read(mailing)
+        found = kept[1] if kept else Breakdown([], 1, [], None, timezone.now())
+        return replace(found, is_behind=True)
+    return kept[1] if kept and is_current else read(mailing)
 
 
 def read(mailing: Mailing) -> Breakdown:
@@ -146,22 +148,24 @@ def read(mailing: Mailing) -> Breakdown:
     lasts_long = mailing.total_count > MANY or _has_ended(mailing)
     cache.set(_key(mailing), (_stamp(mailing), found), KEPT_SECONDS if lasts_long else FRESH_SECONDS)
     rest_seconds = REST * (timezone.now() - read_at).total_seconds()
-    cache.set(_asked_key(mailing), "asked", max(FRESH_SECONDS, int(rest_seconds)))
+    cache.set(
+        _asked_key(mailing, has_ended=_has_ended(mailing)), "asked", max(FRESH_SECONDS, int(rest_seconds))
+    )
     return found
 
 
 def forget(mailing: Mailing) -> None:
     """Read it afresh the next time: somebody has just changed what it says, and looks whether it did."""
-    cache.delete_many([_key(mailing), _asked_key(mailing)])
+    cache.delete_many([_key(mailing), *(_asked_key(mailing, has_ended=each) for each in (True, False))])
 
 
 def _key(mailing: Mailing) -> str:
     return f"breakdown:{mailing.pk}"
 
 
-def _asked_key(mailing: Mailing) -> str:
-    """Of what is there for as long as nobody is to ask for another reading."""
-    return f"breakdown-asked:{mailing.pk}"
+def _asked_key(mailing: Mailing, *, has_ended: bool) -> str:
+    """Of what is there for as long as nobody is to ask for another reading; its end is read at once."""
+    return f"breakdown-asked:{mailing.pk}:{has_ended:d}"
 
 
 def _has_ended(mailing: Mailing) -> bool:

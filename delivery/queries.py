@@ -142,8 +142,9 @@ def _waiting_for(mailing: Mailing, still_open: int, deferred: int, rate: float) 
     if mailing.state != MailingState.SENDING or not still_open:
         return mailing.state_reason
     if mailing.state_reason:
-        again = " It is tried again every few seconds." if mailing.trouble_since else ""
-        return f"{mailing.state_reason}{again}"
+        if not mailing.trouble_since:
+            return mailing.state_reason
+        return f"{mailing.state_reason.rstrip('.')}. It is tried again every few seconds."
     if not workers_alive("send"):
         return "No sending worker is running. Start Volley's workers; the campaign goes on by itself then."
     if not workers_alive("clock"):

@@ -14,12 +14,16 @@ from delivery.models import Delivery, DeliveryState, Event, EventKind, Mailing
 
 @dataclass(frozen=True)
 class Sent:
-    """A mailing as rules speak of it. moved_at: after it, nothing of it was sent. told: what of it says who did it."""
+    """A mailing as rules speak of it. moved_at: after it, nothing of it was sent. told: what of it says who did it.
+
+    consent: the key of the field by which alone people are watched, or "".
+    """
 
     name: str
     began_at: datetime
     moved_at: datetime
     told: frozenset[str]
+    consent: str
 
 
 def mailings(vocabulary: Any) -> dict[int, Sent]:
@@ -31,7 +35,7 @@ def _mailings(workspace: Any) -> dict[int, Sent]:
     rows = Mailing.objects.of(workspace).filter(is_test=False, confirms=None).order_by("-pk")
     columns = rows.values_list("pk", "name", "created_at", "progress_at", "frame__tracking")
     return {
-        pk: Sent(name, began_at, moved_at, _told(tracked or {}))
+        pk: Sent(name, began_at, moved_at, _told(tracked or {}), (tracked or {}).get("consent", ""))
         for pk, name, began_at, moved_at, tracked in columns
     }
 
@@ -93,9 +97,17 @@ class Activity(Condition):
                 return self._did(rows, value["times"] or 1, vocabulary)
             case "not":
                 return ~self._did(rows, 1, vocabulary)
-        # Who did not do it is known where it would have been told.
-        was_sent: Q = vocabulary.has(sent(vocabulary, value["mailing"], value["days"], told=self.key))
-        return was_sent & ~self._did(rows, 1, vocabulary)
+        return self._watched(vocabulary, value["mailing"], value["days"]) & ~self._did(rows, 1, vocabulary)
+
+    def _watched(self, vocabulary: Any, mailing: int | None, days: int | None) -> Q:
+        """Was sent one that would have told of it; where only who agreed is watched, as they say now."""
+        known = mailings(vocabulary)
+        asked = known.values() if mailing is None else [known[mailing]]
+        found = Q()
+        for consent in {each.consent for each in asked if self.key in each.told} or {""}:
+            was_sent = vocabulary.has(sent(vocabulary, mailing, days, told=self.key, consent=consent))
+            found |= was_sent & Q(attributes__contains={consent: True}) if consent else was_sent
+        return found
 
     def _did(self, rows: QuerySet[Any], times: int, vocabulary: Any) -> Q:
         """The first time is looked for over everybody at once, further ones of whoever has one, by index alone."""
@@ -191,18 +203,20 @@ class Outcome(Condition):
         return f"{operator.label} {words}" if operator.label != "of" else f"outcome of {words}"
 
 
-def sent(vocabulary: Any, mailing: int | None, days: int | None, *, told: str = "") -> QuerySet[Delivery]:
+def sent(
+    vocabulary: Any, mailing: int | None, days: int | None, *, told: str = "", consent: str = ""
+) -> QuerySet[Delivery]:
     """The ledger's rows of the contact that an outer query is at, accepted by the next server.
 
-    told: only of mailings that tell who did it. The mailings are named one by one: a plan by hash reads the ledgers
-    of no others.
+    told: only of mailings that tell who did it, and that watch by this consent. The mailings are named one by one: a
+    plan by hash reads the ledgers of no others.
     """
     rows = Delivery.objects.filter(contact=OuterRef("pk"), state=DeliveryState.ACCEPTED)
     known = mailings(vocabulary)
     if mailing is not None:
         known = {mailing: known[mailing]}
     if told:
-        known = {pk: each for pk, each in known.items() if told in each.told}
+        known = {pk: each for pk, each in known.items() if told in each.told and each.consent == consent}
     if days is None:
         return rows.filter(mailing__in=list(known))
     since = vocabulary.clock.since(days)

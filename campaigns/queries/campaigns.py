@@ -1,13 +1,14 @@
 """How campaigns are read: the list, the report's figures, the recipients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from accounts.models import Workspace
 from campaigns.models import Campaign, State
 from delivery.hygiene.standing import CAME_BACK, by_feedback
-from delivery.models import Delivery, LinkTally
+from delivery.models import Delivery, Event, LinkTally
 from delivery.queries import deliveries
 from delivery.tracking.report import by_link
 
@@ -46,9 +47,10 @@ def figures(campaign: Campaign) -> Figures:
 
 @dataclass(frozen=True)
 class Recipients:
-    """A page of the ledger; after: the number to go on from, 0 at the end."""
+    """A page of the ledger, each with what was `said_later`, when it came back; after: the number to go on from, 0 at
+    the end."""
 
-    rows: list[Delivery]
+    rows: Sequence[Delivery]
     after: int
 
 
@@ -72,6 +74,13 @@ def recipients(
         rows = by_link(rows, link)
     if after.isdecimal() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
-    shown = list(rows[: RECIPIENTS_SHOWN + 1])
+    shown = list(rows.annotate(said_later=_said_later())[: RECIPIENTS_SHOWN + 1])
     more = len(shown) > RECIPIENTS_SHOWN
     return Recipients(shown[:RECIPIENTS_SHOWN], shown[RECIPIENTS_SHOWN - 1].number if more else 0)
+
+
+def _said_later() -> Subquery:
+    """By event_mailing_idx, once for each row shown."""
+    key = {"mailing": OuterRef("mailing"), "kind": OuterRef("feedback"), "contact": OuterRef("contact")}
+    back = Event.objects.filter(**key, undone_at=None).exclude(said="")
+    return Subquery(back.order_by("-at").values("said")[:1])

@@ -27,6 +27,7 @@ from campaigns.views.steps import (
 )
 from delivery.domains import actions as domains
 from delivery.pipeline.plan import first_of
+from delivery.tracking.rules import counted
 
 View = Callable[[WorkspaceRequest, Campaign], HttpResponse]
 
@@ -144,26 +145,27 @@ def review(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def review_page(
     request: WorkspaceRequest, campaign: Campaign, test: SendTestForm, *, status: int = 200
 ) -> HttpResponse:
-    counted = audience_count(campaign)
-    checks = preflight.checks(campaign, people=counted.get("people"))
+    audience = audience_count(campaign)
+    checks = preflight.checks(campaign, people=audience.get("people"))
     context = {
         "campaign": campaign,
         "checks": [shown_check(check, campaign) for check in checks],
         "is_ready": all(check.level != "error" for check in checks),
         "is_scheduled": campaign.state == State.SCHEDULED,
-        "audience": counted,
-        "first_count": _first_count(campaign, counted),
+        "audience": audience,
+        "counted": counted(campaign.workspace, opens=campaign.track_opens, clicks=campaign.track_clicks),
+        "first_count": _first_count(campaign, audience),
         "steps": shown_steps(campaign, "review"),
         "form": test,
     }
     return render(request, "campaigns/review.html", context, status=status)
 
 
-def _first_count(campaign: Campaign, counted: dict[str, Any]) -> int:
+def _first_count(campaign: Campaign, audience: dict[str, Any]) -> int:
     """How many it goes to before all others; 0: to everybody at once."""
     if not campaign.starts_gradually:
         return 0
-    return first_of(campaign.workspace, campaign.account, counted.get("people", 0))
+    return first_of(campaign.workspace, campaign.account, audience.get("people", 0))
 
 
 def _typed(request: WorkspaceRequest) -> Any:

@@ -39,6 +39,8 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
     is_moving = campaign.state == State.SENDING
     is_open = campaign.state in (State.SENDING, State.PAUSED)
     stands = progress(campaign.mailing) if campaign.mailing else None
+    is_live = is_open or bool(stands and stands.open)  # the rest of a canceled one is closed bit by bit
+    found = breakdown(campaign.mailing) if campaign.mailing else None
     context = {
         "campaign": campaign,
         "stage": stage,
@@ -47,11 +49,12 @@ def report(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "in_doubt_rule": rule_of(campaign.mailing) if campaign.mailing else "",
         "is_moving": is_moving,
         "is_open": is_open,
-        "is_live": is_open or bool(stands and stands.open),  # the rest of a canceled one is closed bit by bit
+        "is_live": is_live,
+        "is_polled": is_live or bool(found and found.is_behind),
         "figures": queries.figures(campaign),
         "segment": segments.addresses(campaign),
         "came_back": came_back(campaign, stands),
-        "breakdown": breakdown(campaign.mailing) if campaign.mailing else None,
+        "breakdown": found,
         "answers": reasons.of_mailing(campaign.mailing) if campaign.mailing and not request.htmx else None,
         "workers": workers_on(campaign.mailing) if campaign.mailing and is_moving else [],
         "watched": watched(campaign.mailing, with_machines=counts_all) if campaign.mailing else None,

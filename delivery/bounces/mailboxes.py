@@ -28,6 +28,7 @@ EVERY: Final = datetime.timedelta(minutes=1)
 AFTER_TROUBLE: Final = datetime.timedelta(minutes=5)
 LEASE: Final = datetime.timedelta(minutes=10)  # far longer than a turn; a dead worker's ends with it
 TURN_SECONDS: Final = 10.0  # other events wait meanwhile; what is left is for the next turn
+REACHED_BY: Final = ("protocol", "host", "port", "security", "user", "tenant", "client_id", "folder")
 AT_ONCE, BYTES_AT_ONCE = 50, 8_000_000  # messages held in memory and written together
 
 
@@ -57,8 +58,13 @@ def create(*, workspace: Workspace, values: Values, by: User) -> Mailbox:
 
 @transaction.atomic(durable=True)
 def update(mailbox: Mailbox, *, values: Values, by: User) -> None:
-    """Change what was typed; another mailbox or folder is read from its beginning. Raises: MailboxKnown."""
+    """Change what was typed; another mailbox or folder is read from its beginning. Raises: MailboxKnown.
+
+    Where anything of how it is reached has changed, its last test says nothing.
+    """
     changed: dict[str, Any] = dict(values.fields)
+    if values.password or any(getattr(mailbox, name) != changed[name] for name in REACHED_BY):
+        changed |= {"tested_at": None, "test_said": ""}
     if values.password:
         changed["secrets"] = seal({"password": values.password})
     if any(getattr(mailbox, name) != changed[name] for name in ("protocol", "host", "user", "folder")):

@@ -111,9 +111,7 @@ def _own_keys(domain: SendingDomain, dns: Dns) -> list[Finding]:
         if key.retired_at:
             findings += _retired(key, dns)
             continue
-        finding = dkim.check_own(key, dns)
-        finding.required = finding.required or not any(each.signs_from for each in keys)
-        findings.append(finding)
+        findings.append(dkim.check_own(key, dns, is_first=not any(each.signs_from for each in keys)))
     return findings
 
 

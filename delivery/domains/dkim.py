@@ -16,9 +16,9 @@ from delivery.models import DkimKey
 FEWEST_BITS = 1024  # RFC 8301 §3.2: fewer verify nowhere
 
 
-def check_own(key: DkimKey, dns: Dns) -> Finding:
-    """A key of ours against its record. Only the one that signs is required."""
-    signs = key.signs_from is not None and key.retired_at is None
+def check_own(key: DkimKey, dns: Dns, *, is_first: bool = False) -> Finding:
+    """A key of ours against its record. Only the one that signs is required; is_first: before any has."""
+    signs = (is_first or key.signs_from is not None) and key.retired_at is None
     label = "DKIM" if signs else "DKIM, old key" if key.retired_at else "DKIM, next key"
     finding = Finding("dkim", label, key.host, wanted=key.record, required=signs)
     answer = dns.ask(key.host, "TXT")

@@ -145,12 +145,13 @@ def _of(label: str, found: list[Finding], to_do: str, asked_by: str = ALL) -> Ru
 def _dkim(domain: SendingDomain, found: list[Finding], accounts: list[SendingAccount]) -> Rule:
     keys = [each for each in found if each.subject in ("dkim", "dkim_other") and each.required]
     unknown = [] if domain.selectors else _who_may_not_sign(domain, found, accounts)
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
     if unknown and all(each.state == "good" for each in keys):
         return Rule(
             "DKIM",
             ALL,
             "unknown",
-            f"Whether messages of {', '.join(unknown[:3])} are signed in the name of {domain} is not known here.",
+            f"Whether messages of {', '.join(unknown[:3])}{more} are signed in the name of {domain} is not known here.",
             "Set the records that the provider shows, and name their selectors on the domain’s page.",
         )
     return _of("DKIM", keys, "Set the record that the domain’s page shows.")

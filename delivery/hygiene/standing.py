@@ -1,5 +1,6 @@
 """What came back of a mailing, in figures, alarms and one mark: for its report, for lists of campaigns and for home."""
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -44,10 +45,10 @@ SELECT domain, sum(count)::int, (array_agg(code ORDER BY count DESC))[1], (array
                regexp_replace(replace(b.said, d.email, '…'), '[0-9a-zA-Z._-]*[0-9][0-9a-zA-Z._-]*', '…', 'g')) AS said
  GROUP BY domain HAVING sum(count) >= %(least)s ORDER BY 2 DESC, domain LIMIT %(most)s
 """
-# (what stands in code or words, what to do); the first that fits.
+# (what stands in code or words, each from the beginning of a word on, what to do); the first that fits.
 REMEDIES: Final = (
     (
-        ("5.7.26", "5.7.27", "5.7.515", "spf", "dkim", "dmarc", "authent"),
+        ("5.7.26", "5.7.27", "5.7.515", "spf", "dkim", "dmarc", "authent", "unauthent"),
         "Check the domain’s SPF, DKIM and DMARC.",
     ),
     (
@@ -76,7 +77,11 @@ class Alarm(NamedTuple):
     @property
     def remedy(self) -> str:
         words = f"{self.code} {self.said}".lower()
-        return next((what for signs, what in REMEDIES if any(sign in words for sign in signs)), "")
+        return next((what for signs, what in REMEDIES if _has_any(words, signs)), "")
+
+
+def _has_any(words: str, signs: tuple[str, ...]) -> bool:
+    return re.search(rf"\b(?:{'|'.join(map(re.escape, signs))})", words) is not None
 
 
 def alarms(mailing: Mailing) -> list[Alarm]:

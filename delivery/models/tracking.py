@@ -18,7 +18,7 @@ class Tracking(models.Model):
     is_nameless = models.BooleanField(
         default=False
     )  # totals alone: no message tells its recipient from another
-    # Only whom says yes in this field; without one, once it is deleted, nobody.
+    # Only who says yes in this field; without one, once it is deleted, nobody.
     needs_consent = models.BooleanField(default=False)
     consent_field = models.ForeignKey(
         CustomField, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict, deque
+from datetime import datetime, tzinfo
 
 import redis
 from django.utils import timezone
@@ -155,13 +156,12 @@ class Turns:
             return 0
         limit = pace.daily_limit(self.account, now) or 0
         at = pace.room_at(self.account, now=now)
-        shown = at.astimezone(self.account.workspace.zone)
         whose = (
             f"What its provider lets “{self.account}” send within 24 hours is"
             if pace.is_held_by_quota(self.account, now)
             else f"The {limit:,} messages a day of “{self.account}” are"
         )
-        self.why = f"{whose} used up; it goes on at {shown:%H:%M}."
+        self.why = f"{whose} used up; it goes on at {_clock(at, now, self.account.workspace.zone)}."
         self.come_back_in(max((at - now).total_seconds(), AGAIN_SECONDS))
         return 0
 
@@ -268,3 +268,10 @@ class Turns:
         except redis.RedisError as error:
             log.warning("pace.unreachable account=%s error=%s", self.account.pk, error)
         self._day_left = 0
+
+
+def _clock(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """The time of day, with the day where it is another one than now."""
+    shown = at.astimezone(zone)
+    is_today = shown.date() == now.astimezone(zone).date()
+    return f"{shown:%H:%M}" if is_today else f"{shown:%H:%M} on {shown:%-d %b}"

@@ -31,7 +31,7 @@ class TrackingForm(Styled, forms.Form):
     )
     needs_consent = forms.BooleanField(
         required=False,
-        label="Only whom has agreed",
+        label="Only those who have agreed",
         help_text="Everybody else gets a message with plain links and without the picture.",
     )
     consent_field = forms.ModelChoiceField(

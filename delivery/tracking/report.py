@@ -45,13 +45,14 @@ class Watched:
 
     with_machines: all but machine_… are of people and machines together, else of people alone. opens, clicks: whether
     they were asked for. links: the most followed ones, has_more beyond. hours: from the launch to the last one with a
-    hit; none where there was none.
+    hit; none where there was none. needs_consent: only whoever had agreed was watched.
     """
 
     with_machines: bool
     opens: bool
     clicks: bool
     is_nameless: bool
+    needs_consent: bool
     delivered: int
     opened: int
     clicked: int
@@ -93,6 +94,7 @@ def watched(mailing: Mailing, *, with_machines: bool = False) -> Watched:
         opens=tracked.get("opens", False),
         clicks=tracked.get("clicks", False),
         is_nameless=is_nameless(mailing),
+        needs_consent=bool(tracked.get("consent")),
         delivered=mailing.delivered,
         opened=mailing.any_opened_count if with_machines else mailing.opened_count,
         clicked=mailing.any_clicked_count if with_machines else mailing.clicked_count,

@@ -41,6 +41,16 @@ def tracked(workspace: Workspace, *, opens: bool, clicks: bool) -> Tracked | Non
     )
 
 
+def counted(workspace: Workspace, *, opens: bool, clicks: bool) -> str:
+    """What of a campaign that asks for these would be counted, in words."""
+    found = tracked(workspace, opens=opens, clicks=clicks)
+    if found is None:
+        return "Neither opens nor clicks"
+    what = "Opens and clicks" if found.opens and found.clicks else "Opens" if found.opens else "Clicks"
+    whose = " of people who have agreed" if found.consent else ""
+    return what + whose + (", as totals alone" if found.is_nameless else "")
+
+
 @transaction.atomic(durable=True)
 def change(
     workspace: Workspace,

@@ -85,8 +85,8 @@ def _page(
             "languages": settings.LANGUAGES,
             "is_held": centre.is_held(contact),
             "has_left_everything": centre.has_left_everything(contact),
-            "is_saved": "saved" in request.GET,
-            "is_asked": "asked" in request.GET,
+            "is_saved": "saved" in request.GET and not problem,
+            "is_asked": "asked" in request.GET and not problem,
         }
     with languages.reading(request, contact, link.mailing.workspace):
         return render(request, "preferences/page.html", context, status=status)

@@ -10,7 +10,8 @@ from django.utils import timezone
 from campaigns.actions import lifecycle
 from campaigns.forms import moments
 from campaigns.models import Campaign
-from tests.builders import a_campaign, a_contact, a_list, an_account
+from delivery.models import Tracking
+from tests.builders import a_campaign, a_contact, a_field, a_list, an_account
 
 STEPS = ("audience", "content", "sender", "schedule")
 SENDER = {
@@ -189,6 +190,21 @@ def test_the_review_says_what_is_missing_and_how_many_will_get_it(workspace, bob
     looked_at = sign_in(carol).get(url(campaign, "review"))
     assert looked_at.status_code == 200
     assert "Send to 1 person now" not in looked_at.text
+
+
+def test_the_review_says_what_the_workspace_lets_be_counted(workspace, bob, sign_in):
+    agrees = a_field(workspace, "Agrees", type="boolean")
+    review = url(a_campaign(workspace), "review")
+    for rules, said in (
+        ({}, "Opens and clicks"),
+        ({"clicks": False}, "Opens"),
+        ({"opens": False, "clicks": False}, "Neither opens nor clicks"),
+        ({"needs_consent": True, "consent_field": agrees}, "Opens and clicks of people who have agreed"),
+        ({"is_nameless": True}, "Opens and clicks, as totals alone"),
+    ):
+        Tracking.objects.all().delete()
+        Tracking.objects.create(workspace=workspace, **rules)
+        assert f"<dd>{said}</dd>" in sign_in(bob).get(review).text
 
 
 def test_a_scheduled_campaign_is_shown_but_not_edited(workspace, bob, sign_in):

@@ -153,6 +153,29 @@ def test_the_list_of_campaigns_and_home_show_the_rates(sign_in, carol, spring):
         assert "50.0 % clicked" in page
 
 
+def test_whose_message_came_back_stands_with_the_words_it_came_back_with(sign_in, carol, spring):
+    Delivery.objects.update(server_said="250 2.0.0 Queued", settled_at=NOW)
+    fact = Fact(
+        spring.workspace_id,
+        Kind("bounced"),
+        NOW,
+        key_of(NOW, "back"),
+        spring.mailing.pk,
+        1,
+        said="550 No such user",
+    )
+    apply([fact])
+    page = report(sign_in(carol), spring, "campaign_recipients")
+    assert (page.count("550 No such user"), page.count("250 2.0.0 Queued")) == (1, 2)
+
+
+def test_where_only_those_who_agreed_are_counted_the_report_says_so(sign_in, carol, spring):
+    Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True}})
+    assert "Only people who had agreed" not in report(sign_in(carol), spring)
+    Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "consent": "watch_me"}})
+    assert "Only people who had agreed are counted" in report(sign_in(carol), spring)
+
+
 def test_in_privacy_mode_there_are_totals_alone(sign_in, carol, spring):
     Mailing.objects.update(frame={"tracking": {"opens": True, "clicks": True, "is_nameless": True}})
     did(spring, "clicked", None, url=SHOP)

@@ -857,3 +857,20 @@ def test_rules_saved_before_there_were_several_values_still_hold(workspace):
     rules = all_of(rule("email", "domain", "gmail.com"), rule("list", "subscribed", news.pk))
     assert found(rules, workspace) == {anna.pk}
     assert found(rules, a_workspace("Elsewhere")) == set()
+
+
+def test_of_those_who_did_not_agree_nobody_says_that_they_did_not_read(people, workspace):
+    """They were sent plain links and no picture; who agrees is asked as the segment is read."""
+    spring = Mailing.objects.get(name="Spring")
+    value = {"mailing": spring.pk, "days": None}
+    ignored = found(all_of(rule("opened", "ignored", value)), workspace)
+    agreed = set(sorted(ignored)[::2])
+    Contact.objects.filter(pk__in=agreed).update(attributes={"watch_me": True})
+    Contact.objects.filter(pk__in=ignored - agreed).update(attributes={"watch_me": False})
+    Mailing.objects.filter(pk=spring.pk).update(
+        frame={"tracking": {**WATCHED["tracking"], "consent": "watch_me"}}
+    )
+    assert found(all_of(rule("opened", "ignored", value)), workspace) == agreed
+    of_any = found(all_of(rule("opened", "ignored", {"mailing": None, "days": None})), workspace)
+    summer = {"mailing": Mailing.objects.get(name="Summer").pk, "days": None, "times": None}
+    assert not (of_any - agreed) - found(all_of(rule("sent", "did", summer)), workspace)

@@ -479,6 +479,10 @@ def test_a_mailbox_is_added_tested_changed_and_deleted(ada, sign_in, post):
     assert b'"secret"' not in page
     client.post(reverse("mailbox_edit", args=[mailbox.pk]), typed(post, name="Other", password=""))
     assert Mailbox.objects.get().name == "Other"
+    assert b"It can be read" in client.get(reverse("mailboxes")).content
+    client.post(reverse("mailbox_edit", args=[mailbox.pk]), typed(post, folder="Junk", password=""))
+    assert b"It can be read" not in client.get(reverse("mailboxes")).content, "that was the other folder"
+    client.post(reverse("mailbox_edit", args=[mailbox.pk]), typed(post, name="Other", password=""))
     assert mailboxes.test(Mailbox.objects.get()) == ""  # with the password it had
     client.post(reverse("mailbox_read", args=[mailbox.pk]))
     client.post(reverse("mailbox_delete", args=[mailbox.pk]))

@@ -324,6 +324,11 @@ def test_a_new_key_signs_once_its_record_is_found_and_the_old_one_no_more(in_ord
     actions.run_check(in_order.pk)
     old.refresh_from_db(), new.refresh_from_db()
     assert (old.retired_at, new.signs_from) == (None, None)
+    in_order.refresh_from_db()
+    assert {each.label for each in standing.findings(in_order, "records") if "DKIM" in each.label} == {
+        "DKIM",
+        "DKIM, next key",
+    }
     with pytest.raises(actions.KeyWaits):
         actions.rotate(in_order, by=alice)
 

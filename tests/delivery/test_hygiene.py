@@ -543,6 +543,9 @@ def test_a_block_is_an_alarm_that_says_what_to_do(workspace, in_the_air):
     assert not Suppression.objects.exists()
     assert "SPF" in standing.Alarm("gmail.com", 9, "5.7.26", "Unauthenticated mail").remedy
     assert "slower" in standing.Alarm("gmail.com", 9, "4.7.28", "unusual rate").remedy
+    assert (
+        "listed" in standing.Alarm("orange.fr", 9, "", "Body generated 550 Blacklisted URL in message").remedy
+    )
 
 
 def test_an_empty_list_teaches(sign_in, carol):

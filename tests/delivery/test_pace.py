@@ -138,6 +138,8 @@ def test_a_daily_limit_holds_the_rest_until_there_is_room_and_survives_a_flushed
     assert len(server.messages) == 7
     assert mailing.state == "sending"
     assert "The 7 messages a day of “Test server” are used up; it goes on at" in progress(mailing).waiting_for
+    tomorrow = (timezone.now() + timedelta(hours=24)).astimezone(mailing.workspace.zone)
+    assert f" on {tomorrow:%-d %b}." in progress(mailing).waiting_for, "not today at this time"
     redis_client().flushdb()
     make_due(mailing)
     work_all(mailing)

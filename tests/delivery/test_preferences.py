@@ -403,6 +403,8 @@ def test_what_is_no_address_is_said_beside_it(client, eve, token):
     assert answer.status_code == 422
     assert "This is no e-mail address." in answer.content.decode()
     assert "eve at home" in answer.content.decode()
+    after_saving = client.post(centre(token) + "?saved", {"do": "address", "email": "eve at home"})
+    assert "Saved." not in after_saving.content.decode()
 
 
 # --- Why they left -------------------------------------------------------------------------------------

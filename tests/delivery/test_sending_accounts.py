@@ -1,6 +1,7 @@
 """Sending accounts: made, tested, changed, set aside; secrets never come back, and only admins see them."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -41,6 +42,19 @@ def typed_for(provider) -> dict[str, str]:
 
 def new(provider: str) -> str:
     return reverse("sending_new") + f"?provider={provider}"
+
+
+def test_what_waits_for_an_account_goes_on_once_the_account_is_changed(ada, workspace, sign_in):
+    """As after a day's limit was raised that a campaign had used up."""
+    client = sign_in(ada)
+    client.post(new("smtp"), {**SMTP, "rate_per_day": "300"})
+    account = SendingAccount.objects.get(workspace=workspace)
+    later = timezone.now() + timedelta(minutes=5)
+    of_it = {"workspace": workspace, "account": account, "content": {}, "state": "sending", "due_at": later}
+    waiting = Mailing.objects.create(name="Spring", **of_it)
+    client.post(reverse("sending_edit", args=[account.pk]), {**SMTP, "password": "", "rate_per_day": "3000"})
+    waiting.refresh_from_db()
+    assert waiting.due_at is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
@@ -307,6 +321,19 @@ def test_a_test_says_in_words_what_is_wrong_and_changes_nothing_else(
     assert after.test_said
     assert after.tested_at
     assert (after.stopped_reason, after.updated_at) == ("", account.updated_at)
+
+
+def test_after_a_change_of_where_it_leads_the_last_test_says_nothing(ada, workspace, sign_in):
+    client = sign_in(ada)
+    client.post(new("smtp"), SMTP)
+    account = SendingAccount.objects.get()
+    for typed, is_tested in (
+        ({"name": "Renamed"}, True),
+        ({"host": "smtp2.acme.example", "password": "new"}, False),
+    ):
+        SendingAccount.objects.update(tested_at=timezone.now())
+        client.post(reverse("sending_edit", args=[account.pk]), {**SMTP, "password": "", **typed})
+        assert (SendingAccount.objects.get().tested_at is not None) is is_tested, typed
 
 
 def test_a_closed_port_and_an_unknown_host_are_said_so(ada, workspace, sign_in):

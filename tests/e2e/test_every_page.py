@@ -1,6 +1,7 @@
 """Every page as it looks with believable data, and as it behaves for those who see it."""
 
 import pytest
+from playwright.sync_api import expect
 
 from campaigns.demo import EMAIL, PASSWORD
 from tests.e2e.looks import assert_all_is_well, look
@@ -319,8 +320,14 @@ def show(page, name, address):
 
 
 def show_dialogs(page, report):
-    """What the report asks before it acts; its polling closes none of it."""
+    """What the report asks before it acts; its polling closes none of it, and takes no focus away."""
     page.goto(report)
+    link = page.locator("#progress a").first
+    link.focus()
+    for _ in range(2):
+        with page.expect_response(lambda answer: "seen=" in answer.url):
+            pass  # the next poll
+    expect(link).to_be_focused()
     for name in ("Pace", "Cancel"):
         page.get_by_role("button", name=name, exact=True).click()
         dialog = page.get_by_role("dialog")
