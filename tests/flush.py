@@ -6,8 +6,13 @@ TRUNCATE makes each table and index anew, some 400 files; deleting a few rows co
 from collections.abc import Callable
 from typing import Any
 
-KEPT = {"django_content_type", "auth_permission"}  # made anew, query by query, after each flush that takes them
-SMALL = 1 << 20  # bytes; what is larger is truncated with all the others, for its size tells the planner how many it holds
+KEPT = {
+    "django_content_type",
+    "auth_permission",
+}  # made anew, query by query, after each flush that takes them
+SMALL = (
+    1 << 20
+)  # bytes; what is larger is truncated with all the others, for its size tells the planner how many it holds
 EMPTY = """
 DO $do$
 DECLARE
