@@ -195,6 +195,8 @@ class AuditEntry(models.Model):
     user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     verb = models.CharField(max_length=60)
     subject = models.CharField(max_length=200)
+    # What of the subject, such as the names of a contact's fields; never a value.
+    detail = models.CharField(max_length=200, blank=True, default="", db_default="")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -210,14 +212,21 @@ class AuditEntry(models.Model):
     @property
     def words(self) -> str:
         """What was done; the verb itself where no version of Volley knows it any more."""
-        return WORDS.get(self.verb, self.verb)
+        words = WORDS.get(self.verb, self.verb)
+        return f"{words}: {self.detail}" if self.detail else words
 
 
-def record(user: User | None, verb: str, subject: Any, *, workspace: Workspace | None = None) -> None:
+def record(
+    user: User | None, verb: str, subject: Any, *, detail: str = "", workspace: Workspace | None = None
+) -> None:
     """Write one line of the audit trail.
 
     verb: one of accounts.trail. subject: an object with a workspace, or any text with `workspace=`.
     """
     AuditEntry.objects.create(
-        workspace=workspace or subject.workspace, user=user, verb=verb, subject=str(subject)[:200]
+        workspace=workspace or subject.workspace,
+        user=user,
+        verb=verb,
+        subject=str(subject)[:200],
+        detail=detail[:200],
     )

@@ -14,7 +14,7 @@ from contacts.actions.erasure import refuse_erased
 from contacts.actions.subscriptions import check_consent, subscribe
 from contacts.bulk.forgetting import forget as forget_bulk
 from contacts.collisions import again_when_ended
-from contacts.models import Contact, FormerContact, ImportBefore, List
+from contacts.models import NAMES, Contact, CustomField, FormerContact, ImportBefore, List
 from contacts.queries.contacts import contact_at
 
 
@@ -71,20 +71,15 @@ def create(
 
 
 def change(contact: Contact, *, details: Details, asked_back: bool = False, by: User) -> None:
-    """Save what was typed; attributes that are not named stay.
+    """Save what was typed; attributes that are not named stay. What stands there already is no change.
 
     Raises: AddressTaken: by another contact, whatever its case. WasErased: the address is another person's.
     """
     with _unique_address(contact.workspace, details.email), transaction.atomic(durable=True):
         held = _moved_to(contact, details.email, asked_back=asked_back, by=by)
-        Contact.objects.filter(pk=contact.pk).update(
-            email=details.email,
-            first_name=details.first_name,
-            last_name=details.last_name,
-            attributes=_merged(held.attributes, details.attributes),
-            updated_at=timezone.now(),
-        )
-        record(by, "contact.changed", details.email, workspace=contact.workspace)
+        saved = {name: getattr(details, name) for name in NAMES}
+        saved["attributes"] = _merged(held.attributes, details.attributes)
+        _save(held, saved, workspace=contact.workspace, by=by)
 
 
 def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = False, by: User) -> None:
@@ -101,10 +96,7 @@ def set_value(contact: Contact, *, name: str, value: Any, asked_back: bool = Fal
             held = Contact.objects.select_for_update().get(pk=contact.pk)
         key = name.removeprefix("attribute_")
         saved = {name: value} if key == name else {"attributes": _merged(held.attributes, {key: value})}
-        if all(getattr(held, column) == after for column, after in saved.items()):
-            return
-        Contact.objects.filter(pk=contact.pk).update(**saved, updated_at=timezone.now())
-        record(by, "contact.changed", email if name == "email" else held.email, workspace=contact.workspace)
+        _save(held, saved, workspace=contact.workspace, by=by)
 
 
 def move(contact: Contact, email: str) -> None:
@@ -116,6 +108,21 @@ def move(contact: Contact, email: str) -> None:
         _moved_to(contact, email, asked_back=True, by=None)
         Contact.objects.filter(pk=contact.pk).update(email=email, updated_at=timezone.now())
         record(None, "contact.moved", email, workspace=contact.workspace)
+
+
+def _save(held: Contact, saved: dict[str, Any], *, workspace: Workspace, by: User) -> None:
+    """Write the columns that differ; the trail says which values they are."""
+    changed = {column: value for column, value in saved.items() if getattr(held, column) != value}
+    if not changed:
+        return
+    Contact.objects.filter(pk=held.pk).update(**changed, updated_at=timezone.now())
+    names = [label for column, label in NAMES.items() if column in changed]
+    after = changed.get("attributes", held.attributes)
+    keys = [key for key in held.attributes | after if held.attributes.get(key) != after.get(key)]
+    if keys:
+        names += CustomField.objects.of(workspace).filter(key__in=keys).values_list("label", flat=True)
+    email = changed.get("email", held.email)
+    record(by, "contact.changed", email, detail=", ".join(names), workspace=workspace)
 
 
 def _moved_to(contact: Contact, email: str, *, asked_back: bool, by: User | None) -> Contact:

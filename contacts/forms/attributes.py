@@ -1,22 +1,31 @@
 """A custom field's value in a form, and from there to the contact."""
 
 import math
-from typing import Any
+import re
+from typing import Any, Final
 
 from django import forms
 
+from contacts.forms.widgets import DateOrDayInput
 from contacts.importing.values import NUMBER_LIMIT, TEXT_LIMIT, YEARLESS, NotThat, parse
 from contacts.models import CustomField, FieldType
 
+_TYPED: Final = re.compile(r"(\d{4}-|--)?(\d\d-\d\d)", re.ASCII)
 
-class DateOrDay(forms.DateField):
-    """A date, or one without a year."""
 
-    default_error_messages = {"invalid": "Give the date as in 2024-12-31, or without a year as in --12-31."}
+class DateOrDay(forms.Field):
+    """A date, or one without a year; as `Contact.attributes` keeps it."""
+
+    widget = DateOrDayInput
+    default_error_messages = {"invalid": "Give the date as in 2024-12-31, or without a year as in 12-31."}
 
     def to_python(self, value: Any) -> Any:
+        text = (value or "").strip()
+        match = _TYPED.fullmatch(text)
         try:
-            return parse((value or "").strip(), FieldType.DATE, "us")
+            if text and not match:
+                raise NotThat
+            return parse(f"{match[1] or YEARLESS}{match[2]}" if match else "", FieldType.DATE, "us")
         except NotThat:
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
@@ -35,20 +44,8 @@ def attribute_field(custom: CustomField, value: Any) -> forms.Field:
                 min_value=-NUMBER_LIMIT,
                 max_value=NUMBER_LIMIT,
             )
-        case FieldType.DATE if str(value or "").startswith(YEARLESS):  # a picker of dates would show none
-            return DateOrDay(label=label, required=False, initial=value, widget=forms.TextInput())
         case FieldType.DATE:
-            date = forms.DateInput(
-                attrs={"type": "date", "min": "1900-01-01", "max": "2999-12-31"}, format="%Y-%m-%d"
-            )
-            return forms.DateField(
-                label=label,
-                required=False,
-                initial=value,
-                widget=date,
-                input_formats=["%Y-%m-%d"],
-                error_messages={"invalid": "Give the date as in 2024-12-31."},
-            )
+            return DateOrDay(label=label, required=False, initial=value)
         case FieldType.CHOICE:
             held = [value] if isinstance(value, str) and value and value not in custom.options else []
             choices = [("", "–"), *((each, each) for each in [*custom.options, *held])]
@@ -71,8 +68,6 @@ def stored(custom: CustomField, value: Any) -> Any:
     match custom.type:
         case FieldType.NUMBER:
             return int(value) if math.isfinite(value) and float(value).is_integer() else value
-        case FieldType.DATE:
-            return value if isinstance(value, str) else value.isoformat()
         case FieldType.BOOLEAN:
             return value == "yes"
     return value

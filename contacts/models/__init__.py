@@ -18,6 +18,7 @@ from contacts.models.lists import TAKEN_OFF, List, OptIn, Subscription, Subscrip
 from contacts.models.people import (
     HAS_TAGS,
     NAME_KEY,
+    NAMES,
     WANTS_LESS,
     Contact,
     ContactQuerySet,
@@ -33,6 +34,7 @@ from contacts.models.suppression import ListSuppression, SuppressedHash, Suppres
 
 __all__ = [
     "HAS_TAGS",
+    "NAMES",
     "NAME_KEY",
     "TAKEN_OFF",
     "WANTS_LESS",

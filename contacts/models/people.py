@@ -1,5 +1,7 @@
 """Contacts and their tags."""
 
+from typing import Final
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -32,6 +34,11 @@ NAME_KEY = Coalesce(
 
 
 HAS_TAGS = ~Q(tag_ids=[])
+NAMES: Final = {
+    "email": "E-mail",
+    "first_name": "First name",
+    "last_name": "Last name",
+}  # as the pages call them
 
 
 class Frequency(models.TextChoices):

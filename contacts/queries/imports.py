@@ -21,6 +21,7 @@ from contacts.models import (
     ImportTask,
     List,
     LongRun,
+    OptIn,
     SubscriptionStatus,
 )
 
@@ -96,11 +97,23 @@ def outcome(run: Import) -> Outcome:
     )
 
 
+def filling(held: List) -> list[str]:
+    """The names of the files whose imports are to put people on the list and have not ended."""
+    runs = Import.objects.of(held.workspace).filter(
+        lists=held, task=ImportTask.IMPORT, state__in=(ImportState.QUEUED, ImportState.RUNNING)
+    )
+    return list(runs.values_list("file_name", flat=True))
+
+
 def unasked(run: Import) -> list[tuple[List, registry.ListNote]]:
     """What keeps the people from getting the mail that asks them to confirm. Cost: a list's notes, for few lists."""
     if run.status != SubscriptionStatus.PENDING or run.state not in (ImportState.CHECKED, ImportState.DONE):
         return []
-    lists = run.lists.order_by("pk")[:LISTS_ASKED]
+    lists = list(run.lists.order_by("pk")[:LISTS_ASKED])
+    if run.new_list and run.state == ImportState.CHECKED:
+        lists.append(
+            List(workspace=run.workspace, name=run.new_list, opt_in=OptIn.DOUBLE)
+        )  # as it will be made
     notes = [(each, note) for each in lists for ask in registry.list_notes for note in ask(each)]
     return [(each, note) for each, note in notes if note.tone == "warning"]
 

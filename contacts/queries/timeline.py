@@ -124,4 +124,5 @@ def trail_of(contact: Contact) -> QuerySet[AuditEntry]:
 
 def _change(entry: AuditEntry) -> TimelineEntry:
     icon, title = CHANGES[entry.verb]
+    title = f"{title} {entry.detail}".strip()
     return TimelineEntry(entry.at, icon, title, f"By {entry.user}" if entry.user else "", kind="change")

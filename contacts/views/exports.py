@@ -83,11 +83,12 @@ def delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 @needs(Role.MARKETER)
 def file(request: WorkspaceRequest, token: str) -> HttpResponse:
-    """The file behind a signed link, for those who may export and are signed in."""
+    """The file behind a signed link, for those who may export and are signed in; an old link leads to fresh ones."""
     try:
         pk = signing.loads(token, salt=SALT, max_age=LINK_SECONDS)
     except signing.SignatureExpired:
-        raise Refusal("This link has expired. Open Exports for a fresh one.", status=410) from None
+        messages.warning(request, "That link had expired. Here is a fresh one.")
+        return redirect("exports")
     except signing.BadSignature:
         raise Http404 from None
     run = _export(request, pk)

@@ -18,7 +18,7 @@ from contacts.actions.names import NameTaken
 from contacts.forms.contacts import FindForm
 from contacts.forms.lists import ListForm
 from contacts.models import List, OptIn
-from contacts.queries import growth
+from contacts.queries import growth, imports
 from contacts.queries import lists as queries
 from contacts.queries.limits import TakesTooLong
 from contacts.views.bulk import deeds_for
@@ -98,6 +98,7 @@ def _shown(request: WorkspaceRequest, held: List) -> dict[str, Any]:
         "spans": growth.SPAN_WORDS,
         "notes": _asked(registry.list_notes, held),
         "links": _asked(registry.list_links, held),
+        "imports": [] if held.archived_at else imports.filling(held),
         "uses": [] if held.archived_at else _asked(registry.list_uses, held),
     }
 

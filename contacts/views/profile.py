@@ -1,7 +1,7 @@
 """What stands on a contact's page and is changed where it stands: values, tags, the timeline."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,13 +17,11 @@ from contacts.actions import tags as tag_actions
 from contacts.actions.erasure import WasErased
 from contacts.forms.contacts import ValueForm, taken
 from contacts.forms.tags import TagsForm
-from contacts.models import Contact
+from contacts.models import NAMES, Contact
 from contacts.queries import contacts as queries
 from contacts.queries import tags as tag_queries
 from contacts.queries import timeline as timelines
 from contacts.queries.fields import fields
-
-NAMES: Final = {"email": "E-mail", "first_name": "First name", "last_name": "Last name"}
 
 
 @dataclass(frozen=True)

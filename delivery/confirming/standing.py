@@ -49,9 +49,11 @@ def links(held: List) -> list[WayOn]:
 
 
 def notes(held: List) -> list[ListNote]:
-    """Four short queries at most, and for a list that asks nobody one."""
+    """Four short queries at most, and for a list that asks nobody one; of a list that is about to be made, too."""
     if held.archived_at:
         return []
+    if held.pk is None:
+        return _unmade(held)
     if held.opt_in != OptIn.DOUBLE:
         return _deaf(held)
     return [*_waiting(held), *_stuck(held)]
@@ -65,6 +67,12 @@ def _deaf(held: List) -> list[ListNote]:
         return []
     text = "Nobody asks the unconfirmed people of this list, since it is single opt-in. Make it double, and they are."
     return [ListNote(text, "info", reverse("list_edit", args=[held.pk]), "Edit the list")]
+
+
+def _unmade(held: List) -> list[ListNote]:
+    problem = way_of(words_of(held), held.workspace).problem
+    text = f"Nobody can be asked to confirm yet. {problem} They wait until it is mended on the list’s page."
+    return [ListNote(text)] if problem else []
 
 
 def _waiting(held: List) -> list[ListNote]:

@@ -15,3 +15,4 @@ import "./search-menu.js";
 import "./suggest-many.js";
 import "./first-problem.js";
 import "./half-typed.js";
+import "./no-year.js";

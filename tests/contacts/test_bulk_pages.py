@@ -259,6 +259,19 @@ def test_tags_are_checked(sign_in, bob, workspace):
     assert not BulkRun.objects.exists()
 
 
+def test_every_tag_has_a_box_with_its_name_beside_it(sign_in, bob, workspace):
+    anna = a_contact(workspace)
+    named(workspace, ["fair", "vip"], by=None)
+    for action in ("add_tags", "remove_tags"):
+        asking = choose(sign_in(bob), [anna], action).text
+        for name in ("fair", "vip"):
+            assert re.search(
+                rf'<label class="form-check"[^>]*>\s*<input class="form-check-input"[^>]*>'
+                rf'\s*<span class="form-check-label[^"]*">{name}</span>',
+                asking,
+            ), action
+
+
 def test_a_new_tag_may_hold_a_comma(sign_in, bob, workspace):
     anna = a_contact(workspace)
     asked = {"action": "add_tags", "contacts": anna.pk, "go": "1", "new_tags": 'fair, "Graz, Austria"'}

@@ -1,3 +1,4 @@
+import re
 import threading
 
 import pytest
@@ -75,7 +76,7 @@ def test_another_workspaces_list_cannot_be_chosen(sign_in, bob):
         ({"attribute_age": "many"}, "Enter a number."),
         ({"attribute_age": "1e400"}, "Enter a number."),
         ({"attribute_age": "nan"}, "Enter a number."),
-        ({"attribute_born": "01.02.1983"}, "Give the date as in 2024-12-31."),
+        ({"attribute_born": "01.02.1983"}, "Give the date as in 2024-12-31, or without a year"),
         ({"attribute_member": "maybe"}, "Select a valid choice."),
         ({"attribute_city": "x" * 2001}, "at most 2000 characters"),
     ],
@@ -163,14 +164,24 @@ def test_a_birthday_without_a_year_is_shown_kept_and_changed(sign_in, bob, works
     form = client.get(edit).context["form"]
     typed = {field.html_name: field.value() or "" for field in form} | {"first_name": "Anna"}
     for born, kept in (
-        (typed["attribute_born"], "--03-14"), ("--12-31", "--12-31"), ("1983-02-01", "1983-02-01")
+        (typed["attribute_born"], "--03-14"), ("--12-31", "--12-31"), ("02-29", "--02-29"), ("1983-02-01", "1983-02-01")
     ):  # fmt: skip
         assert client.post(edit, typed | {"attribute_born": born}).status_code == 302
         anna.refresh_from_db()
         assert anna.attributes == {"born": kept}
     Contact.objects.filter(pk=anna.pk).update(attributes={"born": "--03-14"})
     refused = client.post(edit, typed | {"attribute_born": "--02-30"})
-    assert "without a year as in --12-31" in refused.text
+    assert "without a year as in 12-31" in refused.text
+
+
+def test_a_birthday_without_a_year_is_shown_in_a_box_that_can_hold_it(sign_in, bob, workspace, fields):
+    anna, client = a_contact(workspace, born="--03-14"), sign_in(bob)
+    page = client.get(reverse("contact_edit", args=[anna.pk])).text
+    assert re.search(r'<input type="text" name="attribute_born" value="03-14"[^>]*placeholder="MM-DD"', page)
+    Contact.objects.filter(pk=anna.pk).update(attributes={"born": "1983-02-01"})
+    page = client.get(reverse("contact_edit", args=[anna.pk])).text
+    assert re.search(r'<input type="date" name="attribute_born" value="1983-02-01"', page)
+    assert "Without a year" in page
 
 
 def test_a_contact_is_deleted_for_good_after_asking(sign_in, bob, workspace):

@@ -8,6 +8,7 @@ from contacts.actions.tags import named
 from contacts.exporting.rows import statement as exported
 from contacts.importing.values import guess_type
 from contacts.models import Contact, CustomField, Import, ImportState, List, Suppression
+from delivery.confirming.sender import Sender
 from delivery.models import Confirmation
 from tests.builders import a_contact, a_field, a_list, an_account
 from tests.contacts.imports import carried_out
@@ -339,6 +340,20 @@ def test_it_is_said_before_the_import_that_nobody_can_be_asked_to_confirm(upload
         list=news, subject="Hi", body="{{ confirm_url }}", from_email="a@acme.example"
     )
     assert "Nobody can be asked" not in client.get(reverse("import", args=[run.pk])).text
+
+
+def test_that_nobody_can_be_asked_is_said_of_a_list_that_the_import_makes(uploaded, workspace, monkeypatch):
+    client, run = uploaded(b"email\nanna@example.com\n")
+    client.post(
+        reverse("import_map", args=[run.pk]), chosen(client, run) | {"new_list": "Fair", "status": "pending"}
+    )
+    carried_out(run)
+    page = reverse("import", args=[run.pk])
+    assert "“Fair”: Nobody can be asked to confirm yet." in client.get(page).text
+    an_account(workspace, is_default=True)
+    latest = Sender("Acme", "a@acme.example", "")
+    monkeypatch.setattr("delivery.confirming.sender.usual_sender", lambda _workspace: latest)
+    assert "Nobody can be asked" not in client.get(page).text
 
 
 def test_a_file_of_which_no_row_is_taken_says_where_to_look(uploaded):

@@ -62,6 +62,13 @@ def test_the_same_value_again_is_no_change(sign_in, bob, anna):
     assert AuditEntry.objects.filter(verb="contact.changed").count() == 1
 
 
+def test_the_timeline_and_the_trail_say_which_value_was_changed(sign_in, bob, anna):
+    client = sign_in(bob)
+    client.post(url_of(anna, "attribute_city"), {"attribute_city": "Bonn"}, headers=HTMX)
+    assert "Changed City" in client.get(reverse("contact", args=[anna.pk])).text
+    assert AuditEntry.objects.get(verb="contact.changed").words == "Changed a contact: City"
+
+
 @pytest.mark.parametrize(
     ("name", "typed", "message"),
     [

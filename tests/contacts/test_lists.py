@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from contacts.models import List, Subscription
+from contacts.models import Import, List, Subscription
 from tests.builders import a_contact, a_list
 from tests.test_every_page import SETTINGS
 
@@ -48,8 +48,8 @@ def test_a_lists_page_asks_no_more_than_a_page_may(sign_in, carol, workspace, ne
     client.get(reverse("list", args=[news.pk]))
     with CaptureQueriesContext(connection) as made:
         assert "anna@example.com" in client.get(reverse("list", args=[news.pk])).text
-    # session, person, membership, list, counts, days, unasked, campaigns, tags twice, found, fields, held
-    assert sum(not re.match(SETTINGS, each["sql"]) for each in made) <= 13
+    # session, person, membership, list, counts, days, unasked, imports, campaigns, tags twice, found, fields, held
+    assert sum(not re.match(SETTINGS, each["sql"]) for each in made) <= 14
 
 
 def test_a_marketer_makes_and_changes_a_list(sign_in, bob, workspace):
@@ -104,6 +104,15 @@ def test_an_archived_list_keeps_its_people_and_comes_back(sign_in, bob, workspac
     client.post(reverse("list_unarchive", args=[news.pk]))
     news.refresh_from_db()
     assert news.archived_at is None
+
+
+def test_archiving_says_which_import_it_stops(sign_in, bob, workspace, news):
+    run = Import.objects.create(workspace=workspace, file_name="fair.csv", state="running", task="import")
+    run.lists.add(news)
+    page = reverse("list", args=[news.pk])
+    assert "The import of “fair.csv” is running. It stops" in sign_in(bob).get(page).text
+    Import.objects.update(state="done")
+    assert "fair.csv" not in sign_in(bob).get(page).text
 
 
 def test_a_lists_page_searches_its_people_by_status(sign_in, bob, workspace, news):
