@@ -81,7 +81,8 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         transaction.on_commit(partial(pace.forget_day, account), robust=True)
     secrets = {**stored_secrets(account), **values.secrets}
     unknown: dict[str, Any] = {}
-    if values.settings != account.settings or values.secrets:
+    leads_elsewhere = values.settings != account.settings or bool(values.secrets)
+    if leads_elsewhere:
         # Of another account at the provider, perhaps.
         unknown = {"quota": {}, "quota_at": None, "tested_at": None, "test_said": ""}
         transaction.on_commit(partial(quota.ask_anew, account), robust=True)
@@ -98,7 +99,8 @@ def update(account: SendingAccount, *, values: Values, by: User) -> None:
         updated_at=timezone.now(),
     )
     mailings.keep_to_its_senders(SendingAccount.objects.get(pk=account.pk))
-    mailings.let_go(account)
+    if leads_elsewhere or any(getattr(account, name) != value for name, value in values.pace.items()):
+        mailings.let_go(account)
     record(by, "account.changed", account)
 
 

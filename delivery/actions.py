@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.errors import Refusal, WrongState
@@ -199,7 +200,7 @@ def cancel(mailing: Mailing, *, by: User | None = None) -> None:
 
 def set_pace(mailing: Mailing, *, per_second: float | None) -> None:
     """Change the mailing's own pace, also while it is sent; None: as fast as its account allows."""
-    Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=per_second, due_at=None)
+    Mailing.objects.filter(pk=mailing.pk).update(rate_per_second=per_second, due_at=Now())
 
 
 @again_when_ended

@@ -242,7 +242,7 @@ def hold(mailing: Mailing, seconds: float, why: str = "") -> None:
 
 def let_go(account: SendingAccount) -> None:
     """Nothing that it is sending is held any longer: what it was held for may have changed with the account."""
-    Mailing.objects.filter(account=account, state=MailingState.SENDING).update(due_at=None)
+    Mailing.objects.filter(account=account, state=MailingState.SENDING).update(due_at=Now())
 
 
 def pause_if_sending(mailing_id: int, reason: str) -> None:

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from accounts.queue import enqueue
+from accounts.queue import enqueue, workers_alive
 from delivery.models import Mailing, MailingState
 from delivery.pipeline import signs
 
@@ -127,11 +127,12 @@ def breakdown(mailing: Mailing) -> Breakdown:
     """Over time and by domain, at most FRESH_SECONDS old while it is sent.
 
     Of many it is the last one read, at first an empty one, as long as they are being sent or something has come back
-    since; older than REST allows, and a job is queued.
+    since; older than REST allows, and a job is queued. Once they were sent, it is read here where no worker would.
     """
     kept: tuple[tuple[Any, ...], Breakdown] | None = cache.get(_key(mailing))
     is_current = kept is not None and kept[0] == _stamp(mailing)
-    if mailing.total_count > MANY and not (is_current and _has_ended(mailing)):
+    by_a_job = mailing.total_count > MANY and not (is_current and _has_ended(mailing))
+    if by_a_job and (not _has_ended(mailing) or workers_alive("system")):
         if cache.add(_asked_key(mailing, has_ended=_has_ended(mailing)), "asked", ASKED_SECONDS):
             enqueue(JOB, queue="system", mailing_id=mailing.pk)
         found = kept[1] if kept else Breakdown([], 1, [], None, timezone.now())

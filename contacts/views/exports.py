@@ -87,7 +87,7 @@ def file(request: WorkspaceRequest, token: str) -> HttpResponse:
     try:
         pk = signing.loads(token, salt=SALT, max_age=LINK_SECONDS)
     except signing.SignatureExpired:
-        messages.warning(request, "That link had expired. Here is a fresh one.")
+        messages.warning(request, "That link had expired. Files that are still kept can be downloaded here.")
         return redirect("exports")
     except signing.BadSignature:
         raise Http404 from None

@@ -71,8 +71,8 @@ def _deaf(held: List) -> list[ListNote]:
 
 def _unmade(held: List) -> list[ListNote]:
     problem = way_of(words_of(held), held.workspace).problem
-    text = f"Nobody can be asked to confirm yet. {problem} They wait until it is mended on the list’s page."
-    return [ListNote(text)] if problem else []
+    wait = "The people of this import wait until it is mended on the list’s page."
+    return [ListNote(f"Nobody can be asked to confirm yet. {problem} {wait}")] if problem else []
 
 
 def _waiting(held: List) -> list[ListNote]:

@@ -16,6 +16,7 @@ from contacts.actions.erasure import erase
 from contacts.forms.segments import rules_in
 from contacts.models import Contact
 from contacts.segments.vocabulary import Vocabulary
+from delivery import monitor
 from delivery.feedback.apply import apply
 from delivery.feedback.facts import Fact, Kind, key_of
 from delivery.models import Delivery, LinkTally, Mailing
@@ -269,3 +270,19 @@ def test_it_costs_the_same_whatever_was_clicked(sign_in, carol, spring):
         counts.append(len(queries))
         assert not [each for each in queries if _counts_events(each["sql"])], "none is counted for it"
     assert counts[0] == counts[1]
+
+
+def test_what_of_a_large_one_is_still_being_read_is_said_and_asked_for_until_it_is_there(
+    sign_in, carol, spring, monkeypatch
+):
+    monkeypatch.setattr(monitor, "MANY", 1)
+    monkeypatch.setattr(monitor, "workers_alive", lambda _queue: 1)
+    client, url = sign_in(carol), reverse("campaign_report", args=[spring.pk])
+    page = client.get(url).text
+    assert "is being read" in page
+    assert 'hx-trigger="every 5s"' in page
+    monitor.read(Mailing.objects.get())
+    page = client.get(url).text
+    assert "is being read" not in page
+    assert "every 5s" not in page
+    assert "By receiving domain" in page

@@ -110,7 +110,7 @@ def test_archiving_says_which_import_it_stops(sign_in, bob, workspace, news):
     run = Import.objects.create(workspace=workspace, file_name="fair.csv", state="running", task="import")
     run.lists.add(news)
     page = reverse("list", args=[news.pk])
-    assert "The import of “fair.csv” is running. It stops" in sign_in(bob).get(page).text
+    assert "This stops the import of “fair.csv”" in sign_in(bob).get(page).text
     Import.objects.update(state="done")
     assert "fair.csv" not in sign_in(bob).get(page).text
 
