@@ -10,7 +10,6 @@ from xdist.scheduler import LoadScopeScheduling
 from accounts.models import Role
 from accounts.queue import redis_client
 from delivery.pipeline import connections
-from tests import flush
 from tests.at_once import AtOnce
 from tests.dns_server import DnsServer
 from tests.fake_esp.server import FakeEsp
@@ -43,10 +42,9 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
-    """Each worker's test database has its tables from the start, and is emptied quickly (as its superuser may)."""
+    """Each worker's test database has its tables from the start."""
     if not os.environ.get("DATABASE_URL"):
         connection.settings_dict["TEST"]["TEMPLATE"] = TEMPLATE
-        connection.ops.sql_flush = flush.quickly(connection.ops.sql_flush)
 
 
 @pytest.fixture(autouse=True)
