@@ -490,7 +490,9 @@ def test_the_ledger_is_never_read_as_a_whole(workspace):
 
     values = {"ids": [1], "emails": ["a@b.example"], "workspace": workspace.pk, "found": "x", "parts": "x"}
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE delivery_mailing CASCADE")  # what tests before left makes its indexes look large
+        cursor.execute(
+            "TRUNCATE delivery_mailing CASCADE"
+        )  # what tests before left makes its indexes look large
     mailing = Mailing.objects.create(
         workspace=workspace, account=an_account(workspace), name="Spring", content={}
     )
