@@ -12,6 +12,7 @@ from contacts import registry
 from contacts.actions.suppression import suppress
 from contacts.collisions import again_when_ended
 from contacts.models import (
+    NAMES,
     Contact,
     FormerContact,
     Subscription,
@@ -27,7 +28,6 @@ WITH held AS (DELETE FROM contacts_segmentmember WHERE contact_id = %(gone)s RET
 INSERT INTO contacts_segmentmember (segment_id, contact_id) SELECT segment_id, %(kept)s FROM held
 ON CONFLICT DO NOTHING
 """
-NAMES: Final = ("email", "first_name", "last_name")
 # The person's own wish, whichever of their addresses it came from; a bounce is the address's alone.
 WISHES: Final = (SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINT)
 

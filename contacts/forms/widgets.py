@@ -8,6 +8,8 @@ from django.forms.utils import flatatt
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from contacts.importing.values import YEARLESS
+
 
 class QuickSelect(forms.Select):
     """A select written without a template for each option: a file of two thousand columns has as many of these."""
@@ -27,9 +29,9 @@ class DateOrDayInput(forms.TextInput):
     """A picker of dates, and a button that makes it a box for a day without a year, which a picker cannot show."""
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        text = str(value or "").removeprefix("--")
+        text = str(value or "").removeprefix(YEARLESS)
         context = super().get_context(name, text, attrs)
-        if text and not _WITH_YEAR.fullmatch(text):
+        if _lacks_year(text):
             context["widget"]["attrs"]["placeholder"] = "MM-DD"
         else:
             context["widget"]["type"] = "date"
@@ -41,7 +43,12 @@ class DateOrDayInput(forms.TextInput):
     ) -> SafeString:
         box = super().render(name, value, attrs, renderer)
         button = '{}<button class="btn btn-sm mt-1 needs-script" type="button" data-no-year>Without a year</button>'
-        return format_html(button, box) if 'type="date"' in box else box
+        return box if _lacks_year(value) else format_html(button, box)
+
+
+def _lacks_year(value: Any) -> bool:
+    text = str(value or "").removeprefix(YEARLESS)
+    return bool(text) and not _WITH_YEAR.fullmatch(text)
 
 
 def _options(choices: Any, chosen: set[str]) -> str:
